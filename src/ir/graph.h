@@ -9,6 +9,7 @@
 #define BFI_IR_GRAPH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -37,10 +38,11 @@ typedef struct bfi_shape {
     int64_t dim[BFI_MAX_RANK];
 } bfi_shape;
 
-/* 2-D window geometry (1-D is height 1 with kernel_h 1). Channels of x: groups * channels_in.
+/* 2-D window geometry (1-D is height 1 with kh 1); c_in and c_out count the channels of all groups.
  * conv:            weight [c_out][c_in/groups][kh][kw], y[co][oy][ox] reads x at oy*stride_h - pad_top + ky*dil_h
  * conv_transpose:  weight [c_in][c_out/groups][kh][kw], x[ci][iy][ix] adds to y at iy*stride_h - pad_top + ky*dil_h
- * pooling:         channel by channel, weight absent. */
+ * pooling:         channel by channel (c_in == c_out), weight absent; every window holds at least one element of x.
+ *                  Average: divisor kh*kw with count_pad, else the elements of x in the window. */
 typedef struct bfi_window {
     int64_t groups;
     int64_t c_in, h_in, w_in;
@@ -86,9 +88,12 @@ typedef struct bfi_node {
      * SCALE_SHIFT: scale, bias of |count| each (scale empty: all ones; bias empty: zeros).
      * CONST: weight holds the |count| elements. */
     bfi_numbers weight, bias;
-    int64_t *indices; /* GATHER: |n_indices| indices along attrs.axis (already non-negative) */
+    /* GATHER: |n_indices| indices along attrs.axis (already non-negative), shaped |indices_shape|: output
+     * shape = x.shape[:axis] + indices_shape + x.shape[axis+1:].
+     * RESIZE: for each of the |count| output elements the flat index of the element of x it copies. */
+    int64_t *indices;
     int64_t n_indices;
-    bfi_shape indices_shape;
+    bfi_shape indices_shape; /* GATHER only */
 } bfi_node;
 
 typedef struct bfi_graph {
@@ -108,6 +113,7 @@ bfi_op bfi_op_from_name(const char *name);
 
 /* Elements of |shape|, or -1 when a dimension is negative or the product exceeds |limit|. */
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit);
+bool bfi_shape_equal(const bfi_shape *a, const bfi_shape *b);
 /* "[1,3,8,8]" into |buf|. */
 const char *bfi_shape_text(const bfi_shape *shape, char *buf, size_t size);
 
@@ -116,11 +122,17 @@ bfi_graph *bfi_graph_new(void);
 void bfi_graph_free(bfi_graph *graph);
 
 /* Appends a node with zeroed attributes and copies of the names and inputs; returns its id, or -1 when
- * out of memory. Inputs must have smaller ids. |shape| must be valid (count fits). */
+ * out of memory. Inputs must have smaller ids. |shape| must be valid (count fits).
+ * Pointers to nodes are invalid afterwards; the weight, bias and index blocks set later (malloc) are the graph's. */
 int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op, const int *inputs,
                   int n_inputs, const bfi_shape *shape);
 
-/* Checks ids, arity, shapes against attributes and weights, finite numbers. Errors name the node. */
+/* Largest number of elements of one value: indices of bfi_sparse are 32 bits. */
+#define BFI_MAX_COUNT INT32_MAX
+
+/* Checks ids, arity, shapes against attributes and weights, finite numbers, no empty values and none above
+ * BFI_MAX_COUNT. Errors name the file, the node and what is wrong. Everything else in ir/ and behind relies
+ * on a graph that passed. */
 bf_status bfi_graph_validate(const bfi_graph *graph, bf_error *err);
 
 /* Removes nodes that the output does not depend on (INPUT stays), renumbering; false: out of memory. */
