@@ -1,0 +1,110 @@
+/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> run, run, run ...
+ *
+ * A plan is immutable and thread-safe to share; a workspace belongs to one running call at a time. run
+ * allocates nothing. Bounds hold for the real-number network (or for every float32 evaluation order, see
+ * bf_semantics) for every input in the box, unless rounding is BF_ROUNDING_NEAREST.
+ *
+ * Sources: IBP: Gowal et al. 2018 (arXiv:1810.12715); CROWN: Zhang et al. 2018 (arXiv:1811.00866) and
+ * DeepPoly, Singh et al. 2019; CROWN-IBP: Zhang et al. 2020 (arXiv:1906.06316); error terms: Higham,
+ * Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1. */
+#ifndef BOUNDFLOW_BOUNDS_H
+#define BOUNDFLOW_BOUNDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boundflow/model.h"
+#include "boundflow/session.h"
+
+typedef enum bf_method {
+    BF_METHOD_IBP,       /* intervals forward; the spec is fused into the last linear layer */
+    BF_METHOD_CROWN_IBP, /* intervals for hidden layers, one backward pass for the spec */
+    BF_METHOD_CROWN      /* backward passes for hidden layers too */
+} bf_method;
+
+typedef enum bf_dtype { BF_DTYPE_FLOAT32, BF_DTYPE_FLOAT64 } bf_dtype;
+
+typedef enum bf_executor {
+    BF_EXECUTOR_REFERENCE, /* plain scalar kernels */
+    BF_EXECUTOR_NATIVE     /* AVX2 or AVX-512, picked at run time; the same bits */
+} bf_executor;
+
+typedef enum bf_rounding {
+    BF_ROUNDING_OUTWARD, /* sound: error terms are added */
+    BF_ROUNDING_NEAREST  /* NOT sound: only to compare with other tools */
+} bf_rounding;
+
+typedef enum bf_semantics {
+    BF_SEMANTICS_REAL,   /* the network as a function on real numbers */
+    BF_SEMANTICS_FLOAT32 /* any float32 evaluation, in any summation order, with or without fma */
+} bf_semantics;
+
+typedef struct bf_options {
+    bf_method method;
+    bf_dtype dtype;
+    bf_executor executor;
+    bf_rounding rounding;
+    bf_semantics semantics;
+    int intersect;      /* 1: keep the better of backward and interval bounds, and concretise backward
+                           functionals on hidden boxes on the way; 0: textbook values */
+    int all_neurons;    /* 1: backward bounds for stable neurons too */
+    int64_t memory;     /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
+    const char *isa;    /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
+} bf_options;
+
+/* crown, float32, native, outward, real, no intersection, unlimited memory. */
+BF_API bf_options bf_options_default(void);
+
+typedef struct bf_plan bf_plan;
+typedef struct bf_workspace bf_workspace;
+
+/* Compiles |model| for |options|. The plan keeps what it needs: the model may be freed afterwards.
+ * BF_STATUS_UNSUPPORTED names an op without any bound rule; BF_STATUS_LIMIT states the minimum when
+ * options.memory is below it. */
+BF_API bf_status bf_plan_create(bf_session *session, const bf_model *model, const bf_options *options,
+                                bf_plan **out, bf_error *err);
+BF_API void bf_plan_free(bf_plan *plan);
+
+/* Bytes that one workspace of this plan takes, exactly. */
+BF_API int64_t bf_plan_workspace_bytes(const bf_plan *plan);
+
+/* Bytes of packed weights and tables that the plan holds itself. */
+BF_API int64_t bf_plan_constant_bytes(const bf_plan *plan);
+
+/* Notes a user should see (fallbacks to interval, with reasons): line |index| or NULL past the end. */
+BF_API const char *bf_plan_note(const bf_plan *plan, int index);
+
+BF_API bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error *err);
+BF_API void bf_workspace_free(bf_workspace *workspace);
+
+typedef struct bf_request {
+    const double *lo, *hi; /* box, model input count each; lo <= hi, finite */
+    const double *spec;    /* rows x outputs, row-major; NULL: bounds of the outputs themselves */
+    int64_t rows;          /* of spec; ignored when spec is NULL */
+    double *lower, *upper; /* results, one per row; either may be NULL: not wanted */
+    double deadline;       /* bf_clock() time at which to give up; 0: none */
+} bf_request;
+
+/* Computes bounds. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched.
+ * Not-a-number never comes out: a bound that cannot be computed is infinite. */
+BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
+                               bf_error *err);
+
+/* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|, |upper|
+ * have the layer's count. False when this plan does not keep that layer. */
+BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index, double *lower,
+                              double *upper);
+
+/* Counters of the last run, as data. */
+typedef struct bf_run_stats {
+    int64_t lanes;      /* functionals bounded */
+    int64_t unstable;   /* rows of hidden layers that needed backward bounds */
+    double flops;       /* multiply-adds times two in bound kernels */
+    int64_t used_bytes; /* high-water mark of the workspace */
+} bf_run_stats;
+BF_API bf_run_stats bf_workspace_stats(const bf_workspace *workspace);
+
+/* Monotonic seconds. */
+BF_API double bf_clock(void);
+
+#endif

@@ -1,0 +1,20 @@
+/* Budgets: a deadline and a stop flag that are passed down and polled. Thread-safe. */
+#ifndef BFI_BASE_BUDGET_H
+#define BFI_BASE_BUDGET_H
+
+#include <stdatomic.h>
+
+#include "base/status.h"
+
+typedef struct bfi_budget {
+    double deadline;        /* bfi_clock() seconds; 0: none */
+    const atomic_int *stop; /* non-zero asks to stop; may be NULL */
+} bfi_budget;
+
+/* Monotonic seconds. */
+double bfi_clock(void);
+
+/* BF_STATUS_OK, BF_STATUS_TIMEOUT or BF_STATUS_CANCELLED. Costs about 30 ns. */
+bf_status bfi_budget_check(const bfi_budget *budget);
+
+#endif
