@@ -19,11 +19,11 @@ typedef struct bfi_sparse {
 } bfi_sparse;
 
 /* The matrix from input number |which| of node |id| (class STRUCTURAL) to its output. For CONCAT the
- * rows of other inputs are empty. Fails only when memory is out. */
+ * rows of other inputs are empty. The graph must be validated. Fails only when memory is out (|out| is then empty). */
 bf_status bfi_node_sparse(const bfi_graph *graph, int id, int which, bfi_sparse *out, bf_error *err);
 
 /* The transposed pattern: for each column the rows that read it, ascending (no fill).
- * Used on the way back. */
+ * Used on the way back. Fails only when memory is out. */
 bf_status bfi_sparse_transpose(const bfi_sparse *m, bfi_sparse *out, bf_error *err);
 
 void bfi_sparse_clear(bfi_sparse *m);
