@@ -50,8 +50,11 @@ static inline double bfi_add_up(double a, double b) { return bfi_up(a + b); }
 static inline double bfi_mul_up(double a, double b) { return a == 0 || b == 0 ? 0 : bfi_up(a * b); }
 
 /* Elementary functions with the same bits on every machine (only + - * / fma, no libm tables).
- * Relative error at most BF_ELEMENTARY_REL (absolute BF_ELEMENTARY_REL for sin and cos on
- * |x| <= 2^20; outside it they return NaN and callers use [-1, 1]). */
+ * Relative error at most BF_ELEMENTARY_REL, plus BF_ETA64 where the result is subnormal or zero (exp,
+ * sigmoid); for sin and cos absolute error BF_ELEMENTARY_REL on |x| <= 2^20; outside it they return NaN and
+ * callers use [-1, 1]. NaN in, NaN out; infinities and overflow as in C's Annex F (log of negatives NaN,
+ * log 0 = -inf). exp and sigmoid are never negative, |tanh| and sigmoid never above 1. Monotonicity is NOT
+ * promised: bounds add the error to each end. */
 #define BF_ELEMENTARY_REL 0x1p-48
 double bfi_exp(double x);
 double bfi_sigmoid(double x);
