@@ -77,10 +77,19 @@ static double power_of_two(int64_t n) { return from_bits((n + 1023) << 52); }
 
 /* Taylor series of (e^r - 1) / r; on |r| <= ln(2)/2 the first omitted term is below 2^-57. */
 static double expm1_over(double r) {
-    static const double c[] = {
-        1.0,          1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
-        1.0 / 720,    1.0 / 5040,    1.0 / 40320,    1.0 / 362880,    1.0 / 3628800,
-        1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+    static const double c[] = {1.0,
+                               1.0 / 2,
+                               1.0 / 6,
+                               1.0 / 24,
+                               1.0 / 120,
+                               1.0 / 720,
+                               1.0 / 5040,
+                               1.0 / 40320,
+                               1.0 / 362880,
+                               1.0 / 3628800,
+                               1.0 / 39916800,
+                               1.0 / 479001600,
+                               1.0 / 6227020800.0};
     return polynomial(c, 13, r);
 }
 
@@ -114,7 +123,8 @@ double bfi_tanh(double x) {
     return x < 0 ? -t : t;
 }
 
-/* pi/2 in three parts; the products of an integer up to 2^20 with the first two (33 bits) are exact. */
+/* pi/2 in three parts; the products of an integer up to 2^20 with the first two (33 bits) are
+ * exact. */
 #define TWO_OVER_PI 0x1.45f306dc9c883p-1
 #define PI_2_A 0x1.921fb544p+0
 #define PI_2_B 0x1.0b4611a6p-34

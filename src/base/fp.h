@@ -1,12 +1,13 @@
 /* The arithmetic contract: error terms, outward steps, and elementary functions with fixed bits.
  *
- * Rules (DESIGN.md section 2): round to nearest everywhere, no rounding-mode switches, no fast-math, no
- * FTZ/DAZ, no contraction except explicit fma. A sum of products runs in index order in blocks of
- * BF_SUM_BLOCK terms of the ORIGINAL index; each block starts at zero, is a chain of fma, and blocks are
- * added in order. Skipping terms that are exactly zero changes no bit.
+ * Rules (DESIGN.md section 2): round to nearest everywhere, no rounding-mode switches, no
+ * fast-math, no FTZ/DAZ, no contraction except explicit fma. A sum of products runs in index order
+ * in blocks of BF_SUM_BLOCK terms of the ORIGINAL index; each block starts at zero, is a chain of
+ * fma, and blocks are added in order. Skipping terms that are exactly zero changes no bit.
  *
- * Error model (Higham, Accuracy and Stability, 2nd ed., Lemma 3.1): a quantity that passed k roundings
- * has relative error at most gamma_k = k u / (1 - k u), plus an absolute part for underflow. */
+ * Error model (Higham, Accuracy and Stability, 2nd ed., Lemma 3.1): a quantity that passed k
+ * roundings has relative error at most gamma_k = k u / (1 - k u), plus an absolute part for
+ * underflow. */
 #ifndef BFI_BASE_FP_H
 #define BFI_BASE_FP_H
 
@@ -45,16 +46,17 @@ double bfi_up(double x);
 float bfi_float_down(double x);
 float bfi_float_up(double x);
 
-/* Upper bounds (round to nearest, then one step out) for sums and products of non-negative numbers. */
+/* Upper bounds (round to nearest, then one step out) for sums and products of non-negative numbers.
+ */
 static inline double bfi_add_up(double a, double b) { return bfi_up(a + b); }
 static inline double bfi_mul_up(double a, double b) { return a == 0 || b == 0 ? 0 : bfi_up(a * b); }
 
 /* Elementary functions with the same bits on every machine (only + - * / fma, no libm tables).
- * Relative error at most BF_ELEMENTARY_REL, plus BF_ETA64 where the result is subnormal or zero (exp,
- * sigmoid); for sin and cos absolute error BF_ELEMENTARY_REL on |x| <= 2^20; outside it they return NaN and
- * callers use [-1, 1]. NaN in, NaN out; infinities and overflow as in C's Annex F (log of negatives NaN,
- * log 0 = -inf). exp and sigmoid are never negative, |tanh| and sigmoid never above 1. Monotonicity is NOT
- * promised: bounds add the error to each end. */
+ * Relative error at most BF_ELEMENTARY_REL, plus BF_ETA64 where the result is subnormal or zero
+ * (exp, sigmoid); for sin and cos absolute error BF_ELEMENTARY_REL on |x| <= 2^20; outside it they
+ * return NaN and callers use [-1, 1]. NaN in, NaN out; infinities and overflow as in C's Annex F
+ * (log of negatives NaN, log 0 = -inf). exp and sigmoid are never negative, |tanh| and sigmoid
+ * never above 1. Monotonicity is NOT promised: bounds add the error to each end. */
 #define BF_ELEMENTARY_REL 0x1p-48
 double bfi_exp(double x);
 double bfi_sigmoid(double x);

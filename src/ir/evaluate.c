@@ -17,10 +17,10 @@ typedef struct evaluation {
     bf_error *err;
 } evaluation;
 
-/* The result of one operation. + - * / and sqrt of float32 numbers done in double and then rounded give
- * what float32 hardware gives. Sums of many terms (linear, conv, matmul, reductions, softmax) are
- * accumulated in double and rounded once: ONNX leaves their order open, and so does onnxruntime; the
- * error terms of semantics=float32 cover every order, this one too. */
+/* The result of one operation. + - * / and sqrt of float32 numbers done in double and then rounded
+ * give what float32 hardware gives. Sums of many terms (linear, conv, matmul, reductions, softmax)
+ * are accumulated in double and rounded once: ONNX leaves their order open, and so does
+ * onnxruntime; the error terms of semantics=float32 cover every order, this one too. */
 static double rounded(bfi_precision precision, double x) {
     return precision == BFI_EVAL_FLOAT32 ? (double)(float)x : x;
 }
@@ -28,22 +28,39 @@ static double rounded(bfi_precision precision, double x) {
 double bfi_unary_value(const bfi_node *node, double x) {
     const bfi_attrs *a = &node->attrs;
     switch (node->op) {
-    case BFI_OP_RELU: return x < 0 ? 0 : x;
-    case BFI_OP_LEAKY_RELU: return x < 0 ? a->slope * x : x;
-    case BFI_OP_SIGMOID: return bfi_sigmoid(x);
-    case BFI_OP_TANH: return bfi_tanh(x);
-    case BFI_OP_SIN: return bfi_sin(x);
-    case BFI_OP_COS: return bfi_cos(x);
-    case BFI_OP_EXP: return bfi_exp(x);
-    case BFI_OP_LOG: return bfi_log(x);
-    case BFI_OP_SQRT: return sqrt(x);
-    case BFI_OP_RECIPROCAL: return 1 / x;
-    case BFI_OP_ABS: return fabs(x);
-    case BFI_OP_SIGN: return x > 0 ? 1 : x < 0 ? -1 : x;
-    case BFI_OP_FLOOR: return floor(x);
-    case BFI_OP_CLIP: x = x < a->lo ? a->lo : x; return x > a->hi ? a->hi : x;
-    case BFI_OP_SQUARE: return x * x;
-    default: break;
+        case BFI_OP_RELU:
+            return x < 0 ? 0 : x;
+        case BFI_OP_LEAKY_RELU:
+            return x < 0 ? a->slope * x : x;
+        case BFI_OP_SIGMOID:
+            return bfi_sigmoid(x);
+        case BFI_OP_TANH:
+            return bfi_tanh(x);
+        case BFI_OP_SIN:
+            return bfi_sin(x);
+        case BFI_OP_COS:
+            return bfi_cos(x);
+        case BFI_OP_EXP:
+            return bfi_exp(x);
+        case BFI_OP_LOG:
+            return bfi_log(x);
+        case BFI_OP_SQRT:
+            return sqrt(x);
+        case BFI_OP_RECIPROCAL:
+            return 1 / x;
+        case BFI_OP_ABS:
+            return fabs(x);
+        case BFI_OP_SIGN:
+            return x > 0 ? 1 : x < 0 ? -1 : x;
+        case BFI_OP_FLOOR:
+            return floor(x);
+        case BFI_OP_CLIP:
+            x = x < a->lo ? a->lo : x;
+            return x > a->hi ? a->hi : x;
+        case BFI_OP_SQUARE:
+            return x * x;
+        default:
+            break;
     }
     assert(false && "not a unary op");
     return (double)NAN;
@@ -51,13 +68,20 @@ double bfi_unary_value(const bfi_node *node, double x) {
 
 static double binary_value(bfi_op op, double a, double b) {
     switch (op) {
-    case BFI_OP_ADD: return a + b;
-    case BFI_OP_SUB: return a - b;
-    case BFI_OP_MUL: return a * b;
-    case BFI_OP_DIV: return a / b;
-    case BFI_OP_MAX: return a != a || a > b ? a : b; /* a NaN operand gives NaN */
-    case BFI_OP_MIN: return a != a || a < b ? a : b;
-    default: break;
+        case BFI_OP_ADD:
+            return a + b;
+        case BFI_OP_SUB:
+            return a - b;
+        case BFI_OP_MUL:
+            return a * b;
+        case BFI_OP_DIV:
+            return a / b;
+        case BFI_OP_MAX:
+            return a != a || a > b ? a : b; /* a NaN operand gives NaN */
+        case BFI_OP_MIN:
+            return a != a || a < b ? a : b;
+        default:
+            break;
     }
     assert(false && "not a binary op");
     return (double)NAN;
@@ -96,7 +120,8 @@ static void scale_shift(const bfi_node *node, bfi_precision precision, const dou
 }
 
 /* |n| numbers, |stride| apart. */
-static void softmax_line(bfi_precision precision, int64_t n, int64_t stride, const double *x, double *y) {
+static void softmax_line(bfi_precision precision, int64_t n, int64_t stride, const double *x,
+                         double *y) {
     double top = x[0], sum = 0;
     for (int64_t i = 1; i < n; i++) top = binary_value(BFI_OP_MAX, top, x[i * stride]);
     for (int64_t i = 0; i < n; i++) {
@@ -160,22 +185,45 @@ static bf_status evaluate_node(const evaluation *e, int id, const double *input)
     double *y = e->values[id];
     bf_status st = BF_STATUS_OK;
     switch (node->op) {
-    case BFI_OP_INPUT: copy(input, node->count, y); break;
-    case BFI_OP_CONST: copy(node->weight.data, node->count, y); break;
-    case BFI_OP_RESHAPE: copy(x, node->count, y); break;
-    case BFI_OP_LINEAR: linear(node, x, y); break;
-    case BFI_OP_CONV: bfi_evaluate_conv(node, x, y); break;
-    case BFI_OP_CONV_TRANSPOSE: bfi_evaluate_conv_transpose(node, x, y); break;
-    case BFI_OP_MAX_POOL: bfi_evaluate_max_pool(node, x, y); break;
-    case BFI_OP_MATMUL: matmul(&node->attrs, x, e->values[node->inputs[1]], y); break;
-    case BFI_OP_SCALE_SHIFT: scale_shift(node, e->precision, x, y); break;
-    case BFI_OP_SOFTMAX: softmax(node, e->precision, x, y); break;
-    default:
-        if (bfi_op_class_of(node->op) == BFI_CLASS_STRUCTURAL) st = structural(e, id, y);
-        else elementwise(e, node, y);
-        break;
+        case BFI_OP_INPUT:
+            copy(input, node->count, y);
+            break;
+        case BFI_OP_CONST:
+            copy(node->weight.data, node->count, y);
+            break;
+        case BFI_OP_RESHAPE:
+            copy(x, node->count, y);
+            break;
+        case BFI_OP_LINEAR:
+            linear(node, x, y);
+            break;
+        case BFI_OP_CONV:
+            bfi_evaluate_conv(node, x, y);
+            break;
+        case BFI_OP_CONV_TRANSPOSE:
+            bfi_evaluate_conv_transpose(node, x, y);
+            break;
+        case BFI_OP_MAX_POOL:
+            bfi_evaluate_max_pool(node, x, y);
+            break;
+        case BFI_OP_MATMUL:
+            matmul(&node->attrs, x, e->values[node->inputs[1]], y);
+            break;
+        case BFI_OP_SCALE_SHIFT:
+            scale_shift(node, e->precision, x, y);
+            break;
+        case BFI_OP_SOFTMAX:
+            softmax(node, e->precision, x, y);
+            break;
+        default:
+            if (bfi_op_class_of(node->op) == BFI_CLASS_STRUCTURAL)
+                st = structural(e, id, y);
+            else
+                elementwise(e, node, y);
+            break;
     }
-    for (int64_t i = 0; e->precision == BFI_EVAL_FLOAT32 && i < node->count; i++) y[i] = (double)(float)y[i];
+    for (int64_t i = 0; e->precision == BFI_EVAL_FLOAT32 && i < node->count; i++)
+        y[i] = (double)(float)y[i];
     return st;
 }
 
@@ -191,8 +239,10 @@ bf_status bfi_evaluate(const bfi_graph *graph, bfi_precision precision, const do
         st = e.values[id] ? evaluate_node(&e, id, x) : bfi_fail_memory(err);
     }
     if (st == BF_STATUS_OK && y) copy(e.values[graph->output], out->count, y);
-    if (st == BF_STATUS_OK && values) *values = e.values;
-    else bfi_evaluation_free(graph, e.values);
+    if (st == BF_STATUS_OK && values)
+        *values = e.values;
+    else
+        bfi_evaluation_free(graph, e.values);
     return st;
 }
 

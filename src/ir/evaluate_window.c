@@ -2,15 +2,16 @@
 
 #include <math.h>
 
-/* Along one axis, window o at kernel tap k touches element o * stride + first; that element exists for
- * o in [lo, hi). */
+/* Along one axis, window o at kernel tap k touches element o * stride + first; that element exists
+ * for o in [lo, hi). */
 typedef struct span {
     int64_t first, lo, hi;
 } span;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
 
-static span span_of(int64_t tap, int64_t dil, int64_t pad, int64_t stride, int64_t windows, int64_t n) {
+static span span_of(int64_t tap, int64_t dil, int64_t pad, int64_t stride, int64_t windows,
+                    int64_t n) {
     span s = {.first = tap * dil - pad};
     s.lo = divide_up(-s.first, stride);
     s.hi = divide_up(n - s.first, stride);
@@ -63,8 +64,10 @@ static void max_tap(const tap *t, const double *elements, double *windows) {
 }
 
 static tap tap_at(const bfi_window *w, bool transposed, int64_t ky, int64_t kx) {
-    int64_t windows_h = transposed ? w->h_in : w->h_out, elements_h = transposed ? w->h_out : w->h_in;
-    int64_t windows_w = transposed ? w->w_in : w->w_out, elements_w = transposed ? w->w_out : w->w_in;
+    int64_t windows_h = transposed ? w->h_in : w->h_out,
+            elements_h = transposed ? w->h_out : w->h_in;
+    int64_t windows_w = transposed ? w->w_in : w->w_out,
+            elements_w = transposed ? w->w_out : w->w_in;
     return (tap){.v = span_of(ky, w->dil_h, w->pad_top, w->stride_h, windows_h, elements_h),
                  .h = span_of(kx, w->dil_w, w->pad_left, w->stride_w, windows_w, elements_w),
                  .stride_h = w->stride_h,

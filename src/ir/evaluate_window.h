@@ -1,5 +1,6 @@
 /* The 2-D window ops of the plain interpreter, in double, batch 1. Arrays as in bfi_window; |y| is
- * overwritten. Sums over channels, then kernel rows, then kernel columns, ascending. Thread-safe. */
+ * overwritten. Sums over channels, then kernel rows, then kernel columns, ascending. Thread-safe.
+ */
 #ifndef BFI_IR_EVALUATE_WINDOW_H
 #define BFI_IR_EVALUATE_WINDOW_H
 

@@ -94,13 +94,14 @@ void bfi_graph_free(bfi_graph *graph) {
     free(graph);
 }
 
-int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op, const int *inputs,
-                  int n_inputs, const bfi_shape *shape) {
+int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op,
+                  const int *inputs, int n_inputs, const bfi_shape *shape) {
     int64_t count = bfi_shape_count(shape, INT64_MAX);
     assert((unsigned)op < BFI_OP_COUNT && count >= 0 && n_inputs >= 0);
     if (graph->count == INT32_MAX) return -1;
     void *nodes = graph->nodes;
-    if (!bfi_grow(&nodes, &graph->capacity, (size_t)graph->count + 1, sizeof *graph->nodes)) return -1;
+    if (!bfi_grow(&nodes, &graph->capacity, (size_t)graph->count + 1, sizeof *graph->nodes))
+        return -1;
     graph->nodes = nodes;
     bfi_node node = {.op = op, .n_inputs = n_inputs, .shape = *shape, .count = count};
     node.name = bfi_strdup(name);
@@ -125,7 +126,8 @@ bool bfi_graph_prune(bfi_graph *graph) {
     if (!id) return false;
     id[0] = id[graph->output] = 1;
     for (int i = graph->output; i > 0; i--)
-        for (int k = 0; id[i] && k < graph->nodes[i].n_inputs; k++) id[graph->nodes[i].inputs[k]] = 1;
+        for (int k = 0; id[i] && k < graph->nodes[i].n_inputs; k++)
+            id[graph->nodes[i].inputs[k]] = 1;
     int kept = 0;
     for (int i = 0; i < graph->count; i++) {
         bfi_node *node = &graph->nodes[i];
@@ -157,7 +159,8 @@ static bool constant_along(const double *data, const bfi_shape *shape, int axis)
     return true;
 }
 
-/* Elements of the smallest array that broadcasts to |numbers|: undoes the expansion made at import. */
+/* Elements of the smallest array that broadcasts to |numbers|: undoes the expansion made at import.
+ */
 static int64_t broadcast_source_count(const bfi_numbers *numbers, const bfi_shape *shape) {
     int64_t count = 1;
     if (numbers->count == 0) return 0;
@@ -168,13 +171,15 @@ static int64_t broadcast_source_count(const bfi_numbers *numbers, const bfi_shap
 
 int64_t bfi_node_parameters(const bfi_node *node) {
     switch (node->op) {
-    case BFI_OP_LINEAR:
-    case BFI_OP_CONV:
-    case BFI_OP_CONV_TRANSPOSE: return node->weight.count + node->bias.count;
-    case BFI_OP_SCALE_SHIFT:
-        return broadcast_source_count(&node->weight, &node->shape) +
-               broadcast_source_count(&node->bias, &node->shape);
-    default: return 0;
+        case BFI_OP_LINEAR:
+        case BFI_OP_CONV:
+        case BFI_OP_CONV_TRANSPOSE:
+            return node->weight.count + node->bias.count;
+        case BFI_OP_SCALE_SHIFT:
+            return broadcast_source_count(&node->weight, &node->shape) +
+                   broadcast_source_count(&node->bias, &node->shape);
+        default:
+            return 0;
     }
 }
 
@@ -190,20 +195,27 @@ int64_t bfi_node_flops(const bfi_graph *graph, int id) {
     const bfi_attrs *a = &node->attrs;
     const bfi_window *w = &a->window;
     switch (node->op) {
-    case BFI_OP_LINEAR: return saturating_product((int64_t[]){2, a->rows, a->k, a->n}, 4);
-    case BFI_OP_MATMUL: return saturating_product((int64_t[]){2, a->batch, a->rows, a->k, a->n}, 5);
-    case BFI_OP_CONV:
-        return saturating_product((int64_t[]){2, node->count, w->c_in / w->groups, w->kh, w->kw}, 5);
-    case BFI_OP_CONV_TRANSPOSE:
-        return saturating_product(
-            (int64_t[]){2, graph->nodes[node->inputs[0]].count, w->c_out / w->groups, w->kh, w->kw}, 5);
-    case BFI_OP_MAX_POOL:
-    case BFI_OP_AVERAGE_POOL: return saturating_product((int64_t[]){node->count, w->kh, w->kw}, 3);
-    case BFI_OP_REDUCE_SUM:
-    case BFI_OP_REDUCE_MEAN: return graph->nodes[node->inputs[0]].count;
-    case BFI_OP_SCALE_SHIFT:
-        return (node->weight.count ? node->count : 0) + (node->bias.count ? node->count : 0);
-    default: break;
+        case BFI_OP_LINEAR:
+            return saturating_product((int64_t[]){2, a->rows, a->k, a->n}, 4);
+        case BFI_OP_MATMUL:
+            return saturating_product((int64_t[]){2, a->batch, a->rows, a->k, a->n}, 5);
+        case BFI_OP_CONV:
+            return saturating_product(
+                (int64_t[]){2, node->count, w->c_in / w->groups, w->kh, w->kw}, 5);
+        case BFI_OP_CONV_TRANSPOSE:
+            return saturating_product((int64_t[]){2, graph->nodes[node->inputs[0]].count,
+                                                  w->c_out / w->groups, w->kh, w->kw},
+                                      5);
+        case BFI_OP_MAX_POOL:
+        case BFI_OP_AVERAGE_POOL:
+            return saturating_product((int64_t[]){node->count, w->kh, w->kw}, 3);
+        case BFI_OP_REDUCE_SUM:
+        case BFI_OP_REDUCE_MEAN:
+            return graph->nodes[node->inputs[0]].count;
+        case BFI_OP_SCALE_SHIFT:
+            return (node->weight.count ? node->count : 0) + (node->bias.count ? node->count : 0);
+        default:
+            break;
     }
     bfi_op_class cls = bfi_op_class_of(node->op);
     bool copies = cls == BFI_CLASS_SOURCE || cls == BFI_CLASS_ALIAS || cls == BFI_CLASS_STRUCTURAL;

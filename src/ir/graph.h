@@ -1,10 +1,10 @@
 /* The primal graph: the network as SSA values in topological order.
  *
- * Node i produces value i: a node and its output share one id, inputs have smaller ids. All shapes are
- * static; a value has |count| elements in row-major order (the leading batch axis of ONNX, 1, is an
- * ordinary axis). Floating-point values only: integer and boolean ONNX tensors are folded at import.
- * Weights are float32 as stored (float64 models: float64). A graph is built once, then immutable and
- * thread-safe to read. */
+ * Node i produces value i: a node and its output share one id, inputs have smaller ids. All shapes
+ * are static; a value has |count| elements in row-major order (the leading batch axis of ONNX, 1,
+ * is an ordinary axis). Floating-point values only: integer and boolean ONNX tensors are folded at
+ * import. Weights are float32 as stored (float64 models: float64). A graph is built once, then
+ * immutable and thread-safe to read. */
 #ifndef BFI_IR_GRAPH_H
 #define BFI_IR_GRAPH_H
 
@@ -39,10 +39,15 @@ typedef struct bfi_shape {
 } bfi_shape;
 
 /* 2-D window geometry (1-D is height 1 with kh 1); c_in and c_out count the channels of all groups.
- * conv:            weight [c_out][c_in/groups][kh][kw], y[co][oy][ox] reads x at oy*stride_h - pad_top + ky*dil_h
- * conv_transpose:  weight [c_in][c_out/groups][kh][kw], x[ci][iy][ix] adds to y at iy*stride_h - pad_top + ky*dil_h
- * pooling:         channel by channel (c_in == c_out), weight absent; every window holds at least one element of x.
- *                  Average: divisor kh*kw with count_pad, else the elements of x in the window. */
+ * Window o at tap k meets position at(o, k) = o*stride - pad + k*dil, per axis.
+ *
+ * conv: weight [c_out][c_in/groups][kh][kw]; y[co][oy][ox] reads x at (at(oy, ky), at(ox, kx)).
+ *
+ * conv_transpose: weight [c_in][c_out/groups][kh][kw]; x[ci][iy][ix] adds to y at (at(iy, ky),
+ * at(ix, kx)).
+ *
+ * pooling: channel by channel (c_in == c_out), weight absent; every window holds at least one
+ * element of x. Average: divisor kh*kw with count_pad, else the elements of x in the window. */
 typedef struct bfi_window {
     int64_t groups;
     int64_t c_in, h_in, w_in;
@@ -54,19 +59,21 @@ typedef struct bfi_window {
 
 /* Attributes by op; unused ones are zero. */
 typedef struct bfi_attrs {
-    bfi_window window;                    /* CONV CONV_TRANSPOSE MAX_POOL AVERAGE_POOL */
-    int64_t rows, k, n;                   /* LINEAR: x is [rows][k], y is [rows][n]; MATMUL: y [batch][rows][n] */
-    int64_t batch;                        /* MATMUL */
-    int axis;                             /* CONCAT GATHER SOFTMAX */
-    int64_t perm[BFI_MAX_RANK];           /* TRANSPOSE: y axis i is x axis perm[i] */
-    int64_t start[BFI_MAX_RANK];          /* SLICE; PAD: elements before (>= 0 or cropping if negative) */
-    int64_t step[BFI_MAX_RANK];           /* SLICE (negative allowed) */
-    bool reduce[BFI_MAX_RANK];            /* REDUCE_*: axes of x that are summed */
-    double lo, hi;                        /* CLIP */
-    double slope;                         /* LEAKY_RELU */
-    double value;                         /* PAD: fill */
-    int roundings; /* SCALE_SHIFT: float32 roundings of the ONNX op(s) it stands for (semantics=float32) */
-    int const_ulps; /* SCALE_SHIFT, weights: half-ulps (float64) by which derived constants may be off */
+    bfi_window window;  /* CONV CONV_TRANSPOSE MAX_POOL AVERAGE_POOL */
+    int64_t rows, k, n; /* LINEAR: x is [rows][k], y is [rows][n]; MATMUL: y [batch][rows][n] */
+    int64_t batch;      /* MATMUL */
+    int axis;           /* CONCAT GATHER SOFTMAX */
+    int64_t perm[BFI_MAX_RANK];  /* TRANSPOSE: y axis i is x axis perm[i] */
+    int64_t start[BFI_MAX_RANK]; /* SLICE; PAD: elements before (>= 0 or cropping if negative) */
+    int64_t step[BFI_MAX_RANK];  /* SLICE (negative allowed) */
+    bool reduce[BFI_MAX_RANK];   /* REDUCE_*: axes of x that are summed */
+    double lo, hi;               /* CLIP */
+    double slope;                /* LEAKY_RELU */
+    double value;                /* PAD: fill */
+    /* SCALE_SHIFT: float32 roundings of the ONNX op(s) it stands for (semantics=float32). */
+    int roundings;
+    /* SCALE_SHIFT, weights: half-ulps (float64) by which derived constants may be off. */
+    int const_ulps;
 } bfi_attrs;
 
 /* Numbers owned by a node, always float64 in memory (every float32 is exact in it). */
@@ -88,9 +95,11 @@ typedef struct bfi_node {
      * SCALE_SHIFT: scale, bias of |count| each (scale empty: all ones; bias empty: zeros).
      * CONST: weight holds the |count| elements. */
     bfi_numbers weight, bias;
-    /* GATHER: |n_indices| indices along attrs.axis (already non-negative), shaped |indices_shape|: output
-     * shape = x.shape[:axis] + indices_shape + x.shape[axis+1:].
-     * RESIZE: for each of the |count| output elements the flat index of the element of x it copies. */
+    /* GATHER: |n_indices| indices along attrs.axis (already non-negative), shaped |indices_shape|:
+     * output shape = x.shape[:axis] + indices_shape + x.shape[axis+1:].
+     *
+     * RESIZE: for each of the |count| output elements the flat index of the element of x it
+     * copies. */
     int64_t *indices;
     int64_t n_indices;
     bfi_shape indices_shape; /* GATHER only */
@@ -100,10 +109,10 @@ typedef struct bfi_graph {
     bfi_node *nodes; /* topological; node 0 is INPUT */
     int count;
     size_t capacity;
-    int output;        /* value id */
-    char *source;      /* file name or "" */
+    int output;   /* value id */
+    char *source; /* file name or "" */
     char *input_name, *output_name;
-    bool is_float64;   /* declared element type of the model's input */
+    bool is_float64; /* declared element type of the model's input */
 } bfi_graph;
 
 const char *bfi_op_name(bfi_op op);
@@ -121,21 +130,23 @@ const char *bfi_shape_text(const bfi_shape *shape, char *buf, size_t size);
 bfi_graph *bfi_graph_new(void);
 void bfi_graph_free(bfi_graph *graph);
 
-/* Appends a node with zeroed attributes and copies of the names and inputs; returns its id, or -1 when
- * out of memory. Inputs must have smaller ids. |shape| must be valid (count fits).
- * Pointers to nodes are invalid afterwards; the weight, bias and index blocks set later (malloc) are the graph's. */
-int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op, const int *inputs,
-                  int n_inputs, const bfi_shape *shape);
+/* Appends a node with zeroed attributes and copies of the names and inputs; returns its id, or -1
+ * when out of memory. Inputs must have smaller ids. |shape| must be valid (count fits). Pointers to
+ * nodes are invalid afterwards; the weight, bias and index blocks set later (malloc) are the
+ * graph's. */
+int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op,
+                  const int *inputs, int n_inputs, const bfi_shape *shape);
 
 /* Largest number of elements of one value: indices of bfi_sparse are 32 bits. */
 #define BFI_MAX_COUNT INT32_MAX
 
-/* Checks ids, arity, shapes against attributes and weights, finite numbers, no empty values and none above
- * BFI_MAX_COUNT. Errors name the file, the node and what is wrong. Everything else in ir/ and behind relies
- * on a graph that passed. */
+/* Checks ids, arity, shapes against attributes and weights, finite numbers, no empty values and
+ * none above BFI_MAX_COUNT. Errors name the file, the node and what is wrong. Everything else in
+ * ir/ and behind relies on a graph that passed. */
 bf_status bfi_graph_validate(const bfi_graph *graph, bf_error *err);
 
-/* Removes nodes that the output does not depend on (INPUT stays), renumbering; false: out of memory. */
+/* Removes nodes that the output does not depend on (INPUT stays), renumbering; false: out of
+ * memory. */
 bool bfi_graph_prune(bfi_graph *graph);
 
 /* Parameters (weights and biases as stored in the file's sense: LINEAR, CONV*, SCALE_SHIFT) and

@@ -115,7 +115,8 @@ static void split_at(const bfi_shape *shape, int axis, int64_t *outer, int64_t *
     for (int i = axis + 1; i < shape->rank; i++) *inner *= shape->dim[i];
 }
 
-static void concat_sources(const bfi_graph *graph, const bfi_node *node, int which, int64_t *source) {
+static void concat_sources(const bfi_graph *graph, const bfi_node *node, int which,
+                           int64_t *source) {
     int axis = node->attrs.axis;
     int64_t outer, inner, before = 0, out = 0;
     split_at(&node->shape, axis, &outer, &inner);
@@ -132,7 +133,8 @@ static void gather_sources(const bfi_node *node, const bfi_node *x, int64_t *sou
     split_at(&x->shape, node->attrs.axis, &outer, &inner);
     for (int64_t o = 0; o < outer; o++)
         for (int64_t k = 0; k < node->n_indices; k++)
-            for (int64_t i = 0; i < inner; i++) source[out++] = (o * n + node->indices[k]) * inner + i;
+            for (int64_t i = 0; i < inner; i++)
+                source[out++] = (o * n + node->indices[k]) * inner + i;
 }
 
 static bool pad_fill(bfi_sparse *m, double value) {
@@ -144,14 +146,18 @@ static bool pad_fill(bfi_sparse *m, double value) {
     return true;
 }
 
-static bool build_selection(const bfi_graph *graph, const bfi_node *node, int which, bfi_sparse *m) {
+static bool build_selection(const bfi_graph *graph, const bfi_node *node, int which,
+                            bfi_sparse *m) {
     const bfi_node *x = &graph->nodes[node->inputs[which]];
     if (node->op == BFI_OP_RESIZE) return from_sources(m, node->indices, node->count, x->count);
     int64_t *source = bfi_malloc((size_t)node->count, sizeof *source);
     if (!source) return false;
-    if (node->op == BFI_OP_CONCAT) concat_sources(graph, node, which, source);
-    else if (node->op == BFI_OP_GATHER) gather_sources(node, x, source);
-    else axis_sources(node, x, source);
+    if (node->op == BFI_OP_CONCAT)
+        concat_sources(graph, node, which, source);
+    else if (node->op == BFI_OP_GATHER)
+        gather_sources(node, x, source);
+    else
+        axis_sources(node, x, source);
     bool ok = from_sources(m, source, node->count, x->count);
     free(source);
     return ok && (node->op != BFI_OP_PAD || pad_fill(m, node->attrs.value));
@@ -218,7 +224,8 @@ static window_taps taps_of(const bfi_window *w, int64_t oy, int64_t ox) {
 }
 
 /* Row |r| of an average pool: window (oy, ox) of channel |c|. */
-static void fill_window(bfi_sparse *m, const bfi_window *w, int64_t r, int64_t c, int64_t oy, int64_t ox) {
+static void fill_window(bfi_sparse *m, const bfi_window *w, int64_t r, int64_t c, int64_t oy,
+                        int64_t ox) {
     window_taps t = taps_of(w, oy, ox);
     int64_t divisor = w->count_pad ? w->kh * w->kw : t.count, at = m->ptr[r];
     for (int64_t ky = t.y_lo; ky < t.y_hi; ky++) {
@@ -249,19 +256,24 @@ static bool build_average_pool(const bfi_node *node, int64_t cols, bfi_sparse *m
     return true;
 }
 
-bf_status bfi_node_sparse(const bfi_graph *graph, int id, int which, bfi_sparse *out, bf_error *err) {
+bf_status bfi_node_sparse(const bfi_graph *graph, int id, int which, bfi_sparse *out,
+                          bf_error *err) {
     const bfi_node *node = &graph->nodes[id];
     assert(bfi_op_class_of(node->op) == BFI_CLASS_STRUCTURAL);
     assert(which >= 0 && which < node->n_inputs);
     bool ok;
     memset(out, 0, sizeof *out);
     switch (node->op) {
-    case BFI_OP_REDUCE_SUM:
-    case BFI_OP_REDUCE_MEAN: ok = build_reduce(graph, node, out); break;
-    case BFI_OP_AVERAGE_POOL:
-        ok = build_average_pool(node, graph->nodes[node->inputs[0]].count, out);
-        break;
-    default: ok = build_selection(graph, node, which, out); break;
+        case BFI_OP_REDUCE_SUM:
+        case BFI_OP_REDUCE_MEAN:
+            ok = build_reduce(graph, node, out);
+            break;
+        case BFI_OP_AVERAGE_POOL:
+            ok = build_average_pool(node, graph->nodes[node->inputs[0]].count, out);
+            break;
+        default:
+            ok = build_selection(graph, node, which, out);
+            break;
     }
     if (ok) return BF_STATUS_OK;
     bfi_sparse_clear(out);

@@ -35,7 +35,8 @@ static bf_status reject_shape(const site *s, const char *what) {
 static bf_status reject_shapes(const site *s, const char *what) {
     char x[128], y[128], text[384];
     snprintf(text, sizeof text, "%s: input is %s, output is %s", what,
-             bfi_shape_text(&s->x->shape, x, sizeof x), bfi_shape_text(&s->node->shape, y, sizeof y));
+             bfi_shape_text(&s->x->shape, x, sizeof x),
+             bfi_shape_text(&s->node->shape, y, sizeof y));
     return reject_shape(s, text);
 }
 
@@ -46,7 +47,7 @@ static bool product_is(int64_t want, const int64_t *factors, int n) {
         if (factors[i] <= 0 || !bfi_mul_i64(product, factors[i], &product)) return false;
     return product == want;
 }
-#define PRODUCT_IS(want, ...) \
+#define PRODUCT_IS(want, ...)                        \
     product_is(want, (const int64_t[]){__VA_ARGS__}, \
                (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 
@@ -56,8 +57,9 @@ static bf_status check_numbers(const site *s, const bfi_numbers *numbers, const 
         return reject(s, BF_STATUS_INTERNAL, "numbers without data");
     for (int64_t i = 0; i < numbers->count; i++) {
         if (isfinite(numbers->data[i])) continue;
-        snprintf(text, sizeof text, "%s element %" PRId64 " is %s: only finite numbers can be verified",
-                 what, i, isnan(numbers->data[i]) ? "NaN" : "infinite");
+        snprintf(text, sizeof text,
+                 "%s element %" PRId64 " is %s: only finite numbers can be verified", what, i,
+                 isnan(numbers->data[i]) ? "NaN" : "infinite");
         return reject(s, BF_STATUS_PARSE, text);
     }
     return BF_STATUS_OK;
@@ -69,7 +71,8 @@ static bf_status check_linear(const site *s) {
     if (!PRODUCT_IS(s->x->count, a->rows, a->k) || !PRODUCT_IS(node->count, a->rows, a->n))
         return reject_shapes(s, "rows, k and n do not fit");
     if (!PRODUCT_IS(node->weight.count, a->n, a->k)) return reject_shape(s, "weight is not [n][k]");
-    if (node->bias.count != 0 && node->bias.count != a->n) return reject_shape(s, "bias is not [n]");
+    if (node->bias.count != 0 && node->bias.count != a->n)
+        return reject_shape(s, "bias is not [n]");
     return BF_STATUS_OK;
 }
 
@@ -109,7 +112,8 @@ static bf_status check_conv(const site *s) {
 }
 
 /* True when each of |n_out| windows along one axis holds an element of x. */
-static bool windows_meet(int64_t n_out, int64_t n_in, int64_t stride, int64_t pad, int64_t k, int64_t dil) {
+static bool windows_meet(int64_t n_out, int64_t n_in, int64_t stride, int64_t pad, int64_t k,
+                         int64_t dil) {
     for (int64_t o = 0; o < n_out; o++) {
         int64_t first = o * stride - pad;
         int64_t tap = first < 0 ? (-first + dil - 1) / dil : 0;
@@ -170,7 +174,8 @@ static bf_status check_concat(const site *s) {
     const bfi_shape *y = &node->shape;
     int axis = node->attrs.axis;
     int64_t total = 0;
-    if (node->n_inputs < 1 || axis < 0 || axis >= y->rank) return reject_shape(s, "axis out of range");
+    if (node->n_inputs < 1 || axis < 0 || axis >= y->rank)
+        return reject_shape(s, "axis out of range");
     for (int i = 0; i < node->n_inputs; i++) {
         bfi_shape part = s->graph->nodes[node->inputs[i]].shape;
         if (part.rank != y->rank) return reject_shape(s, "ranks differ");
@@ -178,7 +183,8 @@ static bf_status check_concat(const site *s) {
         part.dim[axis] = y->dim[axis];
         if (!bfi_shape_equal(&part, y)) return reject_shape(s, "inputs differ off the axis");
     }
-    return total == y->dim[axis] ? BF_STATUS_OK : reject_shape(s, "parts do not add up to the output");
+    return total == y->dim[axis] ? BF_STATUS_OK
+                                 : reject_shape(s, "parts do not add up to the output");
 }
 
 static bf_status check_slice(const site *s) {
@@ -200,14 +206,16 @@ static bf_status check_gather(const site *s) {
     const bfi_shape *x = &s->x->shape, *at = &node->indices_shape;
     int axis = node->attrs.axis;
     if (axis < 0 || axis >= x->rank) return reject_shape(s, "axis out of range");
-    if (at->rank < 0 || x->rank - 1 + at->rank > BFI_MAX_RANK) return reject_shape(s, "rank too large");
+    if (at->rank < 0 || x->rank - 1 + at->rank > BFI_MAX_RANK)
+        return reject_shape(s, "rank too large");
     if (!node->indices || bfi_shape_count(at, BFI_MAX_COUNT) != node->n_indices)
         return reject_shape(s, "indices do not fit their shape");
     bfi_shape want = {.rank = x->rank - 1 + at->rank};
     for (int i = 0; i < axis; i++) want.dim[i] = x->dim[i];
     for (int i = 0; i < at->rank; i++) want.dim[axis + i] = at->dim[i];
     for (int i = axis + 1; i < x->rank; i++) want.dim[i - 1 + at->rank] = x->dim[i];
-    if (!bfi_shape_equal(&want, &node->shape)) return reject_shapes(s, "shape does not follow indices");
+    if (!bfi_shape_equal(&want, &node->shape))
+        return reject_shapes(s, "shape does not follow indices");
     for (int64_t i = 0; i < node->n_indices; i++)
         if (node->indices[i] < 0 || node->indices[i] >= x->dim[axis])
             return reject_shape(s, "index out of range");
@@ -250,13 +258,15 @@ static bf_status check_reduce(const site *s) {
     int64_t kept = 1;
     for (int i = 0; i < x->rank; i++)
         if (!s->node->attrs.reduce[i]) kept *= x->dim[i];
-    return kept == s->node->count ? BF_STATUS_OK : reject_shapes(s, "shape does not follow the axes");
+    return kept == s->node->count ? BF_STATUS_OK
+                                  : reject_shapes(s, "shape does not follow the axes");
 }
 
 static bf_status check_matmul(const site *s) {
     const bfi_attrs *a = &s->node->attrs;
     const bfi_node *y = &s->graph->nodes[s->node->inputs[1]];
-    if (!PRODUCT_IS(s->x->count, a->batch, a->rows, a->k) || !PRODUCT_IS(y->count, a->batch, a->k, a->n) ||
+    if (!PRODUCT_IS(s->x->count, a->batch, a->rows, a->k) ||
+        !PRODUCT_IS(y->count, a->batch, a->k, a->n) ||
         !PRODUCT_IS(s->node->count, a->batch, a->rows, a->n))
         return reject_shapes(s, "batch, rows, k and n do not fit");
     return BF_STATUS_OK;
@@ -265,35 +275,54 @@ static bf_status check_matmul(const site *s) {
 static bf_status check_softmax(const site *s) {
     int axis = s->node->attrs.axis;
     if (!bfi_shape_equal(&s->node->shape, &s->x->shape)) return reject_shapes(s, "shapes differ");
-    return axis >= 0 && axis < s->x->shape.rank ? BF_STATUS_OK : reject_shape(s, "axis out of range");
+    return axis >= 0 && axis < s->x->shape.rank ? BF_STATUS_OK
+                                                : reject_shape(s, "axis out of range");
 }
 
 static bf_status check_op(const site *s) {
     switch (s->node->op) {
-    case BFI_OP_INPUT: return BF_STATUS_OK;
-    case BFI_OP_CONST:
-        return s->node->weight.count == s->node->count ? BF_STATUS_OK
-                                                       : reject_shape(s, "data do not fit the shape");
-    case BFI_OP_LINEAR: return check_linear(s);
-    case BFI_OP_CONV:
-    case BFI_OP_CONV_TRANSPOSE: return check_conv(s);
-    case BFI_OP_AVERAGE_POOL:
-    case BFI_OP_MAX_POOL: return check_pool(s);
-    case BFI_OP_SCALE_SHIFT: return check_scale_shift(s);
-    case BFI_OP_RESHAPE:
-        return s->node->count == s->x->count ? BF_STATUS_OK : reject_shapes(s, "element counts differ");
-    case BFI_OP_TRANSPOSE: return check_transpose(s);
-    case BFI_OP_CONCAT: return check_concat(s);
-    case BFI_OP_SLICE: return check_slice(s);
-    case BFI_OP_GATHER: return check_gather(s);
-    case BFI_OP_PAD: return check_pad(s);
-    case BFI_OP_EXPAND: return check_expand(s);
-    case BFI_OP_RESIZE: return check_resize(s);
-    case BFI_OP_REDUCE_SUM:
-    case BFI_OP_REDUCE_MEAN: return check_reduce(s);
-    case BFI_OP_MATMUL: return check_matmul(s);
-    case BFI_OP_SOFTMAX: return check_softmax(s);
-    default: return check_elementwise(s);
+        case BFI_OP_INPUT:
+            return BF_STATUS_OK;
+        case BFI_OP_CONST:
+            return s->node->weight.count == s->node->count
+                       ? BF_STATUS_OK
+                       : reject_shape(s, "data do not fit the shape");
+        case BFI_OP_LINEAR:
+            return check_linear(s);
+        case BFI_OP_CONV:
+        case BFI_OP_CONV_TRANSPOSE:
+            return check_conv(s);
+        case BFI_OP_AVERAGE_POOL:
+        case BFI_OP_MAX_POOL:
+            return check_pool(s);
+        case BFI_OP_SCALE_SHIFT:
+            return check_scale_shift(s);
+        case BFI_OP_RESHAPE:
+            return s->node->count == s->x->count ? BF_STATUS_OK
+                                                 : reject_shapes(s, "element counts differ");
+        case BFI_OP_TRANSPOSE:
+            return check_transpose(s);
+        case BFI_OP_CONCAT:
+            return check_concat(s);
+        case BFI_OP_SLICE:
+            return check_slice(s);
+        case BFI_OP_GATHER:
+            return check_gather(s);
+        case BFI_OP_PAD:
+            return check_pad(s);
+        case BFI_OP_EXPAND:
+            return check_expand(s);
+        case BFI_OP_RESIZE:
+            return check_resize(s);
+        case BFI_OP_REDUCE_SUM:
+        case BFI_OP_REDUCE_MEAN:
+            return check_reduce(s);
+        case BFI_OP_MATMUL:
+            return check_matmul(s);
+        case BFI_OP_SOFTMAX:
+            return check_softmax(s);
+        default:
+            return check_elementwise(s);
     }
 }
 
@@ -301,7 +330,8 @@ static bf_status check_node(const bfi_graph *graph, int id, bf_error *err) {
     const bfi_node *node = &graph->nodes[id];
     site s = {.graph = graph, .node = node, .err = err};
     if ((unsigned)node->op >= BFI_OP_COUNT || !node->name || !node->onnx_op)
-        return bfi_fail(err, BF_STATUS_INTERNAL, "%s: node %d has no op or no name", graph->source, id);
+        return bfi_fail(err, BF_STATUS_INTERNAL, "%s: node %d has no op or no name", graph->source,
+                        id);
     if ((node->op == BFI_OP_INPUT) != (id == 0))
         return reject(&s, BF_STATUS_INTERNAL, "node 0, and only node 0, is the input");
     if (arity[node->op] >= 0 ? node->n_inputs != arity[node->op] : node->n_inputs < 1)
@@ -322,7 +352,8 @@ static bf_status check_node(const bfi_graph *graph, int id, bf_error *err) {
 
 bf_status bfi_graph_validate(const bfi_graph *graph, bf_error *err) {
     if (graph->count < 1 || graph->output < 0 || graph->output >= graph->count)
-        return bfi_fail(err, BF_STATUS_INTERNAL, "%s: graph without input or output", graph->source);
+        return bfi_fail(err, BF_STATUS_INTERNAL, "%s: graph without input or output",
+                        graph->source);
     for (int id = 0; id < graph->count; id++) {
         bf_status st = check_node(graph, id, err);
         if (st != BF_STATUS_OK) return st;

@@ -44,8 +44,10 @@ static inline void kit_fill(double *data, int64_t n) {
 static inline bfi_numbers kit_numbers(const double *data, int64_t n) {
     bfi_numbers numbers = {.data = bfi_malloc((size_t)n, sizeof(double)), .count = n};
     assert_non_null(numbers.data);
-    if (data) memcpy(numbers.data, data, (size_t)n * sizeof *data);
-    else kit_fill(numbers.data, n);
+    if (data)
+        memcpy(numbers.data, data, (size_t)n * sizeof *data);
+    else
+        kit_fill(numbers.data, n);
     return numbers;
 }
 
@@ -64,7 +66,8 @@ static inline bfi_graph *kit_graph(bfi_shape shape) {
     return graph;
 }
 
-/* Appends a node reading |a| and, when >= 0, |b|; it becomes the output. The pointer lives until the next. */
+/* Appends a node reading |a| and, when >= 0, |b|; it becomes the output. The pointer lives until
+ * the next. */
 static inline bfi_node *kit_add(bfi_graph *graph, bfi_op op, int a, int b, bfi_shape shape) {
     int inputs[2] = {a, b}, n = (a >= 0) + (b >= 0);
     int id = bfi_graph_add(graph, op, bfi_op_name(op), "Test", inputs, n, &shape);

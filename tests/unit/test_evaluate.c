@@ -14,10 +14,12 @@ static void expect_output(const bfi_graph *graph, bfi_precision precision, const
     double *y = calloc((size_t)n, sizeof *y);
     bf_error err = {""};
     kit_validate(graph);
-    if (bfi_evaluate(graph, precision, x, y, NULL, &err) != BF_STATUS_OK) fail_msg("%s", err.message);
+    if (bfi_evaluate(graph, precision, x, y, NULL, &err) != BF_STATUS_OK)
+        fail_msg("%s", err.message);
     for (int64_t i = 0; i < n; i++)
         if (!(y[i] == want[i] || (y[i] != y[i] && want[i] != want[i])))
-            fail_msg("%s: output %d is %a, wanted %a", graph->nodes[graph->output].name, (int)i, y[i], want[i]);
+            fail_msg("%s: output %d is %a, wanted %a", graph->nodes[graph->output].name, (int)i,
+                     y[i], want[i]);
     free(y);
 }
 
@@ -61,12 +63,13 @@ static void binary_ops(void **state) {
         bfi_op op;
         double want[2]; /* of (4, -1) and (-2, 2.5) */
     } cases[] = {
-        {BFI_OP_ADD, {3, 0.5}}, {BFI_OP_SUB, {5, -4.5}}, {BFI_OP_MUL, {-4, -5}},
-        {BFI_OP_DIV, {-4, -0.8}}, {BFI_OP_MAX, {4, 2.5}}, {BFI_OP_MIN, {-1, -2}},
+        {BFI_OP_ADD, {3, 0.5}},   {BFI_OP_SUB, {5, -4.5}}, {BFI_OP_MUL, {-4, -5}},
+        {BFI_OP_DIV, {-4, -0.8}}, {BFI_OP_MAX, {4, 2.5}},  {BFI_OP_MIN, {-1, -2}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bfi_graph *graph = kit_graph(KIT_SHAPE(3));
-        kit_add(graph, BFI_OP_CONST, -1, -1, KIT_SHAPE(3))->weight = kit_numbers((double[]){-1, 2.5, 1}, 3);
+        kit_add(graph, BFI_OP_CONST, -1, -1, KIT_SHAPE(3))->weight =
+            kit_numbers((double[]){-1, 2.5, 1}, 3);
         kit_add(graph, cases[i].op, 0, 1, KIT_SHAPE(3));
         const double x[] = {4, -2, nan_value()};
         expect_output(graph, BFI_EVAL_FLOAT64, x,
@@ -116,7 +119,8 @@ static void unary_ops(void **state) {
         expect_output(graph, BFI_EVAL_FLOAT32, x, want);
         bfi_graph_free(graph);
     }
-    for (int op = 0; op < BFI_OP_COUNT; op++) covered -= bfi_op_class_of((bfi_op)op) == BFI_CLASS_UNARY;
+    for (int op = 0; op < BFI_OP_COUNT; op++)
+        covered -= bfi_op_class_of((bfi_op)op) == BFI_CLASS_UNARY;
     assert_int_equal(covered, 0);
 }
 
@@ -150,7 +154,8 @@ static void softmax(void **state) {
 static void structural_ops(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 2, 2));
-    kit_add(graph, BFI_OP_CONST, -1, -1, KIT_SHAPE(1, 1, 2))->weight = kit_numbers((double[]){7, 8}, 2);
+    kit_add(graph, BFI_OP_CONST, -1, -1, KIT_SHAPE(1, 1, 2))->weight =
+        kit_numbers((double[]){7, 8}, 2);
     kit_add(graph, BFI_OP_CONCAT, 1, 0, KIT_SHAPE(1, 3, 2))->attrs.axis = 1; /* 7 8 / 1 2 / 3 4 */
     bfi_node *node = kit_add(graph, BFI_OP_PAD, 2, -1, KIT_SHAPE(1, 3, 3));
     node->attrs.value = 9; /* 7 8 9 / 1 2 9 / 3 4 9 */
@@ -208,7 +213,8 @@ static void conv_is_its_matrix(void **state) {
         bfi_window w = random_window();
         int64_t n_in = w.c_in * w.h_in * w.w_in, n_out = w.c_out * w.h_out * w.w_out;
         bfi_graph *graph = kit_graph(KIT_SHAPE(1, w.c_in, w.h_in, w.w_in));
-        bfi_node *node = kit_add(graph, BFI_OP_CONV, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
+        bfi_node *node =
+            kit_add(graph, BFI_OP_CONV, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
         node->attrs.window = w;
         node->weight = kit_numbers(NULL, w.c_out * (w.c_in / w.groups) * w.kh * w.kw);
         if (round % 2) node->bias = kit_numbers(NULL, w.c_out);
@@ -230,7 +236,8 @@ static double dot(const double *a, const double *b, int64_t n) {
     return sum;
 }
 
-/* <conv(x), z> == <x, conv_transpose(z)> with the same weight array: exact, all numbers are eighths. */
+/* <conv(x), z> == <x, conv_transpose(z)> with the same weight array: exact, all numbers are
+ * eighths. */
 static void conv_transpose_is_the_adjoint(void **state) {
     (void)state;
     for (int round = 0; round < 200; round++) {
@@ -239,7 +246,8 @@ static void conv_transpose_is_the_adjoint(void **state) {
         back.c_out = w.c_in, back.h_out = w.h_in, back.w_out = w.w_in;
         int64_t n = w.c_in * w.h_in * w.w_in, m = w.c_out * w.h_out * w.w_out;
         bfi_graph *forth = kit_graph(KIT_SHAPE(1, w.c_in, w.h_in, w.w_in));
-        bfi_node *node = kit_add(forth, BFI_OP_CONV, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
+        bfi_node *node =
+            kit_add(forth, BFI_OP_CONV, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
         node->attrs.window = w;
         node->weight = kit_numbers(NULL, w.c_out * (w.c_in / w.groups) * w.kh * w.kw);
         bfi_graph *transposed = kit_graph(KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
@@ -251,8 +259,10 @@ static void conv_transpose_is_the_adjoint(void **state) {
         kit_validate(transposed);
         bfi_numbers x = kit_numbers(NULL, n), z = kit_numbers(NULL, m);
         bfi_numbers y = kit_numbers(NULL, m), t = kit_numbers(NULL, n);
-        assert_int_equal(bfi_evaluate(forth, BFI_EVAL_FLOAT64, x.data, y.data, NULL, NULL), BF_STATUS_OK);
-        assert_int_equal(bfi_evaluate(transposed, BFI_EVAL_FLOAT64, z.data, t.data, NULL, NULL), BF_STATUS_OK);
+        assert_int_equal(bfi_evaluate(forth, BFI_EVAL_FLOAT64, x.data, y.data, NULL, NULL),
+                         BF_STATUS_OK);
+        assert_int_equal(bfi_evaluate(transposed, BFI_EVAL_FLOAT64, z.data, t.data, NULL, NULL),
+                         BF_STATUS_OK);
         assert_true(dot(y.data, z.data, m) == dot(x.data, t.data, n));
         free(x.data), free(y.data), free(z.data), free(t.data);
         bfi_graph_free(forth);
@@ -264,8 +274,18 @@ static void conv_transpose_adds_its_bias(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 1, 1, 2));
     bfi_node *node = kit_add(graph, BFI_OP_CONV_TRANSPOSE, 0, -1, KIT_SHAPE(1, 2, 1, 4));
-    node->attrs.window = (bfi_window){.groups = 1, .c_in = 1, .h_in = 1, .w_in = 2, .c_out = 2, .h_out = 1,
-                                      .w_out = 4, .kh = 1, .kw = 2, .stride_h = 1, .stride_w = 2, .dil_h = 1,
+    node->attrs.window = (bfi_window){.groups = 1,
+                                      .c_in = 1,
+                                      .h_in = 1,
+                                      .w_in = 2,
+                                      .c_out = 2,
+                                      .h_out = 1,
+                                      .w_out = 4,
+                                      .kh = 1,
+                                      .kw = 2,
+                                      .stride_h = 1,
+                                      .stride_w = 2,
+                                      .dil_h = 1,
                                       .dil_w = 1};
     node->weight = kit_numbers((double[]){1, 2, 3, 4}, 4);
     node->bias = kit_numbers((double[]){100, 200}, 2);
@@ -280,7 +300,8 @@ static void max_pool_takes_the_largest_inside(void **state) {
         w.c_out = w.c_in;
         int64_t n_in = w.c_in * w.h_in * w.w_in, n_out = w.c_out * w.h_out * w.w_out;
         bfi_graph *graph = kit_graph(KIT_SHAPE(1, w.c_in, w.h_in, w.w_in));
-        kit_add(graph, BFI_OP_MAX_POOL, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out))->attrs.window = w;
+        kit_add(graph, BFI_OP_MAX_POOL, 0, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out))
+            ->attrs.window = w;
         if (bfi_graph_validate(graph, NULL) != BF_STATUS_OK) { /* a window wholly in the padding */
             bfi_graph_free(graph);
             continue;
@@ -305,8 +326,19 @@ static void max_pool_keeps_nan(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 1, 1, 3));
     kit_add(graph, BFI_OP_MAX_POOL, 0, -1, KIT_SHAPE(1, 1, 1, 1))->attrs.window =
-        (bfi_window){.groups = 1, .c_in = 1, .h_in = 1, .w_in = 3, .c_out = 1, .h_out = 1, .w_out = 1, .kh = 1,
-                     .kw = 3, .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1};
+        (bfi_window){.groups = 1,
+                     .c_in = 1,
+                     .h_in = 1,
+                     .w_in = 3,
+                     .c_out = 1,
+                     .h_out = 1,
+                     .w_out = 1,
+                     .kh = 1,
+                     .kw = 3,
+                     .stride_h = 1,
+                     .stride_w = 1,
+                     .dil_h = 1,
+                     .dil_w = 1};
     expect(graph, (double[]){1, nan_value(), 2}, (double[]){nan_value()});
 }
 
@@ -330,7 +362,8 @@ static void float32_rounds_every_operation(void **state) {
     }
     bfi_evaluation_free(graph, values);
     bfi_evaluation_free(graph, NULL);
-    assert_int_equal(bfi_evaluate(graph, BFI_EVAL_FLOAT64, input, NULL, &values, NULL), BF_STATUS_OK);
+    assert_int_equal(bfi_evaluate(graph, BFI_EVAL_FLOAT64, input, NULL, &values, NULL),
+                     BF_STATUS_OK);
     assert_true(values[1][0] == 0x1.000002p0 * 0x1.000002p0 - 1);
     bfi_evaluation_free(graph, values);
     bfi_graph_free(graph);

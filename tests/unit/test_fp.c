@@ -1,4 +1,5 @@
-/* base/fp.h: error terms and outward steps in exact arithmetic, elementary functions against long double. */
+/* base/fp.h: error terms and outward steps in exact arithmetic, elementary functions against long
+ * double. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,8 +30,9 @@ static double scattered(double lo, double hi) {
 
 static void steps_are_neighbours(void **state) {
     (void)state;
-    const double points[] = {0.0,     -0.0,     1.0,      -1.0,      0x1p-1074, -0x1p-1074, DBL_MIN,
-                             DBL_MAX, -DBL_MAX, INFINITY, -INFINITY, 0.1,       -1e300,     0x1p-1022};
+    const double points[] = {0.0,        -0.0,    1.0,     -1.0,     0x1p-1074,
+                             -0x1p-1074, DBL_MIN, DBL_MAX, -DBL_MAX, INFINITY,
+                             -INFINITY,  0.1,     -1e300,  0x1p-1022};
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         assert_true(bfi_up(points[i]) == nextafter(points[i], INFINITY));
         assert_true(bfi_down(points[i]) == nextafter(points[i], -INFINITY));
@@ -56,9 +58,10 @@ static void check_float_conversion(double x) {
 
 static void float_conversions_move_outward(void **state) {
     (void)state;
-    const double points[] = {0.0,  -0.0,    1.0,      0x1.000001p0, FLT_MAX,  -FLT_MAX, 0x1.fffffffp127,
-                             1e39, -1e39,   DBL_MAX,  0x1p-149,     0x1p-150, -0x1p-150, 0x1p-1074,
-                             0.1,  -1e-310, INFINITY, -INFINITY};
+    const double points[] = {
+        0.0,  -0.0,    1.0,      0x1.000001p0, FLT_MAX,  -FLT_MAX,  0x1.fffffffp127,
+        1e39, -1e39,   DBL_MAX,  0x1p-149,     0x1p-150, -0x1p-150, 0x1p-1074,
+        0.1,  -1e-310, INFINITY, -INFINITY};
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) check_float_conversion(points[i]);
     for (int i = 0; i < 10000; i++) check_float_conversion(scattered(-160, 130));
     assert_true(bfi_float_up(NAN) == INFINITY && bfi_float_down(NAN) == -INFINITY);
@@ -109,8 +112,7 @@ static void check_at(const function *f, double x, bool absolute) {
     }
     long double allowed = absolute ? BF_ELEMENTARY_REL : BF_ELEMENTARY_REL * fabsl(want);
     if (!absolute && fabsl(want) < (long double)DBL_MIN) allowed += BF_ETA64;
-    if (!(fabsl(got - want) <= allowed))
-        fail_msg("%s(%a) = %a, wanted %La", f->name, x, got, want);
+    if (!(fabsl(got - want) <= allowed)) fail_msg("%s(%a) = %a, wanted %La", f->name, x, got, want);
 }
 
 static void elementary_functions_keep_their_error(void **state) {
@@ -158,7 +160,8 @@ static void special_values(void **state) {
     assert_true(bfi_exp(0) == 1 && bfi_exp(-INFINITY) == 0 && bfi_exp(INFINITY) == INFINITY);
     assert_true(bfi_exp(710) == INFINITY && bfi_exp(709.78) < INFINITY && bfi_exp(-746) == 0);
     assert_true(bfi_sigmoid(0) == 0.5 && bfi_sigmoid(INFINITY) == 1 && bfi_sigmoid(-INFINITY) == 0);
-    assert_true(bfi_tanh(INFINITY) == 1 && bfi_tanh(-INFINITY) == -1 && bfi_tanh(0x1p-1074) == 0x1p-1074);
+    assert_true(bfi_tanh(INFINITY) == 1 && bfi_tanh(-INFINITY) == -1 &&
+                bfi_tanh(0x1p-1074) == 0x1p-1074);
     assert_true(signbit(bfi_tanh(-0.0)) && signbit(bfi_sin(-0.0)) && bfi_cos(0) == 1);
     assert_true(bfi_log(1) == 0 && bfi_log(0) == -INFINITY && bfi_log(INFINITY) == INFINITY);
     assert_true(isnan(bfi_log(-1)) && isnan(bfi_log(-INFINITY)));
@@ -179,7 +182,8 @@ static uint64_t hash_of(double (*f)(double), double lo, double step) {
     return hash;
 }
 
-/* The numbers below were the same with gcc 12 and clang 14, -O0 to -O3, with and without -march=native. */
+/* The numbers below were the same with gcc 12 and clang 14, -O0 to -O3, with and without
+ * -march=native. */
 static void bits_are_fixed(void **state) {
     (void)state;
     assert_true(bfi_exp(1) == 0x1.5bf0a8b145769p+1);

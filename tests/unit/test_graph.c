@@ -15,7 +15,8 @@ static void names_round_trip(void **state) {
 static void shapes_count_and_print(void **state) {
     (void)state;
     char text[64], tiny[5];
-    bfi_shape shape = KIT_SHAPE(1, 3, 8, 8), scalar = {.rank = 0}, huge = KIT_SHAPE(1 << 20, 1 << 20);
+    bfi_shape shape = KIT_SHAPE(1, 3, 8, 8), scalar = {.rank = 0},
+              huge = KIT_SHAPE(1 << 20, 1 << 20);
     assert_int_equal(bfi_shape_count(&shape, INT64_MAX), 192);
     assert_int_equal(bfi_shape_count(&shape, 191), -1);
     assert_int_equal(bfi_shape_count(&scalar, INT64_MAX), 1);
@@ -45,12 +46,12 @@ static void add_linear(bfi_graph *graph, int from, int64_t k, int64_t n) {
 static void prune_keeps_what_the_output_needs(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 4));
-    add_linear(graph, 0, 4, 3);                              /* 1: dead */
-    add_linear(graph, 0, 4, 5);                              /* 2 */
-    kit_add(graph, BFI_OP_RELU, 1, -1, KIT_SHAPE(1, 3));     /* 3: dead */
-    kit_add(graph, BFI_OP_RELU, 2, -1, KIT_SHAPE(1, 5));     /* 4 */
-    kit_add(graph, BFI_OP_ADD, 4, 2, KIT_SHAPE(1, 5));       /* 5: output */
-    kit_add(graph, BFI_OP_RELU, 5, -1, KIT_SHAPE(1, 5));     /* 6: behind the output */
+    add_linear(graph, 0, 4, 3);                          /* 1: dead */
+    add_linear(graph, 0, 4, 5);                          /* 2 */
+    kit_add(graph, BFI_OP_RELU, 1, -1, KIT_SHAPE(1, 3)); /* 3: dead */
+    kit_add(graph, BFI_OP_RELU, 2, -1, KIT_SHAPE(1, 5)); /* 4 */
+    kit_add(graph, BFI_OP_ADD, 4, 2, KIT_SHAPE(1, 5));   /* 5: output */
+    kit_add(graph, BFI_OP_RELU, 5, -1, KIT_SHAPE(1, 5)); /* 6: behind the output */
     graph->output = 5;
     kit_validate(graph);
     assert_true(bfi_graph_prune(graph));
@@ -82,9 +83,21 @@ static void counts_parameters_and_flops(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 4, 6, 6));
     bfi_node *node = kit_add(graph, BFI_OP_CONV, 0, -1, KIT_SHAPE(1, 2, 6, 6));
-    node->attrs.window = (bfi_window){.groups = 2, .c_in = 4, .h_in = 6, .w_in = 6, .c_out = 2, .h_out = 6,
-                                      .w_out = 6, .kh = 3, .kw = 3, .stride_h = 1, .stride_w = 1, .dil_h = 1,
-                                      .dil_w = 1, .pad_top = 1, .pad_left = 1};
+    node->attrs.window = (bfi_window){.groups = 2,
+                                      .c_in = 4,
+                                      .h_in = 6,
+                                      .w_in = 6,
+                                      .c_out = 2,
+                                      .h_out = 6,
+                                      .w_out = 6,
+                                      .kh = 3,
+                                      .kw = 3,
+                                      .stride_h = 1,
+                                      .stride_w = 1,
+                                      .dil_h = 1,
+                                      .dil_w = 1,
+                                      .pad_top = 1,
+                                      .pad_left = 1};
     node->weight = kit_numbers(NULL, 2 * 2 * 9);
     node->bias = kit_numbers(NULL, 2);
     node = kit_add(graph, BFI_OP_SCALE_SHIFT, 1, -1, KIT_SHAPE(1, 2, 6, 6));
@@ -149,7 +162,8 @@ static void validate_rejects_bad_numbers(void **state) {
     free(graph->source);
     graph->source = bfi_strdup("m.onnx");
     graph->nodes[1].bias.data[2] = (double)INFINITY;
-    expect_rejection(graph, BF_STATUS_PARSE, "m.onnx: node 'linear' (Test as linear): bias element 2");
+    expect_rejection(graph, BF_STATUS_PARSE,
+                     "m.onnx: node 'linear' (Test as linear): bias element 2");
 }
 
 static void validate_rejects_bad_shapes(void **state) {
@@ -190,8 +204,19 @@ static void validate_rejects_bad_shapes(void **state) {
 
 static void validate_rejects_empty_pooling_windows(void **state) {
     (void)state;
-    bfi_window w = {.groups = 1, .c_in = 1, .h_in = 4, .w_in = 4, .c_out = 1, .h_out = 3, .w_out = 2, .kh = 2,
-                    .kw = 2, .stride_h = 2, .stride_w = 2, .dil_h = 1, .dil_w = 1};
+    bfi_window w = {.groups = 1,
+                    .c_in = 1,
+                    .h_in = 4,
+                    .w_in = 4,
+                    .c_out = 1,
+                    .h_out = 3,
+                    .w_out = 2,
+                    .kh = 2,
+                    .kw = 2,
+                    .stride_h = 2,
+                    .stride_w = 2,
+                    .dil_h = 1,
+                    .dil_w = 1};
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 1, 4, 4));
     kit_add(graph, BFI_OP_MAX_POOL, 0, -1, KIT_SHAPE(1, 1, 3, 2))->attrs.window = w;
     graph->nodes[1].attrs.window.pad_top = 1;

@@ -34,7 +34,8 @@ static void check_transpose(const bfi_sparse *m, const double *dense) {
     free(turned);
 }
 
-/* Where the last node reads input |which|, as a dense matrix given by |entry|(graph, row, column). */
+/* Where the last node reads input |which|, as a dense matrix given by |entry|(graph, row, column).
+ */
 typedef double entry_of(const bfi_graph *graph, int which, const int64_t *y, const int64_t *x);
 
 static void coordinates(const bfi_shape *shape, int64_t flat, int64_t *at) {
@@ -68,7 +69,8 @@ static void check_op(bfi_graph *graph, int which, entry_of *entry, int const_ulp
 
 static const bfi_node *last(const bfi_graph *graph) { return &graph->nodes[graph->output]; }
 
-static double transpose_entry(const bfi_graph *graph, int which, const int64_t *y, const int64_t *x) {
+static double transpose_entry(const bfi_graph *graph, int which, const int64_t *y,
+                              const int64_t *x) {
     (void)which;
     for (int i = 0; i < last(graph)->shape.rank; i++)
         if (y[i] != x[last(graph)->attrs.perm[i]]) return 0;
@@ -211,7 +213,8 @@ static double reduce_entry(const bfi_graph *graph, int which, const int64_t *y, 
     return y[0] == x[1] && y[1] == x[3] ? value : 0;
 }
 
-static double reduce_keep_entry(const bfi_graph *graph, int which, const int64_t *y, const int64_t *x) {
+static double reduce_keep_entry(const bfi_graph *graph, int which, const int64_t *y,
+                                const int64_t *x) {
     (void)graph, (void)which;
     return y[0] == x[0] ? 1.0 / 3 : 0;
 }
@@ -258,7 +261,8 @@ static double pool_entry(const bfi_graph *graph, int which, const int64_t *y, co
     const bfi_window *w = &last(graph)->attrs.window;
     int64_t top = y[2] * w->stride_h - w->pad_top, left = y[3] * w->stride_w - w->pad_left;
     (void)which;
-    if (y[1] != x[1] || !hits(x[2], top, w->dil_h, w->kh) || !hits(x[3], left, w->dil_w, w->kw)) return 0;
+    if (y[1] != x[1] || !hits(x[2], top, w->dil_h, w->kh) || !hits(x[3], left, w->dil_w, w->kw))
+        return 0;
     int64_t inside = taps(top, w->dil_h, w->kh, w->h_in) * taps(left, w->dil_w, w->kw, w->w_in);
     return 1.0 / (double)(w->count_pad ? w->kh * w->kw : inside);
 }
@@ -266,9 +270,17 @@ static double pool_entry(const bfi_graph *graph, int which, const int64_t *y, co
 static void average_pool(void **state) {
     (void)state;
     for (int round = 0; round < 200; round++) {
-        bfi_window w = {.groups = 1, .c_in = 2, .c_out = 2, .h_in = kit_int(3, 7), .w_in = kit_int(3, 7),
-                        .kh = kit_int(1, 3), .kw = kit_int(1, 3), .stride_h = kit_int(1, 3),
-                        .stride_w = kit_int(1, 3), .dil_h = kit_int(1, 2), .dil_w = 1};
+        bfi_window w = {.groups = 1,
+                        .c_in = 2,
+                        .c_out = 2,
+                        .h_in = kit_int(3, 7),
+                        .w_in = kit_int(3, 7),
+                        .kh = kit_int(1, 3),
+                        .kw = kit_int(1, 3),
+                        .stride_h = kit_int(1, 3),
+                        .stride_w = kit_int(1, 3),
+                        .dil_h = kit_int(1, 2),
+                        .dil_w = 1};
         if ((w.kh - 1) * w.dil_h >= w.h_in) continue;
         w.pad_top = kit_int(0, (w.kh - 1) / 2);
         w.pad_left = kit_int(0, (w.kw - 1) / 2);
@@ -276,7 +288,8 @@ static void average_pool(void **state) {
         w.h_out = kit_windows(w.h_in, w.kh, w.dil_h, w.stride_h, w.pad_top);
         w.w_out = kit_windows(w.w_in, w.kw, w.dil_w, w.stride_w, w.pad_left);
         bfi_graph *graph = kit_graph(KIT_SHAPE(1, 2, w.h_in, w.w_in));
-        bfi_node *node = kit_add(graph, BFI_OP_AVERAGE_POOL, 0, -1, KIT_SHAPE(1, 2, w.h_out, w.w_out));
+        bfi_node *node =
+            kit_add(graph, BFI_OP_AVERAGE_POOL, 0, -1, KIT_SHAPE(1, 2, w.h_out, w.w_out));
         node->attrs.window = w;
         bool three = w.kh == 3 || w.kw == 3;
         bfi_sparse m;
