@@ -1,0 +1,1 @@
+"""Training, certifying and writing the models under models/ (see models/README.md)."""
