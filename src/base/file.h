@@ -11,7 +11,8 @@
  * stream and a missing file are errors that name the path. */
 bf_status bfi_file_read(const char *path, size_t limit, char **data, size_t *size, bf_error *err);
 
-/* Writes |data| beside |path| and renames it over |path|: after a failure the old file is untouched. */
+/* Writes |data| beside |path| and renames it over |path|: after a failure the old file is untouched.
+ * A |path| that exists and is no regular file (a device, a pipe, a symbolic link) is written through. */
 bf_status bfi_file_write(const char *path, const void *data, size_t size, bf_error *err);
 
 #endif
