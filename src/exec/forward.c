@@ -1,0 +1,236 @@
+#include "exec/forward.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "exec/forward_internal.h"
+
+/* Room for the float64 arithmetic that evaluates the error terms themselves. */
+#define ERROR_ROOM (1 + 0x1p-40)
+
+void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
+    bool f32 = t->plan->dtype == BFI_F32;
+    if (t->plan->outward) {
+        lo = f32 ? (double)bfi_float_down(lo) : lo;
+        hi = f32 ? (double)bfi_float_up(hi) : hi;
+    } else if (f32) {
+        lo = (double)(float)lo;
+        hi = (double)(float)hi;
+    }
+    bfi_ws_doubles(t->ws, t->state->lo)[j] = lo == lo ? lo : -INFINITY;
+    bfi_ws_doubles(t->ws, t->state->hi)[j] = hi == hi ? hi : INFINITY;
+}
+
+/* Relative error of one float32 evaluation with |terms| terms in any order, and its underflow part. */
+static double execution_rel(const bfi_transfer *t, double terms) {
+    return t->plan->options.semantics == BF_SEMANTICS_FLOAT32 ? bfi_gamma(terms + 1, BF_U32) : 0;
+}
+static double execution_abs(const bfi_transfer *t, double terms) {
+    return t->plan->options.semantics == BF_SEMANTICS_FLOAT32 ? (terms + 1) * 0x1p-149 : 0;
+}
+
+static void put_error(const bfi_transfer *t, int64_t j, double e, double own) {
+    if (t->state->e >= 0) bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+    if (t->state->own >= 0) bfi_ws_doubles(t->ws, t->state->own)[j] = own * ERROR_ROOM;
+}
+
+static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
+    double total = 0;
+    if (t->plan->outward) {
+        for (int i = 0; i < t->node->n_inputs; i++) {
+            int value = t->node->inputs[i];
+            const double *lo = bfi_lo(t, value), *hi = bfi_hi(t, value);
+            for (int64_t j = 0; j < t->plan->graph->nodes[value].count; j++)
+                total += bfi_magnitude(lo[j], hi[j]);
+        }
+        total = bfi_up(bfi_mul_up(total * ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
+    }
+    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
+}
+
+/* Turns the sums of a weighted or structural node (scratch) into intervals and errors. */
+static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_hi, const void *mag) {
+    const bfi_node_constants *c = t->constants;
+    const bfi_node_error *error = &t->plan->errors[t->id];
+    bool outward = t->plan->outward;
+    double terms = (double)c->terms_forward;
+    bool rounds = c->depth_forward > 0 || c->bias_exact;
+    double exec_rel = outward && rounds ? execution_rel(t, terms) : 0;
+    double exec_abs = outward && rounds ? execution_abs(t, terms) : 0;
+    double flat = c->depth_forward > 0 ? 2 * terms * t->eta : 0;
+    for (int64_t j = 0; j < t->n; j++) {
+        double b = c->bias_exact ? c->bias_exact[j] : 0;
+        double lo = bfi_load(t->plan->dtype, s_lo, j) + b, hi = bfi_load(t->plan->dtype, s_hi, j) + b;
+        if (outward) {
+            double m = bfi_load(t->plan->dtype, mag, j);
+            m = m * (1 + 2 * error->gamma_forward) + flat;
+            double inexact = c->weight_rel * m + c->bias_rel * fabs(b);
+            double exec = exec_rel * (m + fabs(b)) + exec_abs;
+            double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
+            double forward = (error->gamma_forward * m + inexact + exec + flat) * ERROR_ROOM;
+            bool exact = forward == 0 && b == 0;
+            lo = exact ? lo : bfi_down(bfi_down(lo) - forward);
+            hi = exact ? hi : bfi_up(bfi_up(hi) + forward);
+            double back = error->gamma_backward * m + error->gamma_dot * fabs(b) + bias_t;
+            put_error(t, j, back + inexact + exec, inexact + exec);
+        }
+        bfi_put_interval(t, j, lo, hi);
+    }
+    put_flat_error(t, 2 * t->eta * (double)c->terms_backward);
+}
+
+static void *scratch(const bfi_transfer *t, int which) {
+    size_t size = bfi_dtype_size(t->plan->dtype);
+    return t->ws->memory + t->plan->scratch + (size_t)which * (size_t)t->plan->scratch_count * size;
+}
+
+static const char *at(const void *array, int64_t index, size_t size) {
+    return (const char *)array + (size_t)index * size;
+}
+
+static void forward_linear(const bfi_transfer *t) {
+    const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
+    const char *lo = bfi_ws_numbers(t->ws, in->lo_t), *hi = bfi_ws_numbers(t->ws, in->hi_t);
+    char *s_lo = scratch(t, 0), *s_hi = scratch(t, 1), *mag = scratch(t, 2);
+    size_t size = bfi_dtype_size(t->plan->dtype);
+    const bfi_packed *w = &t->constants->forward;
+    for (int64_t r = 0; r < t->node->attrs.rows; r++)
+        t->plan->kernels->interval_linear(w, 0, w->m, at(lo, r * w->k, size), at(hi, r * w->k, size),
+                                          s_lo + (size_t)(r * w->m) * size,
+                                          s_hi + (size_t)(r * w->m) * size,
+                                          mag + (size_t)(r * w->m) * size, 1, 1);
+    finish_sums(t, s_lo, s_hi, mag);
+}
+
+static void forward_conv(const bfi_transfer *t) {
+    const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
+    const bfi_conv *conv = &t->constants->conv_forward;
+    t->plan->kernels->interval_conv(conv, 0, conv->h_dst, bfi_ws_numbers(t->ws, in->lo_t),
+                                    bfi_ws_numbers(t->ws, in->hi_t), scratch(t, 0), scratch(t, 1),
+                                    scratch(t, 2), 1, 1);
+    finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
+}
+
+/* Rows of the inputs of a concatenation are disjoint, so the parts just add up (to themselves). */
+static void forward_structural(const bfi_transfer *t) {
+    const bfi_kernels *k = t->plan->kernels;
+    for (int which = 0; which < t->node->n_inputs; which++) {
+        const bfi_value_state *in = &t->plan->state[t->node->inputs[which]];
+        int base = which == 0 ? 0 : 3;
+        k->interval_sparse(&t->constants->sparse_forward[which], bfi_ws_numbers(t->ws, in->lo_t),
+                           bfi_ws_numbers(t->ws, in->hi_t), scratch(t, base), scratch(t, base + 1),
+                           scratch(t, base + 2), 1, 1);
+        for (int part = 0; which > 0 && part < 3; part++)
+            k->accumulate(t->n, 1, scratch(t, base + part), scratch(t, part), 1, 1);
+    }
+    finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
+}
+
+static void forward_scale(const bfi_transfer *t) {
+    const bfi_node_constants *c = t->constants;
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    bool outward = t->plan->outward;
+    double exec_rel = outward ? execution_rel(t, t->node->attrs.roundings) : 0;
+    double exec_abs = outward ? execution_abs(t, t->node->attrs.roundings) : 0;
+    double gamma_dot = t->plan->errors[t->id].gamma_dot;
+    for (int64_t j = 0; j < t->n; j++) {
+        double s = c->scale ? t->node->weight.data[j] : 1, b = c->bias_exact ? c->bias_exact[j] : 0;
+        double a = fma(s, s >= 0 ? lo[j] : hi[j], b), z = fma(s, s >= 0 ? hi[j] : lo[j], b);
+        if (outward) {
+            double m = fabs(s) * bfi_magnitude(lo[j], hi[j]) * ERROR_ROOM;
+            double inexact = BF_U64 * t->node->attrs.const_ulps * (m + fabs(b));
+            double exec = exec_rel * (m + fabs(b)) + exec_abs;
+            double slope = c->scale ? (t->u + c->weight_rel) * m * ERROR_ROOM : 0;
+            double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
+            double widen = (inexact + exec) * ERROR_ROOM;
+            a = bfi_down(bfi_down(a) - widen);
+            z = bfi_up(bfi_up(z) + widen);
+            put_error(t, j, slope + gamma_dot * fabs(b) + bias_t + inexact + exec, inexact + exec);
+        }
+        bfi_put_interval(t, j, a, z);
+    }
+    put_flat_error(t, c->scale ? 2 * t->eta : 0);
+}
+
+static void forward_add(const bfi_transfer *t) {
+    const double *xl = bfi_lo(t, t->node->inputs[0]), *xh = bfi_hi(t, t->node->inputs[0]);
+    const double *yl = bfi_lo(t, t->node->inputs[1]), *yh = bfi_hi(t, t->node->inputs[1]);
+    bool subtract = t->node->op == BFI_OP_SUB, outward = t->plan->outward;
+    double exec_rel = outward ? execution_rel(t, 1) : 0, exec_abs = outward ? execution_abs(t, 1) : 0;
+    for (int64_t j = 0; j < t->n; j++) {
+        double lo = xl[j] + (subtract ? -yh[j] : yl[j]), hi = xh[j] + (subtract ? -yl[j] : yh[j]);
+        if (outward) {
+            double exec = (exec_rel * bfi_magnitude(lo, hi) + exec_abs) * ERROR_ROOM;
+            lo = bfi_down(bfi_down(lo) - exec);
+            hi = bfi_up(bfi_up(hi) + exec);
+            put_error(t, j, exec, exec);
+        }
+        bfi_put_interval(t, j, lo, hi);
+    }
+    put_flat_error(t, 0);
+}
+
+static void forward_const(const bfi_transfer *t) {
+    for (int64_t j = 0; j < t->n; j++)
+        bfi_put_interval(t, j, t->constants->bias_exact[j], t->constants->bias_exact[j]);
+}
+
+/* The interval of a reshape is its input's: both share storage. */
+static void forward_alias(const bfi_transfer *t) { (void)t; }
+
+static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id) {
+    return (bfi_transfer){.plan = plan,
+                          .ws = ws,
+                          .id = id,
+                          .node = &plan->graph->nodes[id],
+                          .constants = &plan->constants->nodes[id],
+                          .state = &plan->state[id],
+                          .u = bfi_unit_roundoff(plan->dtype),
+                          .eta = bfi_eta(plan->dtype),
+                          .n = plan->graph->nodes[id].count};
+}
+
+void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, const double *hi) {
+    bfi_transfer t = view(plan, ws, 0);
+    for (int64_t j = 0; j < t.n; j++) bfi_put_interval(&t, j, lo[j], hi[j]);
+}
+
+void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id) {
+    bfi_transfer t = view(plan, ws, id);
+    switch (t.node->op) {
+    case BFI_OP_LINEAR: forward_linear(&t); break;
+    case BFI_OP_CONV:
+    case BFI_OP_CONV_TRANSPOSE: forward_conv(&t); break;
+    case BFI_OP_SCALE_SHIFT: forward_scale(&t); break;
+    case BFI_OP_ADD:
+    case BFI_OP_SUB: forward_add(&t); break;
+    case BFI_OP_CONST: forward_const(&t); break;
+    case BFI_OP_RESHAPE: forward_alias(&t); break;
+    default:
+        switch (bfi_op_class_of(t.node->op)) {
+        case BFI_CLASS_STRUCTURAL: forward_structural(&t); break;
+        case BFI_CLASS_UNARY: bfi_forward_unary(&t); break;
+        default: bfi_forward_nonlinear(&t); break;
+        }
+    }
+}
+
+void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id) {
+    bfi_transfer t = view(plan, ws, id);
+    const double *lo = bfi_ws_doubles(ws, t.state->lo), *hi = bfi_ws_doubles(ws, t.state->hi);
+    void *lo_t = bfi_ws_numbers(ws, t.state->lo_t), *hi_t = bfi_ws_numbers(ws, t.state->hi_t);
+    if (plan->dtype == BFI_F32) {
+        for (int64_t j = 0; j < t.n; j++) {
+            ((float *)lo_t)[j] = (float)lo[j];
+            ((float *)hi_t)[j] = (float)hi[j];
+        }
+    }
+    if (!plan->outward) return;
+    void *e_box = bfi_ws_numbers(ws, t.state->e_box), *e_sum = bfi_ws_numbers(ws, t.state->e_sum);
+    double gamma = plan->errors[id].gamma_dot;
+    for (int64_t j = 0; j < t.n && (e_box || e_sum); j++) {
+        double m = bfi_magnitude(lo[j], hi[j]);
+        if (e_box) bfi_store_up(plan->dtype, e_box, j, bfi_mul_up(gamma, m));
+        if (e_sum) bfi_store_up(plan->dtype, e_sum, j, bfi_mul_up(t.u, m));
+    }
+}

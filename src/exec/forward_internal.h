@@ -1,0 +1,34 @@
+/* Shared by the forward transfer files; see exec/forward.h. */
+#ifndef BFI_EXEC_FORWARD_INTERNAL_H
+#define BFI_EXEC_FORWARD_INTERNAL_H
+
+#include "exec/forward.h"
+
+/* One node's view of the workspace. */
+typedef struct bfi_transfer {
+    const bf_plan *plan;
+    bf_workspace *ws;
+    int id;
+    const bfi_node *node;
+    const bfi_node_constants *constants;
+    const bfi_value_state *state;
+    double u, eta; /* of the dtype */
+    int64_t n;
+} bfi_transfer;
+
+static inline const double *bfi_lo(const bfi_transfer *t, int value) {
+    return bfi_ws_doubles(t->ws, t->plan->state[value].lo);
+}
+static inline const double *bfi_hi(const bfi_transfer *t, int value) {
+    return bfi_ws_doubles(t->ws, t->plan->state[value].hi);
+}
+static inline double bfi_magnitude(double lo, double hi) { return fmax(fabs(lo), fabs(hi)); }
+
+/* Stores the interval [lo, hi] of element j, rounded to the dtype (outward unless nearest). */
+void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi);
+
+/* Nonlinear classes. */
+void bfi_forward_unary(const bfi_transfer *t);
+void bfi_forward_nonlinear(const bfi_transfer *t);
+
+#endif

@@ -1,0 +1,254 @@
+#include <assert.h>
+
+#include "exec/forward_internal.h"
+
+/* Errors of float32 library functions (sigmoid, tanh, exp, ...) are taken as at most this many units:
+ * vendors state 1 to 4 ulp. Used for semantics=float32 only. */
+#define FLOAT32_FUNCTION_UNITS 16
+
+#define ERROR_ROOM (1 + 0x1p-40)
+
+static bool float32_execution(const bfi_transfer *t) {
+    return t->plan->outward && t->plan->options.semantics == BF_SEMANTICS_FLOAT32;
+}
+
+/* What float32 evaluation of a unary node may add to a value in [lo, hi]. */
+static double unary_execution(const bfi_transfer *t, double lo, double hi) {
+    if (!float32_execution(t)) return 0;
+    switch (t->node->op) {
+    case BFI_OP_RELU:
+    case BFI_OP_ABS:
+    case BFI_OP_SIGN:
+    case BFI_OP_FLOOR:
+    case BFI_OP_CLIP: return 0;
+    default: return bfi_magnitude(lo, hi) * (FLOAT32_FUNCTION_UNITS * BF_U32) + 0x1p-140;
+    }
+}
+
+static bool trivial(double slope) { return slope == 0 || slope == 1; }
+
+/* Stores the lines of element j and their error. True when a slope needs a rounded product. */
+static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, double exec) {
+    bfi_dtype dtype = t->plan->dtype;
+    bool outward = t->plan->outward;
+    bfi_lines lines = bfi_unary_lines(t->node, dtype, outward, lo, hi);
+    bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_pos), j, lines.s_pos);
+    bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_neg), j, lines.s_neg);
+    void *t_pos = bfi_ws_numbers(t->ws, t->state->t_pos), *t_neg = bfi_ws_numbers(t->ws, t->state->t_neg);
+    bool f32 = dtype == BFI_F32;
+    double pos = lines.t_pos, neg = lines.t_neg;
+    if (outward && f32) pos = (double)bfi_float_down(pos), neg = (double)bfi_float_up(neg);
+    bfi_store(dtype, t_pos, j, pos);
+    bfi_store(dtype, t_neg, j, neg);
+    if (!outward) return false;
+    bool rounds = !trivial(lines.s_pos) || !trivial(lines.s_neg);
+    double slope = fmax(fabs(lines.s_pos), fabs(lines.s_neg));
+    double e = t->plan->errors[t->id].gamma_dot * fmax(fabs(pos), fabs(neg)) + exec;
+    if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
+    bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+    return rounds;
+}
+
+void bfi_forward_unary(const bfi_transfer *t) {
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    double magnitudes = 0;
+    bool rounds = false;
+    for (int64_t j = 0; j < t->n; j++) {
+        double y_lo, y_hi;
+        bfi_unary_interval(t->node, t->plan->outward, lo[j], hi[j], &y_lo, &y_hi);
+        double exec = unary_execution(t, y_lo, y_hi);
+        bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
+                         exec > 0 ? bfi_up(y_hi + exec) : y_hi);
+        if (t->state->s_pos >= 0) rounds = put_lines(t, j, lo[j], hi[j], exec) || rounds;
+        magnitudes += bfi_magnitude(lo[j], hi[j]);
+    }
+    double flat = 4 * t->eta * (double)t->n;
+    if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * ERROR_ROOM);
+    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = t->plan->outward ? bfi_up(flat) : 0;
+}
+
+/* Window op: ranges of one output position clipped to the input. */
+typedef struct window_range {
+    int64_t y0, y1, x0, x1; /* kernel rows and columns inside the input */
+} window_range;
+
+static window_range clip_window(const bfi_window *w, int64_t oy, int64_t ox) {
+    window_range r = {w->kh, 0, w->kw, 0};
+    for (int64_t ky = 0; ky < w->kh; ky++) {
+        int64_t y = oy * w->stride_h - w->pad_top + ky * w->dil_h;
+        if (y >= 0 && y < w->h_in) r.y0 = ky < r.y0 ? ky : r.y0, r.y1 = ky + 1;
+    }
+    for (int64_t kx = 0; kx < w->kw; kx++) {
+        int64_t x = ox * w->stride_w - w->pad_left + kx * w->dil_w;
+        if (x >= 0 && x < w->w_in) r.x0 = kx < r.x0 ? kx : r.x0, r.x1 = kx + 1;
+    }
+    return r;
+}
+
+/* Max pooling: interval, and what A+ and A- meet on the way back (see bound_op.def). A dominating
+ * input's lower end is at least every other upper end. */
+static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int64_t oy, int64_t ox) {
+    const bfi_window *w = &t->node->attrs.window;
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    window_range r = clip_window(w, oy, ox);
+    int64_t best = -1;
+    double max_lo = -INFINITY, max_hi = -INFINITY, other_hi = -INFINITY, magnitude = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t ky = r.y0; ky < r.y1; ky++)
+            for (int64_t kx = r.x0; kx < r.x1; kx++) {
+                int64_t y = oy * w->stride_h - w->pad_top + ky * w->dil_h;
+                int64_t x = ox * w->stride_w - w->pad_left + kx * w->dil_w;
+                int64_t i = (channel * w->h_in + y) * w->w_in + x;
+                if (pass == 0) {
+                    if (best < 0 || lo[i] > max_lo) best = i, max_lo = lo[i];
+                    max_hi = fmax(max_hi, hi[i]);
+                    magnitude = fmax(magnitude, bfi_magnitude(lo[i], hi[i]));
+                } else if (i != best) {
+                    other_hi = fmax(other_hi, hi[i]);
+                }
+            }
+    bfi_put_interval(t, j, max_lo, max_hi);
+    if (t->state->pick_lo < 0) return;
+    bool dominated = max_lo >= other_hi;
+    bfi_ws_ints(t->ws, t->state->pick_lo)[j] = (int32_t)best;
+    bfi_ws_ints(t->ws, t->state->pick_hi)[j] = dominated ? (int32_t)best : -1;
+    bfi_store(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->t_neg), j, dominated ? 0 : max_hi);
+    if (!t->plan->outward) return;
+    double overlap = (double)(((w->kh + w->stride_h - 1) / w->stride_h) * ((w->kw + w->stride_w - 1) / w->stride_w));
+    double e = t->plan->errors[t->id].gamma_dot * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
+    bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+}
+
+static void forward_pool(const bfi_transfer *t) {
+    const bfi_window *w = &t->node->attrs.window;
+    for (int64_t c = 0; c < w->c_out; c++)
+        for (int64_t oy = 0; oy < w->h_out; oy++)
+            for (int64_t ox = 0; ox < w->w_out; ox++)
+                pool_element(t, (c * w->h_out + oy) * w->w_out + ox, c, oy, ox);
+    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = t->plan->outward ? 4 * t->eta * (double)t->n : 0;
+}
+
+/* Product of intervals; 0 times infinity counts as 0 times a large number, enclosed by infinity. */
+static void product(bool outward, double a, double b, double c, double d, double *lo, double *hi) {
+    const double p[4] = {a * c, a * d, b * c, b * d};
+    *lo = INFINITY, *hi = -INFINITY;
+    for (int i = 0; i < 4; i++) {
+        if (!(p[i] == p[i])) {
+            *lo = -INFINITY, *hi = INFINITY;
+            return;
+        }
+        *lo = fmin(*lo, p[i]), *hi = fmax(*hi, p[i]);
+    }
+    if (outward) *lo = bfi_down(*lo), *hi = bfi_up(*hi);
+}
+
+static void quotient(bool outward, double a, double b, double c, double d, double *lo, double *hi) {
+    if (c <= 0 && d >= 0) {
+        *lo = -INFINITY, *hi = INFINITY;
+        return;
+    }
+    double r_lo = 1 / d, r_hi = 1 / c;
+    if (outward) r_lo = bfi_down(r_lo), r_hi = bfi_up(r_hi);
+    product(outward, a, b, r_lo, r_hi, lo, hi);
+}
+
+/* x * x: the same value on both sides. */
+static void square(bool outward, double a, double b, double *lo, double *hi) {
+    double small = a <= 0 && b >= 0 ? 0 : fmin(fabs(a), fabs(b)), large = bfi_magnitude(a, b);
+    *lo = outward ? fmax(0, bfi_down(small * small)) : small * small;
+    *hi = outward ? bfi_up(large * large) : large * large;
+}
+
+static void forward_binary(const bfi_transfer *t) {
+    int x = t->node->inputs[0], y = t->node->inputs[1];
+    const double *a = bfi_lo(t, x), *b = bfi_hi(t, x), *c = bfi_lo(t, y), *d = bfi_hi(t, y);
+    bool outward = t->plan->outward;
+    for (int64_t j = 0; j < t->n; j++) {
+        double lo, hi;
+        bool exact = false;
+        switch (t->node->op) {
+        case BFI_OP_MUL:
+            if (x == y)
+                square(outward, a[j], b[j], &lo, &hi);
+            else
+                product(outward, a[j], b[j], c[j], d[j], &lo, &hi);
+            break;
+        case BFI_OP_DIV: quotient(outward, a[j], b[j], c[j], d[j], &lo, &hi); break;
+        case BFI_OP_MAX: lo = fmax(a[j], c[j]), hi = fmax(b[j], d[j]), exact = true; break;
+        default: lo = fmin(a[j], c[j]), hi = fmin(b[j], d[j]), exact = true; break;
+        }
+        if (float32_execution(t) && !exact) {
+            double exec = bfi_magnitude(lo, hi) * (4 * BF_U32) + 0x1p-148;
+            lo = bfi_down(lo - exec), hi = bfi_up(hi + exec);
+        }
+        bfi_put_interval(t, j, lo, hi);
+    }
+}
+
+/* Interval matrix product, y[b][r][n] = sum_k x[b][r][k] z[b][k][n], float64 sums with a running error. */
+static void forward_matmul(const bfi_transfer *t) {
+    const bfi_attrs *s = &t->node->attrs;
+    const double *a = bfi_lo(t, t->node->inputs[0]), *b = bfi_hi(t, t->node->inputs[0]);
+    const double *c = bfi_lo(t, t->node->inputs[1]), *d = bfi_hi(t, t->node->inputs[1]);
+    bool outward = t->plan->outward;
+    double rel = outward ? bfi_gamma((double)s->k + 2, BF_U64) : 0;
+    if (float32_execution(t)) rel += bfi_gamma((double)s->k + 1, BF_U32);
+    double flat = float32_execution(t) ? (double)s->k * 0x1p-148 : 0;
+    for (int64_t j = 0; j < t->n; j++) {
+        int64_t batch = j / (s->rows * s->n), row = j / s->n % s->rows, col = j % s->n;
+        double lo = 0, hi = 0, magnitude = 0;
+        for (int64_t k = 0; k < s->k; k++) {
+            int64_t x = (batch * s->rows + row) * s->k + k, z = (batch * s->k + k) * s->n + col;
+            double p_lo, p_hi;
+            product(outward, a[x], b[x], c[z], d[z], &p_lo, &p_hi);
+            lo += p_lo, hi += p_hi, magnitude += bfi_magnitude(p_lo, p_hi);
+        }
+        double error = outward ? bfi_up(magnitude * rel * ERROR_ROOM + flat) : 0;
+        bfi_put_interval(t, j, outward ? bfi_down(lo - error) : lo, outward ? bfi_up(hi + error) : hi);
+    }
+}
+
+/* softmax_i = 1 / sum_j exp(x_j - x_i): decreasing in x_j, increasing in x_i. */
+static void softmax_element(const bfi_transfer *t, int64_t base, int64_t stride, int64_t size, int64_t i) {
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    double least = 1, most = 1; /* the sum at the upper and at the lower end of the output */
+    int64_t me = base + i * stride;
+    for (int64_t j = 0; j < size; j++) {
+        int64_t other = base + j * stride;
+        if (j == i) continue;
+        least += bfi_exp(lo[other] - hi[me]);
+        most += bfi_exp(hi[other] - lo[me]);
+    }
+    double out_lo = 1 / most, out_hi = 1 / least;
+    if (t->plan->outward) {
+        double rel = 0x1p-44 * (double)(size + 4); /* exp, its argument's rounding, the sum */
+        double spread = fmax(bfi_magnitude(lo[me], hi[me]), 1);
+        for (int64_t j = 0; j < size; j++)
+            spread = fmax(spread, bfi_magnitude(lo[base + j * stride], hi[base + j * stride]));
+        rel += spread * 0x1p-50;
+        if (float32_execution(t)) rel += (FLOAT32_FUNCTION_UNITS + 2 * spread + (double)size) * BF_U32 * 2;
+        out_lo = fmax(0, bfi_down(out_lo * (1 - rel) - 0x1p-148));
+        out_hi = bfi_up(out_hi * (1 + rel) + 0x1p-148);
+        if (!float32_execution(t)) out_hi = fmin(1, out_hi);
+    }
+    bfi_put_interval(t, me, out_lo, out_hi);
+}
+
+static void forward_softmax(const bfi_transfer *t) {
+    const bfi_shape *shape = &t->node->shape;
+    int64_t size = shape->dim[t->node->attrs.axis], stride = 1;
+    for (int i = t->node->attrs.axis + 1; i < shape->rank; i++) stride *= shape->dim[i];
+    for (int64_t outer = 0; outer < t->n / (size * stride); outer++)
+        for (int64_t inner = 0; inner < stride; inner++)
+            for (int64_t i = 0; i < size; i++)
+                softmax_element(t, outer * size * stride + inner, stride, size, i);
+}
+
+void bfi_forward_nonlinear(const bfi_transfer *t) {
+    switch (t->node->op) {
+    case BFI_OP_MAX_POOL: forward_pool(t); break;
+    case BFI_OP_MATMUL: forward_matmul(t); break;
+    case BFI_OP_SOFTMAX: forward_softmax(t); break;
+    default: forward_binary(t); break;
+    }
+}

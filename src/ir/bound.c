@@ -1,0 +1,86 @@
+#include "ir/bound.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+static const struct {
+    const char *name;
+    bool in_place;
+} kinds[] = {
+#define BF_BACK_OP(NAME, text, in_place, meaning) {text, in_place},
+#include "ir/bound_op.def"
+#undef BF_BACK_OP
+};
+
+const char *bfi_back_name(bfi_back_kind kind) { return kinds[kind].name; }
+
+bool bfi_back_in_place(bfi_back_kind kind) { return kinds[kind].in_place; }
+
+void bfi_program_clear(bfi_program *program) {
+    free(program->ops);
+    free(program->buffers);
+    *program = (bfi_program){0};
+}
+
+int bfi_program_add_buffer(bfi_program *program, int64_t count) {
+    if (!bfi_grow((void **)&program->buffers, &program->buffer_capacity,
+                  (size_t)program->buffer_count + 1, sizeof *program->buffers))
+        return -1;
+    program->buffers[program->buffer_count] =
+        (bfi_buffer){.count = count, .first = -1, .last = -1, .alias_of = -1, .offset = -1};
+    return program->buffer_count++;
+}
+
+int bfi_program_add_op(bfi_program *program, bfi_back_op op) {
+    if (!bfi_grow((void **)&program->ops, &program->op_capacity, (size_t)program->op_count + 1,
+                  sizeof *program->ops))
+        return -1;
+    program->ops[program->op_count] = op;
+    return program->op_count++;
+}
+
+static bool reads(const bfi_back_op *op, int buffer) { return op->a == buffer || op->b == buffer; }
+
+static bf_status check_op(const bfi_program *p, const bfi_graph *graph, int index, bf_error *err) {
+    const bfi_back_op *op = &p->ops[index];
+    if (op->node < 0 || op->node >= graph->count)
+        return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: node %d does not exist", index, op->node);
+    const int used[3] = {op->a, op->b, op->out};
+    for (int i = 0; i < 3; i++) {
+        if (used[i] < -1 || used[i] >= p->buffer_count)
+            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: buffer %d does not exist", index, used[i]);
+        if (i < 2 && used[i] >= 0 && p->buffers[used[i]].first >= index)
+            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d reads buffer %d before it is written",
+                            index, used[i]);
+    }
+    return BF_STATUS_OK;
+}
+
+static bool overlap(const bfi_buffer *x, const bfi_buffer *y) {
+    return x->offset < y->offset + y->count && y->offset < x->offset + x->count;
+}
+
+bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_error *err) {
+    for (int i = 0; i < p->op_count; i++) {
+        bf_status status = check_op(p, graph, i, err);
+        if (status != BF_STATUS_OK) return status;
+    }
+    for (int x = 0; x < p->buffer_count; x++) {
+        const bfi_buffer *bx = &p->buffers[x];
+        if (bx->offset < 0 || bx->offset + bx->count > p->height)
+            return bfi_fail(err, BF_STATUS_INTERNAL, "buffer %d lies outside the storage plan", x);
+        for (int y = 0; y < x; y++) {
+            const bfi_buffer *by = &p->buffers[y];
+            bool live_together = bx->first <= by->last && by->first <= bx->last;
+            bool handed_over = (bx->alias_of == y && bx->first == by->last &&
+                                reads(&p->ops[bx->first], y) && bfi_back_in_place(p->ops[bx->first].kind)) ||
+                               (by->alias_of == x && by->first == bx->last &&
+                                reads(&p->ops[by->first], x) && bfi_back_in_place(p->ops[by->first].kind));
+            if (live_together && !handed_over && overlap(bx, by))
+                return bfi_fail(err, BF_STATUS_INTERNAL, "buffers %d and %d are live together and overlap",
+                                y, x);
+        }
+    }
+    return BF_STATUS_OK;
+}

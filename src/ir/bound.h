@@ -1,0 +1,55 @@
+/* Backward programs: the bound ops that one target (a hidden layer or the spec) needs.
+ *
+ * Buffers hold coefficients of a whole lane tile: |count| elements per lane. Offsets are in elements per
+ * lane, so one program serves every tile width. Built once by the linear domain, then immutable. */
+#ifndef BFI_IR_BOUND_H
+#define BFI_IR_BOUND_H
+
+#include "ir/graph.h"
+
+typedef enum bfi_back_kind {
+#define BF_BACK_OP(NAME, text, in_place, meaning) BFI_BACK_##NAME,
+#include "ir/bound_op.def"
+#undef BF_BACK_OP
+    BFI_BACK_COUNT
+} bfi_back_kind;
+
+typedef struct bfi_back_op {
+    bfi_back_kind kind;
+    int node;     /* graph node whose rule this is */
+    int which;    /* SPARSE: input number */
+    int a, b;     /* buffers read, -1: none (b: ACCUMULATE) */
+    int out;      /* buffer written, -1: none */
+} bfi_back_op;
+
+typedef struct bfi_buffer {
+    int64_t count;   /* elements per lane */
+    int first, last; /* ops that write and last read it */
+    int alias_of;    /* buffer whose storage it takes over, -1: own */
+    int64_t offset;  /* elements per lane from the tile's start */
+} bfi_buffer;
+
+typedef struct bfi_program {
+    int target; /* value that is bounded */
+    bool spec;  /* rows are spec rows, else neurons of the target */
+    bfi_back_op *ops;
+    int op_count;
+    size_t op_capacity;
+    bfi_buffer *buffers;
+    int buffer_count;
+    size_t buffer_capacity;
+    int64_t height; /* elements per lane that the buffers need together */
+} bfi_program;
+
+const char *bfi_back_name(bfi_back_kind kind);
+bool bfi_back_in_place(bfi_back_kind kind);
+
+void bfi_program_clear(bfi_program *program);
+/* Appends; -1 when out of memory. */
+int bfi_program_add_buffer(bfi_program *program, int64_t count);
+int bfi_program_add_op(bfi_program *program, bfi_back_op op);
+
+/* Checks ids, def before use, storage overlaps of live buffers, alias chains. */
+bf_status bfi_program_validate(const bfi_program *program, const bfi_graph *graph, bf_error *err);
+
+#endif

@@ -1,0 +1,156 @@
+/* Partition: which values get backward programs, and the order of all steps. */
+#include <assert.h>
+
+#include "base/alloc.h"
+#include "domain/linear/backward.h"
+#include "plan/pipeline.h"
+
+typedef struct facts {
+    bool *box;    /* elements vary independently over an exact box */
+    bool *exact;  /* every element's interval is already exact: a backward pass cannot improve it */
+    bool *needed; /* input of a nonlinear op (reshapes looked through) */
+} facts;
+
+/* The value whose storage |id| shares. */
+static int root_of(const bfi_graph *graph, int id) {
+    while (graph->nodes[id].op == BFI_OP_RESHAPE) id = graph->nodes[id].inputs[0];
+    return id;
+}
+
+static bool nonlinear(bfi_op op) {
+    bfi_op_class c = bfi_op_class_of(op);
+    return c == BFI_CLASS_UNARY || c == BFI_CLASS_NONLINEAR;
+}
+
+static bool all_inputs(const bfi_node *node, const bool *flag) {
+    for (int i = 0; i < node->n_inputs; i++)
+        if (!flag[node->inputs[i]]) return false;
+    return true;
+}
+
+static bool copies_once(bfi_op op) {
+    return op == BFI_OP_TRANSPOSE || op == BFI_OP_CONCAT || op == BFI_OP_SLICE || op == BFI_OP_PAD;
+}
+
+static void find_exactness(const bfi_graph *graph, facts *f) {
+    for (int id = 0; id < graph->count; id++) {
+        const bfi_node *node = &graph->nodes[id];
+        bool box = all_inputs(node, f->box), exact = all_inputs(node, f->exact);
+        bool distinct = node->n_inputs < 2; /* the same box twice is not independent */
+        switch (bfi_op_class_of(node->op)) {
+        case BFI_CLASS_SOURCE:
+            f->box[id] = f->exact[id] = true;
+            break;
+        case BFI_CLASS_WEIGHTED:
+            f->exact[id] = box;
+            break;
+        case BFI_CLASS_STRUCTURAL:
+            f->box[id] = box && distinct && copies_once(node->op);
+            f->exact[id] = node->op == BFI_OP_REDUCE_SUM || node->op == BFI_OP_REDUCE_MEAN ||
+                                   node->op == BFI_OP_AVERAGE_POOL
+                               ? box
+                               : exact;
+            break;
+        case BFI_CLASS_AFFINE:
+            f->box[id] = box && node->op == BFI_OP_SCALE_SHIFT;
+            f->exact[id] = exact && node->op == BFI_OP_SCALE_SHIFT;
+            break;
+        case BFI_CLASS_ALIAS:
+        case BFI_CLASS_UNARY:
+            f->box[id] = box, f->exact[id] = exact;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* Marks inputs of nonlinear ops; relu_only holds for values that feed (leaky) relus and nothing else
+ * nonlinear: where those are stable their relaxation is exact whatever the bounds. */
+static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
+    for (int id = 0; id < graph->count; id++) relu_only[id] = true;
+    for (int id = 0; id < graph->count; id++) {
+        const bfi_node *node = &graph->nodes[id];
+        if (!nonlinear(node->op)) continue;
+        bool kink = node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU;
+        for (int i = 0; i < node->n_inputs; i++) {
+            int value = root_of(graph, node->inputs[i]);
+            f->needed[value] = true;
+            relu_only[value] = relu_only[value] && kink;
+        }
+    }
+}
+
+static bf_status add_step(bf_plan *plan, bfi_step step, bf_error *err) {
+    if (!bfi_grow((void **)&plan->steps, &plan->step_capacity, (size_t)plan->step_count + 1, sizeof *plan->steps))
+        return bfi_fail_memory(err);
+    plan->steps[plan->step_count++] = step;
+    return BF_STATUS_OK;
+}
+
+static bf_status add_program(bf_plan *plan, int target, bfi_emit_options options, int *out, bf_error *err) {
+    if (!bfi_grow((void **)&plan->programs, &plan->program_capacity, (size_t)plan->program_count + 1,
+                  sizeof *plan->programs))
+        return bfi_fail_memory(err);
+    bfi_program *program = &plan->programs[plan->program_count];
+    *program = (bfi_program){0};
+    *out = plan->program_count++;
+    return bfi_linear_emit(plan->graph, target, options, program, err);
+}
+
+static bf_status add_fallback_notes(bf_plan *plan, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    for (int id = 0; id < plan->graph->count && status == BF_STATUS_OK; id++) {
+        const bfi_node *node = &plan->graph->nodes[id];
+        if (!bfi_linear_has_rule(node->op))
+            status = bfi_plan_add_note(plan, err,
+                                       "node '%.80s' (%s): no linear rule for %s, its interval is used",
+                                       node->name, node->onnx_op, bfi_op_name(node->op));
+    }
+    return status;
+}
+
+static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
+    const bfi_graph *graph = plan->graph;
+    bfi_emit_options hidden = {.try_boxes = plan->options.intersect};
+    bf_status status = BF_STATUS_OK;
+    for (int id = 0; id < graph->count && status == BF_STATUS_OK; id++) {
+        status = add_step(plan, (bfi_step){BFI_STEP_FORWARD, id, -1}, err);
+        bool bound = plan->options.method == BF_METHOD_CROWN && f->needed[id] && !f->exact[id];
+        if (status != BF_STATUS_OK || !bound) continue;
+        int program;
+        status = add_program(plan, id, hidden, &program, err);
+        if (status == BF_STATUS_OK) status = add_step(plan, (bfi_step){BFI_STEP_BOUND, id, program}, err);
+    }
+    return status;
+}
+
+static bf_status add_spec_programs(bf_plan *plan, bf_error *err) {
+    bool ibp = plan->options.method == BF_METHOD_IBP;
+    bfi_emit_options spec = {.spec = true, .stop_after_linear = ibp, .try_boxes = plan->options.intersect && !ibp};
+    bfi_emit_options outputs = {.try_boxes = plan->options.intersect};
+    bf_status status = add_program(plan, plan->graph->output, spec, &plan->spec_program, err);
+    plan->output_program = -1;
+    if (status == BF_STATUS_OK && !ibp)
+        status = add_program(plan, root_of(plan->graph, plan->graph->output), outputs, &plan->output_program, err);
+    return status;
+}
+
+bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
+    size_t count = (size_t)plan->graph->count;
+    facts f = {.box = bfi_calloc(count, 1), .exact = bfi_calloc(count, 1), .needed = bfi_calloc(count, 1)};
+    plan->relu_only = bfi_calloc(count, sizeof *plan->relu_only);
+    bf_status status =
+        f.box && f.exact && f.needed && plan->relu_only ? BF_STATUS_OK : bfi_fail_memory(err);
+    if (status == BF_STATUS_OK) {
+        find_exactness(plan->graph, &f);
+        find_needed(plan->graph, &f, plan->relu_only);
+        status = add_steps(plan, &f, err);
+    }
+    if (status == BF_STATUS_OK) status = add_spec_programs(plan, err);
+    if (status == BF_STATUS_OK && plan->options.method != BF_METHOD_IBP) status = add_fallback_notes(plan, err);
+    free(f.box);
+    free(f.exact);
+    free(f.needed);
+    return status;
+}

@@ -1,0 +1,125 @@
+#include "plan/pipeline.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "plan/storage.h"
+
+bf_options bf_options_default(void) {
+    return (bf_options){.method = BF_METHOD_CROWN,
+                        .dtype = BF_DTYPE_FLOAT32,
+                        .executor = BF_EXECUTOR_NATIVE,
+                        .rounding = BF_ROUNDING_OUTWARD,
+                        .semantics = BF_SEMANTICS_REAL};
+}
+
+static bf_status check_options(const bf_options *o, bf_error *err) {
+    if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
+        (unsigned)o->executor > BF_EXECUTOR_NATIVE || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
+        (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "options hold a value outside its enum: start from bf_options_default()");
+    return BF_STATUS_OK;
+}
+
+/* float64 bounds for float32 execution are fine; a float64 model has no float32 execution. */
+static bf_status choose_kernels(bf_plan *plan, bf_error *err) {
+    bfi_dtype dtype = plan->options.dtype == BF_DTYPE_FLOAT32 ? BFI_F32 : BFI_F64;
+    plan->dtype = dtype;
+    plan->outward = plan->options.rounding == BF_ROUNDING_OUTWARD;
+    bool reference = plan->options.executor == BF_EXECUTOR_REFERENCE;
+    plan->kernels = reference ? bfi_kernels_ref(dtype) : bfi_kernels_native(dtype, plan->options.isa);
+    if (!plan->kernels)
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED, "isa '%s' is unknown or this CPU cannot run it",
+                        plan->options.isa);
+    plan->options.isa = plan->kernels->isa;
+    if (plan->options.semantics == BF_SEMANTICS_FLOAT32 && plan->graph->is_float64)
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED,
+                        "%s computes in float64: semantics float32 does not apply to it", plan->graph->source);
+    return BF_STATUS_OK;
+}
+
+static bf_status validate(const bf_plan *plan, bf_error *err) {
+    for (int i = 0; i < plan->program_count; i++) {
+        bf_status status = bfi_program_validate(&plan->programs[i], plan->graph, err);
+        if (status != BF_STATUS_OK) return status;
+    }
+    return BF_STATUS_OK;
+}
+
+static bf_status place_programs(bf_plan *plan, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++) {
+        bfi_pass_liveness(&plan->programs[i]);
+        status = bfi_pass_reuse(&plan->programs[i], err);
+    }
+    return status;
+}
+
+/* The pipeline: constants, errors, partition (emits the backward programs), liveness and reuse of every
+ * program, layout of the workspace; the validator last. */
+static bf_status compile(bf_plan *plan, bf_error *err) {
+    bf_status status = choose_kernels(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_constants_create(plan->graph, plan->dtype, &plan->constants, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_errors(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_partition(plan, err);
+    if (status == BF_STATUS_OK) status = place_programs(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_layout(plan, err);
+    if (status == BF_STATUS_OK) status = validate(plan, err);
+    return status;
+}
+
+bf_status bf_plan_create(bf_session *session, const bf_model *model, const bf_options *options,
+                         bf_plan **out, bf_error *err) {
+    bf_status status = check_options(options, err);
+    if (status != BF_STATUS_OK) return status;
+    bf_plan *plan = bfi_calloc(1, sizeof *plan);
+    if (!plan) return bfi_fail_memory(err);
+    plan->options = *options;
+    plan->session = session;
+    plan->model = bfi_model_retain((bf_model *)(uintptr_t)model);
+    plan->graph = model->graph;
+    status = compile(plan, err);
+    if (status != BF_STATUS_OK) {
+        bf_plan_free(plan);
+        return status;
+    }
+    *out = plan;
+    return BF_STATUS_OK;
+}
+
+void bf_plan_free(bf_plan *plan) {
+    if (!plan) return;
+    for (int i = 0; i < plan->program_count; i++) bfi_program_clear(&plan->programs[i]);
+    free(plan->programs);
+    free(plan->steps);
+    free(plan->state);
+    free(plan->relu_only);
+    free(plan->errors);
+    free(plan->notes);
+    bfi_constants_free(plan->constants);
+    bf_model_free(plan->model);
+    free(plan);
+}
+
+int64_t bf_plan_workspace_bytes(const bf_plan *plan) { return plan->workspace_bytes; }
+
+int64_t bf_plan_constant_bytes(const bf_plan *plan) { return plan->constants->bytes; }
+
+const char *bf_plan_note(const bf_plan *plan, int index) {
+    return index >= 0 && index < plan->note_count ? plan->notes[index].text : NULL;
+}
+
+bf_status bfi_plan_add_note(bf_plan *plan, bf_error *err, const char *fmt, ...) {
+    if (!bfi_grow((void **)&plan->notes, &plan->note_capacity, (size_t)plan->note_count + 1, sizeof *plan->notes))
+        return bfi_fail_memory(err);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(plan->notes[plan->note_count].text, sizeof plan->notes[0].text, fmt, args);
+    va_end(args);
+    plan->note_count++;
+    return BF_STATUS_OK;
+}

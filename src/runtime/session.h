@@ -1,0 +1,15 @@
+/* The session behind the public handle. */
+#ifndef BFI_RUNTIME_SESSION_H
+#define BFI_RUNTIME_SESSION_H
+
+#include <stdatomic.h>
+
+#include "base/thread_pool.h"
+#include "boundflow/session.h"
+
+struct bf_session {
+    bfi_pool *pool;
+    atomic_int stop;
+};
+
+#endif
