@@ -95,7 +95,7 @@ bf_status bfi_onnx_input(bfi_import *im, size_t i, bfi_onnx_value **out) {
 }
 
 bf_status bfi_onnx_constant(bfi_import *im, size_t i, const bfi_tensor **out) {
-    bfi_onnx_value *value;
+    bfi_onnx_value *value = NULL;
     BFI_TRY(bfi_onnx_input(im, i, &value));
     *out = value->constant;
     return BF_STATUS_OK;
@@ -120,7 +120,7 @@ bf_status bfi_onnx_input_ints(bfi_import *im, size_t i, const char *what, int64_
 }
 
 bf_status bfi_onnx_dynamic(bfi_import *im, size_t i, int *id) {
-    bfi_onnx_value *value;
+    bfi_onnx_value *value = NULL;
     BFI_TRY(bfi_onnx_input(im, i, &value));
     if (!value->constant) {
         *id = value->id;
@@ -130,7 +130,7 @@ bf_status bfi_onnx_dynamic(bfi_import *im, size_t i, int *id) {
 }
 
 bf_status bfi_onnx_shape(bfi_import *im, size_t i, bfi_shape *out) {
-    bfi_onnx_value *value;
+    bfi_onnx_value *value = NULL;
     BFI_TRY(bfi_onnx_input(im, i, &value));
     *out = value->constant ? value->constant->shape : *bfi_onnx_shape_of(im, value->id);
     return BF_STATUS_OK;
