@@ -1,0 +1,230 @@
+/* The strategy: a cheap attack, bounds from weak to strong, stronger attacks on what is left. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "boundflow/verify.h"
+#include "frontend/model.h"
+#include "runtime/session.h"
+#include "verify/attack/attack.h"
+#include "verify/refute.h"
+
+/* Lanes of one attack; its rounds after the bounds double their effort. */
+enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 6, CHEAP_STEPS = 10 };
+
+/* Float32 bounds this close to deciding are tried again in float64. */
+#define CLOSE_CALL 1e-3
+
+typedef struct verifier {
+    bf_session *session;
+    const bf_model *model;
+    const bf_property *property;
+    const bf_verify_options *options;
+    bf_verify_result *result;
+    double start, deadline;
+    bfi_disjunct_state *states; /* of all cases */
+    int64_t *first;             /* first state of each case */
+    bool *done;                 /* case refuted */
+    int64_t open_cases;
+    bfi_attack *attack;
+} verifier;
+
+const char *bf_verdict_name(bf_verdict verdict) {
+    static const char *const names[] = {"unknown", "sat", "unsat", "timeout"};
+    return names[(unsigned)verdict < 4 ? verdict : 0];
+}
+
+bf_verify_options bf_verify_options_default(void) {
+    bf_verify_options options = {.bounds = bf_options_default(), .restarts = 64, .steps = 100, .seed = 1};
+    options.bounds.intersect = 1;
+    return options;
+}
+
+static bf_status check_shapes(const verifier *v, bf_error *err) {
+    const bf_property *p = v->property;
+    const bfi_graph *g = v->model->graph;
+    if (p->n_in != bf_model_input_count(v->model))
+        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %lld inputs, but %s has %lld", p->source,
+                        (long long)p->n_in, g->source, (long long)bf_model_input_count(v->model));
+    if (p->n_out != bf_model_output_count(v->model))
+        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %lld outputs, but %s has %lld", p->source,
+                        (long long)p->n_out, g->source, (long long)bf_model_output_count(v->model));
+    if (v->options->bounds.rounding == BF_ROUNDING_NEAREST)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "rounding nearest is not sound: a verdict needs rounding outward");
+    return BF_STATUS_OK;
+}
+
+static bf_status allocate(verifier *v, bf_error *err) {
+    size_t cases = (size_t)v->property->count, total = 0;
+    v->first = bfi_calloc(cases, sizeof *v->first);
+    v->done = bfi_calloc(cases, sizeof *v->done);
+    if (!v->first || !v->done) return bfi_fail_memory(err);
+    for (size_t i = 0; i < cases; i++) {
+        v->first[i] = (int64_t)total;
+        total += (size_t)v->property->cases[i].count;
+        v->done[i] = v->property->cases[i].count == 0;
+        v->open_cases += !v->done[i];
+    }
+    v->states = bfi_calloc(total, sizeof *v->states);
+    if (!v->states) return bfi_fail_memory(err);
+    for (size_t i = 0; i < total; i++) v->states[i].margin = -INFINITY;
+    v->result->n_in = v->property->n_in;
+    v->result->n_out = v->property->n_out;
+    return BF_STATUS_OK;
+}
+
+static void report(const verifier *v, const char *phase) {
+    if (!v->options->progress) return;
+    bf_progress progress = {phase, v->property->count - v->open_cases, v->property->count,
+                            bf_clock() - v->start};
+    v->options->progress(v->options->user, &progress);
+}
+
+static void decide(verifier *v, bf_verdict verdict, const char *by) {
+    v->result->verdict = verdict;
+    snprintf(v->result->decided_by, sizeof v->result->decided_by, "%s", by);
+}
+
+/* Runs the attack on every open case. |effort| scales restarts and steps. */
+static bf_status attack_all(verifier *v, int restarts, int steps, uint64_t seed, double deadline,
+                            bf_error *err) {
+    double begin = bf_clock();
+    bfi_attack_options options = {restarts, steps, seed, v->options->bounds.semantics};
+    bfi_budget budget = {deadline, &v->session->stop};
+    bf_status status = BF_STATUS_OK;
+    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
+        if (v->done[i]) continue;
+        bool found = false;
+        bfi_witness witness = {0};
+        if (i % 64 == 0) report(v, "attack");
+        status = bfi_attack_case(v->attack, v->property, i, &options, &budget, &found, &witness, err);
+        if (status == BF_STATUS_OK && found) {
+            v->result->x = witness.x, v->result->y = witness.y;
+            decide(v, BF_VERDICT_SAT, "attack");
+            break;
+        }
+    }
+    v->result->attack_s += bf_clock() - begin;
+    return status;
+}
+
+/* One method on every open case. */
+static bf_status refute_all(verifier *v, bf_options options, const char *name, bf_error *err) {
+    double begin = bf_clock();
+    bfi_refuter *refuter = NULL;
+    bf_status status = bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
+    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
+        if (v->done[i]) continue;
+        int32_t open = 0;
+        if (i % 64 == 0) report(v, name);
+        status = bfi_refuter_run(refuter, i, v->deadline, v->states + v->first[i], &open, err);
+        if (status != BF_STATUS_OK || open > 0) continue;
+        v->done[i] = true;
+        v->open_cases--;
+    }
+    bfi_refuter_free(refuter);
+    v->result->bounds_s += bf_clock() - begin;
+    if (status == BF_STATUS_OK && v->open_cases == 0) decide(v, BF_VERDICT_UNSAT, name);
+    return status;
+}
+
+/* Best margin of the worst open disjunct: what still has to be gained. */
+static double worst_margin(const verifier *v, bool open_only) {
+    double worst = INFINITY;
+    for (int32_t i = 0; i < v->property->count; i++)
+        for (int32_t d = 0; d < v->property->cases[i].count; d++) {
+            const bfi_disjunct_state *s = &v->states[v->first[i] + d];
+            if ((!open_only || !s->refuted) && s->margin < worst) worst = s->margin;
+        }
+    return worst;
+}
+
+static bool decided(const verifier *v) { return v->result->verdict != BF_VERDICT_UNKNOWN; }
+
+static bf_status try_bounds(verifier *v, bf_method method, const char *name, bf_error *err) {
+    if (method > v->options->bounds.method) return BF_STATUS_OK;
+    bf_options options = v->options->bounds;
+    options.method = method;
+    return refute_all(v, options, name, err);
+}
+
+static bf_status try_float64(verifier *v, bf_error *err) {
+    if (v->options->bounds.dtype == BF_DTYPE_FLOAT64 || worst_margin(v, true) < -CLOSE_CALL)
+        return BF_STATUS_OK;
+    bf_options options = v->options->bounds;
+    options.dtype = BF_DTYPE_FLOAT64;
+    return refute_all(v, options, "crown-float64", err);
+}
+
+/* What is left after the bounds: rounds of growing effort, up to half of the remaining time. */
+static bf_status attack_harder(verifier *v, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) / 2 : 0;
+    for (int round = 1; round <= ATTACK_ROUNDS && status == BF_STATUS_OK && !decided(v); round++)
+        status = attack_all(v, v->options->restarts << round, v->options->steps,
+                            v->options->seed + (uint64_t)round, deadline, err);
+    bool half = status == BF_STATUS_TIMEOUT && (v->deadline <= 0 || bf_clock() < v->deadline);
+    return half ? BF_STATUS_OK : status;
+}
+
+static bf_status run_strategy(verifier *v, bf_error *err) {
+    const bf_verify_options *o = v->options;
+    bf_status status = attack_all(v, o->restarts, CHEAP_STEPS, o->seed, v->deadline, err);
+    if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_IBP, "ibp", err);
+    if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_CROWN_IBP, "crown-ibp", err);
+    if (status == BF_STATUS_OK && !decided(v))
+        status = attack_all(v, o->restarts, o->steps, o->seed, v->deadline, err);
+    if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
+    if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
+    if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, err);
+    return status;
+}
+
+static void explain(verifier *v, bf_status status) {
+    bf_verify_result *r = v->result;
+    double worst = v->property->count ? worst_margin(v, false) : INFINITY;
+    r->margin = isinf(worst) ? NAN : worst;
+    if (status == BF_STATUS_TIMEOUT) {
+        r->verdict = BF_VERDICT_TIMEOUT;
+        snprintf(r->reason, sizeof r->reason, "the time limit of %g s ran out", v->options->timeout);
+    } else if (status == BF_STATUS_CANCELLED) {
+        r->verdict = BF_VERDICT_UNKNOWN;
+        snprintf(r->reason, sizeof r->reason, "stopped on request");
+    } else if (r->verdict == BF_VERDICT_UNKNOWN) {
+        snprintf(r->reason, sizeof r->reason,
+                 "bounds leave %lld of %d cases open (best margin %.4g) and the attack found no counterexample",
+                 (long long)v->open_cases, v->property->count, worst_margin(v, true));
+    }
+}
+
+bf_status bf_verify(bf_session *session, const bf_model *model, const bf_property *property,
+                    const bf_verify_options *options, bf_verify_result *result, bf_error *err) {
+    *result = (bf_verify_result){.margin = NAN};
+    verifier v = {.session = session, .model = model, .property = property, .options = options,
+                  .result = result, .start = bf_clock()};
+    v.deadline = options->timeout > 0 ? v.start + options->timeout : 0;
+    bf_status status = check_shapes(&v, err);
+    if (status == BF_STATUS_OK) status = allocate(&v, err);
+    if (status == BF_STATUS_OK && v.open_cases == 0) decide(&v, BF_VERDICT_UNSAT, "empty property");
+    if (status == BF_STATUS_OK && !decided(&v)) {
+        status = bfi_attack_create(model->graph, ATTACK_LANES, options->bounds.isa, &v.attack, err);
+        if (status == BF_STATUS_OK) status = run_strategy(&v, err);
+    }
+    bool answered = status == BF_STATUS_OK || status == BF_STATUS_TIMEOUT || status == BF_STATUS_CANCELLED;
+    if (answered && v.first && v.states) explain(&v, status);
+    bfi_attack_free(v.attack);
+    free(v.first);
+    free(v.done);
+    free(v.states);
+    result->total_s = bf_clock() - v.start;
+    if (!answered) bf_verify_result_clear(result);
+    return answered ? BF_STATUS_OK : status;
+}
+
+void bf_verify_result_clear(bf_verify_result *result) {
+    free(result->x);
+    free(result->y);
+    result->x = result->y = NULL;
+}
