@@ -2,7 +2,7 @@
  *
  * A property is a list of cases. A case is an input box and a list of output polytopes ("disjuncts").
  * A counterexample is an x in the box of some case and y = f(x) inside one of that case's polytopes.
- * The property is proved (verdict unsat) when no case has one. */
+ * The property is proved (verdict unsat) when no case has one; with no case at all it is proved. */
 #ifndef BOUNDFLOW_PROPERTY_H
 #define BOUNDFLOW_PROPERTY_H
 
@@ -45,8 +45,8 @@ typedef struct bf_case {
 typedef struct bf_property {
     int64_t n_in, n_out;
     bf_case *cases;
-    int32_t count;
-    char *source; /* file name or "" */
+    int32_t count; /* 0 when the box of every disjunct is empty */
+    char *source;  /* file name or "" */
 } bf_property;
 
 /* Reads VNN-LIB 1.0 text (plain or .gz): declare-const / declare-fun X_i, Y_j Real; assert with nested
@@ -58,6 +58,7 @@ BF_API bf_status bf_property_load(const char *path, bf_property **out, bf_error 
 BF_API bf_status bf_property_parse(const char *text, size_t length, const char *name,
                                    bf_property **out, bf_error *err);
 
+/* Frees a property that load or parse made, in one: its arrays share blocks (and disjuncts share terms). */
 BF_API void bf_property_free(bf_property *property);
 
 #endif
