@@ -5,8 +5,15 @@
 #include "base/alloc.h"
 #include "frontend/onnx_import.h"
 
-typedef enum coordinate_mode { HALF_PIXEL, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, HALF_PIXEL_SYMMETRIC } coordinate_mode;
-typedef enum nearest_mode { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL } nearest_mode;
+typedef enum coordinate_mode {
+    HALF_PIXEL,
+    PYTORCH_HALF_PIXEL,
+    ALIGN_CORNERS,
+    ASYMMETRIC,
+    HALF_PIXEL_SYMMETRIC
+} coordinate_mode;
+/* SIMPLE is what runtimes do for the opsets without the attribute: floor, but ceil when shrinking. */
+typedef enum nearest_mode { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL, SIMPLE } nearest_mode;
 
 typedef struct resize_spec {
     bfi_shape from, to;
@@ -15,30 +22,32 @@ typedef struct resize_spec {
     nearest_mode nearest;
 } resize_spec;
 
-/* Position in x that output index |o| of an axis falls on (formulas of the ONNX operator "Resize"). */
-static double source_position(const resize_spec *s, int axis, int64_t o) {
-    double scale = s->scale[axis], in = (double)s->from.dim[axis], out = (double)s->to.dim[axis];
-    double at = (double)o;
+/* Position in x that output index |o| of an axis falls on (formulas of the ONNX operator "Resize"), in
+ * float32 like the runtimes: positions on the edge between two neighbours depend on it. */
+static float source_position(const resize_spec *s, int axis, int64_t o) {
+    float scale = (float)s->scale[axis], in = (float)s->from.dim[axis], out = (float)s->to.dim[axis];
+    float at = (float)o;
     switch (s->coordinates) {
-    case HALF_PIXEL: return (at + 0.5) / scale - 0.5;
-    case PYTORCH_HALF_PIXEL: return s->to.dim[axis] > 1 ? (at + 0.5) / scale - 0.5 : 0;
+    case HALF_PIXEL: return (at + 0.5f) / scale - 0.5f;
+    case PYTORCH_HALF_PIXEL: return s->to.dim[axis] > 1 ? (at + 0.5f) / scale - 0.5f : 0;
     case ALIGN_CORNERS: return s->to.dim[axis] > 1 ? at * (in - 1) / (out - 1) : 0;
     case ASYMMETRIC: return at / scale;
     default: {
-        double adjustment = out / (scale * in), centre = in / 2;
-        return centre * (1 - adjustment) + (at + 0.5) / scale - 0.5;
+        float adjustment = out / (scale * in), centre = in / 2;
+        return centre * (1 - adjustment) + (at + 0.5f) / scale - 0.5f;
     }
     }
 }
 
 static int64_t source_index(const resize_spec *s, int axis, int64_t o) {
-    double at = source_position(s, axis, o), chosen;
+    double at = (double)source_position(s, axis, o), chosen;
     int64_t last = s->from.dim[axis] - 1;
     if (s->to.dim[axis] == s->from.dim[axis] && s->scale[axis] == 1) return o;
     switch (s->nearest) {
     case ROUND_PREFER_FLOOR: chosen = ceil(at - 0.5); break;
     case ROUND_PREFER_CEIL: chosen = floor(at + 0.5); break;
     case FLOOR: chosen = floor(at); break;
+    case SIMPLE: chosen = s->scale[axis] < 1 ? ceil(at) : floor(at); break;
     default: chosen = ceil(at); break;
     }
     return chosen <= 0 ? 0 : chosen >= (double)last ? last : (int64_t)chosen;
@@ -121,7 +130,7 @@ static bf_status start(bfi_import *im, resize_spec *s) {
 bf_status bfi_onnx_upsample(bfi_import *im) {
     const Onnx__AttributeProto *attribute = bfi_onnx_attribute(im, "scales");
     const bfi_tensor *scales;
-    resize_spec s = {.coordinates = ASYMMETRIC, .nearest = FLOOR};
+    resize_spec s = {.coordinates = ASYMMETRIC, .nearest = SIMPLE};
     BFI_TRY(start(im, &s));
     if (!attribute) {
         BFI_TRY(bfi_onnx_need_constant(im, 1, "scales", &scales));
@@ -143,7 +152,7 @@ static bf_status read_modes(bfi_import *im, resize_spec *s) {
     /* Opset 10 has neither attribute and works like Upsample. */
     if (im->opset < 11) {
         s->coordinates = ASYMMETRIC;
-        s->nearest = FLOOR;
+        s->nearest = SIMPLE;
         return BF_STATUS_OK;
     }
     for (int i = 0; i < 5; i++)
