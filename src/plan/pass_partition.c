@@ -118,7 +118,7 @@ static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
         status = add_step(plan, (bfi_step){BFI_STEP_FORWARD, id, -1}, err);
         bool bound = plan->options.method == BF_METHOD_CROWN && f->needed[id] && !f->exact[id];
         if (status != BF_STATUS_OK || !bound) continue;
-        int program;
+        int program = -1;
         status = add_program(plan, id, hidden, &program, err);
         if (status == BF_STATUS_OK) status = add_step(plan, (bfi_step){BFI_STEP_BOUND, id, program}, err);
     }
