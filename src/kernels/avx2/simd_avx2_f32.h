@@ -1,0 +1,40 @@
+/* Vectors of 8 float32 in AVX2 with FMA: what the files of kernels/simd are written in. */
+#ifndef BFI_KERNELS_SIMD_AVX2_F32_H
+#define BFI_KERNELS_SIMD_AVX2_F32_H
+
+#include <immintrin.h>
+
+#define ISA "avx2"
+#define DTYPE BFI_F32
+#define KERNEL(name, tile) bf_f32_##name##_##tile##__avx2
+#define TABLE bfi_kernels_avx2_f32
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float T;
+typedef __m256 V;
+typedef __m256 M;
+enum { W = 8, REGISTERS = 16 };
+
+INLINE V v_zero(void) { return _mm256_setzero_ps(); }
+INLINE V v_set1(T x) { return _mm256_set1_ps(x); }
+INLINE V v_load(const T *p) { return _mm256_loadu_ps(p); }
+INLINE void v_store(T *p, V x) { _mm256_storeu_ps(p, x); }
+INLINE __m256i v_first(int64_t n) { /* 0 <= n <= W */
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE V v_load_n(const T *p, int64_t n) { return _mm256_maskload_ps(p, v_first(n)); }
+INLINE void v_store_n(T *p, V x, int64_t n) { _mm256_maskstore_ps(p, v_first(n), x); }
+INLINE V v_add(V a, V b) { return _mm256_add_ps(a, b); }
+INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
+INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE V v_abs(V a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+INLINE M v_nonneg(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GE_OQ); }
+INLINE V v_pick(M m, V yes, V no) { return _mm256_blendv_ps(no, yes, m); }
+/* The larger one; NaN when either is NaN. */
+INLINE V v_max(V a, V b) {
+    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+INLINE T s_fma(T a, T b, T c) { return __builtin_fmaf(a, b, c); }
+
+#endif

@@ -1,0 +1,40 @@
+/* Vectors of 4 float64 in AVX2 with FMA: what the files of kernels/simd are written in. */
+#ifndef BFI_KERNELS_SIMD_AVX2_F64_H
+#define BFI_KERNELS_SIMD_AVX2_F64_H
+
+#include <immintrin.h>
+
+#define ISA "avx2"
+#define DTYPE BFI_F64
+#define KERNEL(name, tile) bf_f64_##name##_##tile##__avx2
+#define TABLE bfi_kernels_avx2_f64
+#define INLINE static inline __attribute__((always_inline))
+
+typedef double T;
+typedef __m256d V;
+typedef __m256d M;
+enum { W = 4, REGISTERS = 16 };
+
+INLINE V v_zero(void) { return _mm256_setzero_pd(); }
+INLINE V v_set1(T x) { return _mm256_set1_pd(x); }
+INLINE V v_load(const T *p) { return _mm256_loadu_pd(p); }
+INLINE void v_store(T *p, V x) { _mm256_storeu_pd(p, x); }
+INLINE __m256i v_first(int64_t n) { /* 0 <= n <= W */
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+INLINE V v_load_n(const T *p, int64_t n) { return _mm256_maskload_pd(p, v_first(n)); }
+INLINE void v_store_n(T *p, V x, int64_t n) { _mm256_maskstore_pd(p, v_first(n), x); }
+INLINE V v_add(V a, V b) { return _mm256_add_pd(a, b); }
+INLINE V v_sub(V a, V b) { return _mm256_sub_pd(a, b); }
+INLINE V v_mul(V a, V b) { return _mm256_mul_pd(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+INLINE V v_abs(V a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
+INLINE M v_nonneg(V a) { return _mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GE_OQ); }
+INLINE V v_pick(M m, V yes, V no) { return _mm256_blendv_pd(no, yes, m); }
+/* The larger one; NaN when either is NaN. */
+INLINE V v_max(V a, V b) {
+    return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q));
+}
+INLINE T s_fma(T a, T b, T c) { return __builtin_fma(a, b, c); }
+
+#endif

@@ -1,0 +1,3 @@
+#include "simd_avx512_f32.h"
+
+#include "kernels/simd/table.inc"

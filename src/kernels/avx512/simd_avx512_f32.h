@@ -1,0 +1,38 @@
+/* Vectors of 16 float32 in AVX-512: what the files of kernels/simd are written in. */
+#ifndef BFI_KERNELS_SIMD_AVX512_F32_H
+#define BFI_KERNELS_SIMD_AVX512_F32_H
+
+#include <immintrin.h>
+
+#define ISA "avx512"
+#define DTYPE BFI_F32
+#define KERNEL(name, tile) bf_f32_##name##_##tile##__avx512
+#define TABLE bfi_kernels_avx512_f32
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float T;
+typedef __m512 V;
+typedef __mmask16 M;
+enum { W = 16, REGISTERS = 32 };
+
+INLINE V v_zero(void) { return _mm512_setzero_ps(); }
+INLINE V v_set1(T x) { return _mm512_set1_ps(x); }
+INLINE V v_load(const T *p) { return _mm512_loadu_ps(p); }
+INLINE void v_store(T *p, V x) { _mm512_storeu_ps(p, x); }
+INLINE M v_first(int64_t n) { return (M)((1u << n) - 1); } /* 0 <= n <= W */
+INLINE V v_load_n(const T *p, int64_t n) { return _mm512_maskz_loadu_ps(v_first(n), p); }
+INLINE void v_store_n(T *p, V x, int64_t n) { _mm512_mask_storeu_ps(p, v_first(n), x); }
+INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
+INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
+INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE V v_abs(V a) { return _mm512_abs_ps(a); }
+INLINE M v_nonneg(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ); }
+INLINE V v_pick(M m, V yes, V no) { return _mm512_mask_blend_ps(m, no, yes); }
+/* The larger one; NaN when either is NaN. */
+INLINE V v_max(V a, V b) {
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+INLINE T s_fma(T a, T b, T c) { return __builtin_fmaf(a, b, c); }
+
+#endif

@@ -1,0 +1,38 @@
+/* Vectors of 8 float64 in AVX-512: what the files of kernels/simd are written in. */
+#ifndef BFI_KERNELS_SIMD_AVX512_F64_H
+#define BFI_KERNELS_SIMD_AVX512_F64_H
+
+#include <immintrin.h>
+
+#define ISA "avx512"
+#define DTYPE BFI_F64
+#define KERNEL(name, tile) bf_f64_##name##_##tile##__avx512
+#define TABLE bfi_kernels_avx512_f64
+#define INLINE static inline __attribute__((always_inline))
+
+typedef double T;
+typedef __m512d V;
+typedef __mmask8 M;
+enum { W = 8, REGISTERS = 32 };
+
+INLINE V v_zero(void) { return _mm512_setzero_pd(); }
+INLINE V v_set1(T x) { return _mm512_set1_pd(x); }
+INLINE V v_load(const T *p) { return _mm512_loadu_pd(p); }
+INLINE void v_store(T *p, V x) { _mm512_storeu_pd(p, x); }
+INLINE M v_first(int64_t n) { return (M)((1u << n) - 1); } /* 0 <= n <= W */
+INLINE V v_load_n(const T *p, int64_t n) { return _mm512_maskz_loadu_pd(v_first(n), p); }
+INLINE void v_store_n(T *p, V x, int64_t n) { _mm512_mask_storeu_pd(p, v_first(n), x); }
+INLINE V v_add(V a, V b) { return _mm512_add_pd(a, b); }
+INLINE V v_sub(V a, V b) { return _mm512_sub_pd(a, b); }
+INLINE V v_mul(V a, V b) { return _mm512_mul_pd(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE V v_abs(V a) { return _mm512_abs_pd(a); }
+INLINE M v_nonneg(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_GE_OQ); }
+INLINE V v_pick(M m, V yes, V no) { return _mm512_mask_blend_pd(m, no, yes); }
+/* The larger one; NaN when either is NaN. */
+INLINE V v_max(V a, V b) {
+    return _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a);
+}
+INLINE T s_fma(T a, T b, T c) { return __builtin_fma(a, b, c); }
+
+#endif

@@ -1,0 +1,104 @@
+/* Tap lists: which source elements and weights one destination element of a convolution sums over.
+ * A product with a matrix is the case of one destination position. */
+#ifndef BFI_KERNELS_TAPS_H
+#define BFI_KERNELS_TAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/kernel.h"
+
+/* Offsets in elements, of the source from the position's first tap, of the weight in its panel. */
+typedef struct tap {
+    int64_t src, w;
+} tap;
+
+/* Valid taps of one destination coordinate along one axis: k = k0 + i*kstep reads coordinate
+ * s0 + i*sstep for i in [0, n). The steps are 0 when n < 2, everything is when n == 0. */
+typedef struct axis {
+    int64_t n, k0, kstep, s0, sstep;
+} axis;
+
+static inline int64_t axis_source(int transposed, int64_t d, int64_t k, int64_t stride, int64_t dil,
+                                  int64_t pad, int64_t size) {
+    int64_t s = transposed ? d + pad - k * dil : d * stride - pad + k * dil;
+    if (s < 0) return -1;
+    if (transposed) {
+        if (s % stride != 0) return -1;
+        s /= stride;
+    }
+    return s < size ? s : -1;
+}
+
+static inline axis axis_taps(int transposed, int64_t d, int64_t taps, int64_t stride, int64_t dil,
+                             int64_t pad, int64_t size) {
+    axis a = {0, 0, 0, 0, 0};
+    for (int64_t k = 0; k < taps; k++) {
+        int64_t s = axis_source(transposed, d, k, stride, dil, pad, size);
+        if (s < 0) continue;
+        if (a.n == 0) {
+            a.k0 = k;
+            a.s0 = s;
+        } else if (a.n == 1) {
+            a.kstep = k - a.k0;
+            a.sstep = s - a.s0;
+        }
+        a.n++;
+    }
+    return a;
+}
+
+static inline axis axis_y(const bfi_conv *c, int64_t dy) {
+    return axis_taps(c->transposed, dy, c->kh, c->stride_h, c->dil_h, c->pad_top, c->h_src);
+}
+
+static inline axis axis_x(const bfi_conv *c, int64_t dx) {
+    return axis_taps(c->transposed, dx, c->kw, c->stride_w, c->dil_w, c->pad_left, c->w_src);
+}
+
+/* Positions of one destination row that share a tap list: dx, dx + step, ... (count of them), whose
+ * sources move by |source_step| columns. */
+typedef struct run {
+    axis x;
+    int64_t dx, step, count, source_step;
+} run;
+
+/* The run that starts at |dx| and stays below c->w_dst. */
+static inline run run_from(const bfi_conv *c, int64_t dx) {
+    run r = {axis_x(c, dx), dx, c->transposed ? c->stride_w : 1, 1,
+             c->transposed ? 1 : c->stride_w};
+    for (int64_t next = dx + r.step; next < c->w_dst; next += r.step, r.count++) {
+        axis x = axis_x(c, next);
+        if (x.n != r.x.n || x.k0 != r.x.k0) break;
+        if (x.n > 0 && x.s0 != r.x.s0 + r.count * r.source_step) break;
+    }
+    return r;
+}
+
+/* Walks the taps of one (destination row, run) in the order of the sum. */
+typedef struct tap_walk {
+    const bfi_conv *c;
+    axis y, x;
+    int64_t ch, iy, ix; /* next tap */
+} tap_walk;
+
+/* Stores the taps of the next block that has any; returns their number, 0 at the end. */
+static inline int64_t next_block(tap_walk *w, int64_t ls, tap *list) {
+    const bfi_conv *c = w->c;
+    int64_t n = 0, end = 0;
+    if (w->x.n == 0) return 0;
+    for (; w->ch < c->c_src; w->ch++, w->iy = 0)
+        for (; w->iy < w->y.n; w->iy++, w->ix = 0) {
+            int64_t t = (w->ch * c->kh + w->y.k0 + w->iy * w->y.kstep) * c->kw + w->x.k0;
+            int64_t s = (w->ch * c->h_src + w->iy * w->y.sstep) * c->w_src;
+            for (; w->ix < w->x.n; w->ix++) {
+                int64_t index = t + w->ix * w->x.kstep;
+                if (n == 0) end = (index / BF_SUM_BLOCK + 1) * BF_SUM_BLOCK;
+                if (index >= end) return n;
+                list[n++] = (tap){(s + w->ix * w->x.sstep) * ls, index * BF_PACK};
+            }
+        }
+    return n;
+}
+
+#endif

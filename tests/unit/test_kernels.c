@@ -1,0 +1,249 @@
+/* Every vector kernel gives the bits of the reference one, and touches nothing outside its buffers.
+ */
+#include "kernel_cases.h"
+
+/* The outputs of one call of a kernel; compared with those of another table. */
+typedef struct outputs {
+    buffer out[3];
+} outputs;
+
+static outputs outputs_new(bfi_dtype dtype, int64_t n) {
+    outputs o;
+    for (int i = 0; i < 3; i++) o.out[i] = buffer_filled(dtype, n);
+    return o;
+}
+
+static void outputs_free(outputs *o) {
+    for (int i = 0; i < 3; i++) buffer_free(&o->out[i]);
+}
+
+static void expect_same(const outputs *want, const outputs *got, lane_count c, const char *isa,
+                        const char *what, int64_t number) {
+    for (int i = 0; i < 3; i++)
+        for (int64_t at = 0; at < want->out[i].n; at++) {
+            double x = get(&want->out[i], at), y = get(&got->out[i], at);
+            if (at % c.ls >= c.lanes || same(x, y)) continue;
+            fail_msg("%s %s, case %" PRId64 ": output %d row %" PRId64 " lane %" PRId64
+                     ": ref %a, got %a",
+                     isa, what, number, i, at / c.ls, at % c.ls, x, y);
+        }
+}
+
+/* Vector tables of this CPU; 0 when it has none. */
+static int tables(bfi_dtype dtype, const bfi_kernels *list[2]) {
+    static const char *const names[] = {"avx2", "avx512"};
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        const bfi_kernels *k = bfi_kernels_native(dtype, names[i]);
+        if (!k) {
+            print_message("[ SKIPPED ] this CPU has no %s\n", names[i]);
+            continue;
+        }
+        assert_string_equal(k->isa, names[i]);
+        assert_int_equal(k->dtype, dtype);
+        list[n++] = k;
+    }
+    return n;
+}
+
+static bfi_dtype dtype_of(void **state) { return *(bfi_dtype *)*state; }
+
+static void run_linear(const bfi_kernels *k, const linear_case *t, bool interval, outputs *o) {
+    bfi_packed w = {t->m, t->k, t->w.data};
+    if (interval)
+        k->interval_linear(&w, t->m0, t->m1, t->in.data, t->hi.data, o->out[0].data, o->out[1].data,
+                           o->out[2].data, t->c.ls, t->c.lanes);
+    else
+        k->linear(&w, t->m0, t->m1, t->in.data, o->out[0].data, t->c.ls, t->c.lanes);
+}
+
+static void test_linear(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 800; i++) {
+        linear_case t = random_linear(dtype, random_special());
+        bool interval = chance(40);
+        outputs want = outputs_new(dtype, t.m * t.c.ls);
+        run_linear(bfi_kernels_ref(dtype), &t, interval, &want);
+        for (int j = 0; j < count; j++) {
+            outputs got = outputs_new(dtype, t.m * t.c.ls);
+            run_linear(list[j], &t, interval, &got);
+            expect_same(&want, &got, t.c, list[j]->isa, interval ? "interval_linear" : "linear", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        linear_case_free(&t);
+    }
+}
+
+static void run_conv(const bfi_kernels *k, const conv_case *t, bool interval, outputs *o) {
+    if (interval)
+        k->interval_conv(&t->conv, t->y0, t->y1, t->in.data, t->hi.data, o->out[0].data,
+                         o->out[1].data, o->out[2].data, t->c.ls, t->c.lanes);
+    else
+        k->conv(&t->conv, t->y0, t->y1, t->in.data, o->out[0].data, t->c.ls, t->c.lanes);
+}
+
+static void test_conv(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 800; i++) {
+        conv_case t = random_conv(dtype, random_special());
+        bool interval = chance(40);
+        outputs want = outputs_new(dtype, t.destinations * t.c.ls);
+        run_conv(bfi_kernels_ref(dtype), &t, interval, &want);
+        for (int j = 0; j < count; j++) {
+            outputs got = outputs_new(dtype, t.destinations * t.c.ls);
+            run_conv(list[j], &t, interval, &got);
+            expect_same(&want, &got, t.c, list[j]->isa, interval ? "interval_conv" : "conv", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        conv_case_free(&t);
+    }
+}
+
+static void run_sparse(const bfi_kernels *k, const csr_case *t, bool interval, outputs *o) {
+    if (interval)
+        k->interval_sparse(&t->m, t->in.data, t->hi.data, o->out[0].data, o->out[1].data,
+                           o->out[2].data, t->c.ls, t->c.lanes);
+    else
+        k->sparse(&t->m, t->in.data, o->out[0].data, t->c.ls, t->c.lanes);
+}
+
+static void test_sparse(void **state) {
+    static csr_case t;
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 400; i++) {
+        random_csr(&t, dtype, random_special());
+        bool interval = chance(50);
+        outputs want = outputs_new(dtype, t.m.rows * t.c.ls);
+        run_sparse(bfi_kernels_ref(dtype), &t, interval, &want);
+        for (int j = 0; j < count; j++) {
+            outputs got = outputs_new(dtype, t.m.rows * t.c.ls);
+            run_sparse(list[j], &t, interval, &got);
+            expect_same(&want, &got, t.c, list[j]->isa, interval ? "interval_sparse" : "sparse", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        csr_case_free(&t);
+    }
+}
+
+/* The sums come back in out[1] and out[2], one row of exactly |lanes| elements each. */
+static void run_relax(const bfi_kernels *k, const relax_case *t, bool in_place, outputs *o) {
+    bfi_relax r = t->r;
+    if (t->scaled) {
+        r.out = o->out[0].data;
+        if (in_place) {
+            r.a = r.out;
+            memcpy(r.out, t->r.a, (size_t)(r.n * r.ls) * (k->dtype == BFI_F32 ? 4 : 8));
+        }
+    }
+    if (r.t_pos) r.t_sum = o->out[1].data;
+    if (r.e) r.e_sum = o->out[2].data;
+    k->relax(&r);
+}
+
+static outputs relax_outputs(bfi_dtype dtype, const relax_case *t) {
+    outputs o = {{buffer_filled(dtype, t->r.n * t->r.ls), buffer_filled(dtype, t->r.lanes),
+                  buffer_filled(dtype, t->r.lanes)}};
+    return o;
+}
+
+static void test_relax(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 1500; i++) {
+        relax_case t = random_relax(dtype, random_special());
+        lane_count c = {t.r.ls, t.r.lanes};
+        outputs want = relax_outputs(dtype, &t);
+        run_relax(bfi_kernels_ref(dtype), &t, false, &want);
+        for (int j = 0; j < 2 * count; j++) {
+            outputs got = relax_outputs(dtype, &t);
+            run_relax(list[j / 2], &t, j % 2 == 1, &got);
+            expect_same(&want, &got, c, list[j / 2]->isa, "relax", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        relax_case_free(&t);
+    }
+}
+
+static void run_accumulate(const bfi_kernels *k, int64_t n, int sign, const buffer *in,
+                           const buffer *start, lane_count c, outputs *o) {
+    for (int64_t i = 0; i < start->n; i++) set(&o->out[0], i, get(start, i));
+    k->accumulate(n, sign, in->data, o->out[0].data, c.ls, c.lanes);
+}
+
+static void test_accumulate(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 300; i++) {
+        lane_count c = random_lanes();
+        int64_t n = random_int(0, 40), special = random_special();
+        int sign = chance(50) ? 1 : -1;
+        buffer in = buffer_random(dtype, n * c.ls, special),
+               start = buffer_random(dtype, n * c.ls, special);
+        outputs want = outputs_new(dtype, n * c.ls);
+        run_accumulate(bfi_kernels_ref(dtype), n, sign, &in, &start, c, &want);
+        for (int j = 0; j < count; j++) {
+            outputs got = outputs_new(dtype, n * c.ls);
+            run_accumulate(list[j], n, sign, &in, &start, c, &got);
+            expect_same(&want, &got, c, list[j]->isa, "accumulate", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        buffer_free(&in);
+        buffer_free(&start);
+    }
+}
+
+/* A lane's result must not depend on the lanes beside it. */
+static void test_lanes_alone(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *k = bfi_kernels_native(dtype, NULL);
+    for (int i = 0; i < 60; i++) {
+        linear_case t = random_linear(dtype, 0);
+        outputs all = outputs_new(dtype, t.m * t.c.ls);
+        run_linear(k, &t, false, &all);
+        int64_t lane = random_int(0, t.c.lanes - 1);
+        linear_case one = t;
+        one.c = (lane_count){1, 1};
+        one.in = buffer_new(dtype, t.k);
+        for (int64_t j = 0; j < t.k; j++) set(&one.in, j, get(&t.in, j * t.c.ls + lane));
+        outputs alone = outputs_new(dtype, t.m);
+        run_linear(k, &one, false, &alone);
+        for (int64_t m = t.m0; m < t.m1; m++)
+            assert_true(get(&all.out[0], m * t.c.ls + lane) == get(&alone.out[0], m));
+        outputs_free(&all);
+        outputs_free(&alone);
+        buffer_free(&one.in);
+        linear_case_free(&t);
+    }
+}
+
+static void test_selection(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    assert_ptr_equal(bfi_kernels_native(dtype, "ref"), bfi_kernels_ref(dtype));
+    assert_null(bfi_kernels_native(dtype, "sse9"));
+    assert_non_null(bfi_kernels_native(dtype, NULL));
+    assert_int_equal(bfi_kernels_native(dtype, NULL)->dtype, dtype);
+}
+
+#define BOTH(test) \
+    {#test "_f32", test, NULL, NULL, &f32}, { #test "_f64", test, NULL, NULL, &f64 }
+
+int main(void) {
+    static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
+    const struct CMUnitTest tests[] = {
+        BOTH(test_selection),  BOTH(test_linear), BOTH(test_conv),       BOTH(test_sparse),
+        BOTH(test_accumulate), BOTH(test_relax),  BOTH(test_lanes_alone)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
