@@ -1,0 +1,224 @@
+/* Speed of the bound kernels beside the measured fma peak of one core. Fastest of many runs, one
+ * thread.
+ *
+ *   make build && cc -O3 -D_GNU_SOURCE -Isrc bench/micro/kernels.c -L build -lboundflow_core -lm -o
+ * build/bench_kernels build/bench_kernels [avx512|avx2|ref] [f32|f64]
+ *
+ * Rates count useful operations only (2 per weight and lane; 6 for interval kernels; taps inside
+ * the source). GB/s counts the weights once. */
+#include <immintrin.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "kernels/kernel.h"
+
+typedef struct bench {
+    const bfi_kernels *k;
+    size_t size; /* of an element */
+    double peak; /* flop/s */
+} bench;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Calls |body| until 0.15 s have passed; the fastest call in seconds is in |best|. */
+#define FASTEST(best, body)                   \
+    do {                                      \
+        double until = now() + 0.15;          \
+        (best) = 1e9;                         \
+        do {                                  \
+            double from = now();              \
+            body;                             \
+            double took = now() - from;       \
+            if (took < (best)) (best) = took; \
+        } while (now() < until);              \
+    } while (0)
+
+#define PEAK(name, isa, V, n, set1, fma)                                        \
+    __attribute__((target(isa), noinline)) static V name##_chains(void) {       \
+        V a = set1(1.0000001f), b = set1(1e-9f);                                \
+        V c0 = a, c1 = set1(1), c2 = set1(2), c3 = set1(3), c4 = set1(4);       \
+        V c5 = set1(5), c6 = set1(6), c7 = set1(7), c8 = set1(8), c9 = set1(9); \
+        for (int r = 0; r < 100000; r++) {                                      \
+            c0 = fma(c0, a, b), c1 = fma(c1, a, b), c2 = fma(c2, a, b);         \
+            c3 = fma(c3, a, b), c4 = fma(c4, a, b), c5 = fma(c5, a, b);         \
+            c6 = fma(c6, a, b), c7 = fma(c7, a, b), c8 = fma(c8, a, b);         \
+            c9 = fma(c9, a, b);                                                 \
+        }                                                                       \
+        return c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9;                 \
+    }                                                                           \
+    __attribute__((target(isa))) static double name(void) {                     \
+        double best;                                                            \
+        volatile V sink;                                                        \
+        FASTEST(best, sink = name##_chains());                                  \
+        (void)sink;                                                             \
+        return 2.0 * n * 10 * 100000 / best;                                    \
+    }
+
+PEAK(peak_avx512_f32, "avx512f", __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps)
+PEAK(peak_avx512_f64, "avx512f", __m512d, 8, _mm512_set1_pd, _mm512_fmadd_pd)
+PEAK(peak_avx2_f32, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps)
+PEAK(peak_avx2_f64, "avx2,fma", __m256d, 4, _mm256_set1_pd, _mm256_fmadd_pd)
+
+/* The scalar table is shown beside the AVX2 peak. */
+static double peak_of(const bfi_kernels *k) {
+    if (strcmp(k->isa, "avx512") == 0)
+        return k->dtype == BFI_F32 ? peak_avx512_f32() : peak_avx512_f64();
+    if (!__builtin_cpu_supports("avx2")) return 1;
+    return k->dtype == BFI_F32 ? peak_avx2_f32() : peak_avx2_f64();
+}
+
+static void *numbers(const bench *b, int64_t n) {
+    void *p = bfi_alloc_aligned((size_t)n * b->size);
+    if (!p) {
+        fprintf(stderr, "out of memory\n");
+        exit(1);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double x = (double)rand() / RAND_MAX - 0.5;
+        if (b->size == 4)
+            ((float *)p)[i] = (float)x;
+        else
+            ((double *)p)[i] = x;
+    }
+    return p;
+}
+
+static void report(const bench *b, const char *name, double flops, double bytes, double s) {
+    printf("%-40s %9.3f us  %7.1f GF/s  %5.1f %%", name, s * 1e6, flops / s * 1e-9,
+           100 * flops / s / b->peak);
+    if (bytes > 0) printf("  %6.1f GB/s", bytes / s * 1e-9);
+    printf("\n");
+}
+
+static void bench_linear(const bench *b, int64_t m, int64_t k, int64_t lanes) {
+    int64_t ls = lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+    bfi_packed w = {m, k, numbers(b, bfi_packed_size(m, k))};
+    void *in = numbers(b, k * ls), *hi = numbers(b, k * ls), *out[3];
+    for (int i = 0; i < 3; i++) out[i] = numbers(b, m * ls);
+    char name[64];
+    double s, bytes = lanes == 1 ? (double)(m * k) * (double)b->size : 0;
+    snprintf(name, sizeof name, "linear %" PRId64 "x%" PRId64 ", %" PRId64 " lanes", m, k, lanes);
+    FASTEST(s, b->k->linear(&w, 0, m, in, out[0], ls, lanes));
+    report(b, name, 2.0 * (double)(m * k * lanes), bytes, s);
+    if (lanes == 1 || lanes == 32) {
+        snprintf(name, sizeof name, "  interval");
+        FASTEST(s, b->k->interval_linear(&w, 0, m, in, hi, out[0], out[1], out[2], ls, lanes));
+        report(b, name, 6.0 * (double)(m * k * lanes), bytes, s);
+    }
+    for (int i = 0; i < 3; i++) free(out[i]);
+    free(hi);
+    free(in);
+    free((void *)w.data);
+}
+
+static void bench_conv(const bench *b, int64_t c_src, int64_t c_dst, int64_t size, int64_t stride,
+                       int transposed, int64_t lanes) {
+    int64_t ls = lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+    int64_t dst = transposed ? size * stride : (size + stride - 1) / stride;
+    bfi_conv c = {.groups = 1,
+                  .c_src = c_src,
+                  .h_src = size,
+                  .w_src = size,
+                  .c_dst = c_dst,
+                  .h_dst = dst,
+                  .w_dst = dst,
+                  .kh = 3,
+                  .kw = 3,
+                  .stride_h = stride,
+                  .stride_w = stride,
+                  .dil_h = 1,
+                  .dil_w = 1,
+                  .pad_top = 1,
+                  .pad_left = 1,
+                  .transposed = transposed};
+    int64_t taps = 0; /* along one axis */
+    for (int64_t d = 0; d < dst; d++)
+        for (int64_t k = 0; k < 3; k++) {
+            int64_t s = transposed ? d + 1 - k : d * stride - 1 + k;
+            taps +=
+                transposed ? s >= 0 && s % stride == 0 && s / stride < size : s >= 0 && s < size;
+        }
+    c.packed = numbers(b, bfi_packed_size(c_dst, c_src * 9));
+    void *in = numbers(b, c_src * size * size * ls), *hi = numbers(b, c_src * size * size * ls),
+         *out[3];
+    for (int i = 0; i < 3; i++) out[i] = numbers(b, c_dst * dst * dst * ls);
+    char name[64];
+    double s, products = (double)(taps * taps * c_src * c_dst * lanes);
+    snprintf(name, sizeof name,
+             "conv%s 3x3/%" PRId64 " %" PRId64 "->%" PRId64 " %" PRId64 "x%" PRId64 ", %" PRId64
+             " lanes",
+             transposed ? "T" : "", stride, c_src, c_dst, size, size, lanes);
+    FASTEST(s, b->k->conv(&c, 0, dst, in, out[0], ls, lanes));
+    report(b, name, 2 * products, 0, s);
+    if (lanes == 1 || lanes == 32) {
+        FASTEST(s, b->k->interval_conv(&c, 0, dst, in, hi, out[0], out[1], out[2], ls, lanes));
+        report(b, "  interval", 6 * products, 0, s);
+    }
+    for (int i = 0; i < 3; i++) free(out[i]);
+    free(hi);
+    free(in);
+    free((void *)c.packed);
+}
+
+static void bench_relax(const bench *b, int64_t n, int64_t lanes, int64_t ps) {
+    int64_t ls = lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+    bfi_relax r = {.n = n, .ls = ls, .lanes = lanes, .ps = ps == 1 ? 1 : ls};
+    void *p[6];
+    for (int i = 0; i < 6; i++) p[i] = numbers(b, n * r.ps);
+    void *a = numbers(b, n * ls), *out = numbers(b, n * ls), *sums = numbers(b, 2 * ls);
+    r.a = a;
+    r.out = out;
+    r.s_pos = p[0], r.s_neg = p[1], r.t_pos = p[2], r.t_neg = p[3], r.e = p[4];
+    r.t_sum = sums;
+    r.e_sum = (char *)sums + (size_t)ls * b->size;
+    char name[64];
+    double s;
+    snprintf(name, sizeof name, "relax %" PRId64 ", %" PRId64 " lanes, %s parameters", n, lanes,
+             r.ps == 1 ? "shared" : "own");
+    FASTEST(s, b->k->relax(&r));
+    report(b, name, 5.0 * (double)(n * lanes), (double)(n * (2 * ls + 5 * r.ps)) * (double)b->size,
+           s);
+    for (int i = 0; i < 6; i++) free(p[i]);
+    free(a);
+    free(out);
+    free(sums);
+}
+
+int main(int argc, char **argv) {
+    const char *isa = argc > 1 ? argv[1] : NULL;
+    bfi_dtype dtype = argc > 2 && strcmp(argv[2], "f64") == 0 ? BFI_F64 : BFI_F32;
+    bench b = {bfi_kernels_native(dtype, isa), dtype == BFI_F32 ? 4 : 8, 0};
+    if (!b.k) {
+        fprintf(stderr, "this CPU cannot run the kernels of '%s'; try avx512, avx2 or ref\n", isa);
+        return 1;
+    }
+    b.peak = peak_of(b.k);
+    printf("%s %s, fma peak %.1f GF/s\n", b.k->isa, dtype == BFI_F32 ? "float32" : "float64",
+           b.peak * 1e-9);
+    static const int64_t linear[][3] = {{784, 256, 64}, {256, 256, 32}, {50, 50, 16},
+                                        {50, 50, 64},   {512, 512, 64}, {512, 512, 512},
+                                        {256, 256, 16}, {5, 50, 64},    {784, 256, 1},
+                                        {256, 256, 1},  {50, 50, 1},    {10, 3136, 1}};
+    for (size_t i = 0; i < sizeof linear / sizeof *linear; i++)
+        bench_linear(&b, linear[i][0], linear[i][1], linear[i][2]);
+    static const int64_t conv[][5] = {{16, 16, 16, 1, 0}, {32, 32, 8, 1, 0}, {64, 64, 8, 1, 0},
+                                      {16, 3, 32, 1, 0},  {3, 16, 32, 1, 0}, {32, 16, 8, 2, 1}};
+    static const int64_t lanes[] = {1, 16, 32, 64};
+    for (size_t i = 0; i < sizeof conv / sizeof *conv; i++)
+        for (size_t j = 0; j < sizeof lanes / sizeof *lanes; j++)
+            bench_conv(&b, conv[i][0], conv[i][1], conv[i][2], conv[i][3], (int)conv[i][4],
+                       lanes[j]);
+    static const int64_t relax[][3] = {
+        {256, 64, 1}, {256, 64, 0}, {256, 16, 1}, {784, 1, 1}, {65536, 32, 1}};
+    for (size_t i = 0; i < sizeof relax / sizeof *relax; i++)
+        bench_relax(&b, relax[i][0], relax[i][1], relax[i][2]);
+    return 0;
+}
