@@ -167,7 +167,8 @@ def summary(family, rows):
 
 def print_summary(rows):
     families = list(dict.fromkeys(row["family"] for row in rows))
-    header = ["family", "instances", *VERDICTS, "error", "wrong", "attack", "bounds", "witness e/m/i", "median s", "total s"]
+    header = ["family", "instances", *VERDICTS, "error", "wrong", "attack", "bounds", "witness e/m/i", "median s",
+              "total s"]
     table = [summary(family, [row for row in rows if row["family"] == family]) for family in families]
     if len(families) > 1:
         table.append(summary("all", rows))
