@@ -13,7 +13,8 @@
 enum { MIN_OPSET = 7, MAX_OPSET = 21 };
 
 #define FILE_LIMIT ((size_t)1 << 31)
-#define FOLD_BUDGET ((int64_t)1 << 28)
+/* Elements of constants made at load time, on top of one per byte of the file. */
+#define FOLD_BUDGET ((int64_t)1 << 27)
 
 static bool is_default_domain(const char *domain) {
     return !domain || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
@@ -100,7 +101,8 @@ static bf_status define_inputs(bfi_import *im, const Onnx__GraphProto *graph) {
             return bfi_fail(im->err, BF_STATUS_PARSE, "%s: graph input %zu has no name", im->file, i);
         const bfi_onnx_value *known = bfi_onnx_names_find(im->names, input->name);
         if (known && known->initializer) continue;
-        if (im->graph->count > 0 && !known)
+        if (known) return fail_value(im, BF_STATUS_PARSE, input->name, "is defined twice");
+        if (im->graph->count > 0)
             return fail_value(im, BF_STATUS_UNSUPPORTED, input->name,
                               "is a second input: only networks with one input can be verified");
         BFI_TRY(define_input(im, input));
@@ -316,7 +318,7 @@ static bf_status import_model(bfi_import *im, const Onnx__ModelProto *model) {
 
 bf_status bfi_onnx_parse(const void *data, size_t size, const char *name, bfi_graph **out, bf_error *err) {
     Onnx__ModelProto *model = NULL;
-    bfi_import im = {.file = name, .budget = FOLD_BUDGET, .err = err};
+    bfi_import im = {.file = name, .budget = FOLD_BUDGET + (int64_t)size, .err = err};
     BFI_TRY(bfi_onnx_unpack(data, size, name, &model, err));
     bf_status st = import_model(&im, model);
     bfi_onnx_names_free(im.names);

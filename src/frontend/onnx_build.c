@@ -23,6 +23,7 @@ bf_status bfi_onnx_emit_const(bfi_import *im, const bfi_tensor *tensor, int *id)
         return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
                              "mixes an %s constant with values computed from the input",
                              bfi_dtype_name(tensor->dtype));
+    BFI_TRY(bfi_onnx_spend(im, tensor->count));
     BFI_TRY(bfi_onnx_emit(im, BFI_OP_CONST, NULL, 0, &tensor->shape, id));
     bfi_numbers *weight = &im->graph->nodes[*id].weight;
     weight->data = bfi_malloc((size_t)tensor->count, sizeof *weight->data);

@@ -112,8 +112,12 @@ bool bfi_onnx_has_output(const bfi_import *im, size_t i);
 
 /* An axis attribute in [-rank, rank) made non-negative. */
 bf_status bfi_onnx_axis(bfi_import *im, int64_t axis, int rank, int *out);
-/* Takes |count| elements off the budget. */
+/* Takes |count| elements off the budget: for every constant that is made, so that a small file cannot ask
+ * for any amount of memory. Constants defined as outputs are counted by bfi_onnx_set_constant. */
 bf_status bfi_onnx_spend(bfi_import *im, int64_t count);
+/* Before the allocation of a folded constant that may be larger than its operands: at most
+ * BFI_FOLD_MAX_COUNT elements (|count| as bfi_shape_count gives it). */
+bf_status bfi_onnx_check_size(bfi_import *im, int64_t count);
 
 /* ---- building graph nodes (onnx_build.c); each returns the new value's id ---- */
 

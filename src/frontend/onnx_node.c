@@ -154,9 +154,12 @@ static bf_status define(bfi_import *im, size_t i, bfi_tensor *tensor, int id) {
 
 bf_status bfi_onnx_set_constant(bfi_import *im, size_t i, bfi_tensor *tensor) {
     if (!tensor) return bfi_onnx_no_memory(im);
-    if (bfi_shape_is_sane(&tensor->shape)) return define(im, i, tensor, -1);
+    bf_status st = bfi_shape_is_sane(&tensor->shape)
+                       ? bfi_onnx_spend(im, tensor->count)
+                       : bfi_onnx_fail(im, BF_STATUS_LIMIT, "a constant has more than 2^31-1 elements");
+    if (st == BF_STATUS_OK) return define(im, i, tensor, -1);
     bfi_tensor_free(tensor);
-    return bfi_onnx_fail(im, BF_STATUS_LIMIT, "a constant has more than 2^31-1 elements");
+    return st;
 }
 
 bf_status bfi_onnx_set_id(bfi_import *im, size_t i, int id) { return define(im, i, NULL, id); }
@@ -170,10 +173,15 @@ bf_status bfi_onnx_axis(bfi_import *im, int64_t axis, int rank, int *out) {
 }
 
 bf_status bfi_onnx_spend(bfi_import *im, int64_t count) {
-    if (count < 0 || count > BFI_FOLD_MAX_COUNT || count > im->budget)
+    if (count < 0 || count > im->budget)
         return bfi_onnx_fail(im, BF_STATUS_LIMIT,
-                             "constants computed at load time would take more than the limit of 2^26 "
-                             "elements each, 2^28 together");
+                             "constants computed at load time would take more than the limit of 2^27 elements");
     im->budget -= count;
     return BF_STATUS_OK;
+}
+
+bf_status bfi_onnx_check_size(bfi_import *im, int64_t count) {
+    if (count >= 0 && count <= BFI_FOLD_MAX_COUNT) return BF_STATUS_OK;
+    return bfi_onnx_fail(im, BF_STATUS_LIMIT,
+                         "a constant computed at load time would have more than the limit of 2^26 elements");
 }

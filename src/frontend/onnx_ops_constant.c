@@ -43,7 +43,7 @@ bf_status bfi_onnx_constant_of_shape(bfi_import *im) {
     bfi_tensor *value = NULL, *y = NULL;
     BFI_TRY(bfi_onnx_input_ints(im, 0, "the shape", shape.dim, BFI_MAX_RANK, &shape.rank));
     if (shape.rank < 0) return bfi_onnx_fail(im, BF_STATUS_PARSE, "input 0 is missing");
-    BFI_TRY(bfi_onnx_spend(im, bfi_shape_count(&shape, BFI_FOLD_MAX_COUNT)));
+    BFI_TRY(bfi_onnx_check_size(im, bfi_shape_count(&shape, BFI_FOLD_MAX_COUNT)));
     if (!a || !a->t) return bfi_onnx_set_constant(im, 0, bfi_tensor_new(BFI_DTYPE_FLOAT32, &shape, INT64_MAX));
     BFI_TRY(bfi_onnx_read_tensor(im, a->t, "value", &value));
     if (value->count == 1) {
@@ -88,7 +88,7 @@ bf_status bfi_onnx_range(bfi_import *im) {
     if (step == 0 || step == INT64_MIN || __builtin_sub_overflow(limit, start, &span))
         return bfi_onnx_fail(im, BF_STATUS_PARSE, "the limits are not valid");
     int64_t count = step > 0 ? (span > 0 ? (span - 1) / step + 1 : 0) : (span < 0 ? (span + 1) / step + 1 : 0);
-    BFI_TRY(bfi_onnx_spend(im, count));
+    BFI_TRY(bfi_onnx_check_size(im, count));
     bfi_tensor *y = bfi_tensor_new(part[0]->dtype, &(bfi_shape){.rank = 1, .dim = {count}}, INT64_MAX);
     for (int64_t i = 0; y && i < count; i++) y->integer[i] = start + i * step;
     return bfi_onnx_set_constant(im, 0, y);

@@ -21,6 +21,7 @@ static double *weight_rows(const double *b, int64_t k, int64_t n, bool transpose
 /* x [rows][k] times the constant |b|; the output has |shape|. */
 static bf_status emit_linear(bfi_import *im, int x, int64_t rows, int64_t k, int64_t n, const double *b,
                              bool transposed, const bfi_shape *shape, int *id) {
+    BFI_TRY(bfi_onnx_spend(im, k * n));
     BFI_TRY(bfi_onnx_emit(im, BFI_OP_LINEAR, &x, 1, shape, id));
     bfi_node *node = &im->graph->nodes[*id];
     node->attrs.rows = rows;

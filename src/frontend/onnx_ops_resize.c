@@ -53,15 +53,19 @@ static int64_t source_index(const resize_spec *s, int axis, int64_t o) {
     return chosen <= 0 ? 0 : chosen >= (double)last ? last : (int64_t)chosen;
 }
 
-/* Flat source index per output element; free() it. */
+/* Flat source index per output element, from the innermost axis outwards; free() it. */
 static bf_status source_indices(bfi_import *im, const resize_spec *s, int64_t **out) {
     int64_t count = bfi_shape_count(&s->to, BFI_MAX_COUNT), block = 1, stride = 1;
+    BFI_TRY(bfi_onnx_check_size(im, count));
     BFI_TRY(bfi_onnx_spend(im, count));
     int64_t *indices = bfi_calloc((size_t)count, sizeof *indices);
     if (!indices) return bfi_onnx_no_memory(im);
     for (int axis = s->to.rank - 1; axis >= 0; axis--) {
-        for (int64_t i = 0; i < count; i++)
-            indices[i] += stride * source_index(s, axis, i / block % s->to.dim[axis]);
+        /* The first block holds the inner axes; it is changed last. */
+        for (int64_t o = s->to.dim[axis] - 1; o >= 0; o--) {
+            int64_t from = stride * source_index(s, axis, o);
+            for (int64_t i = 0; i < block; i++) indices[o * block + i] = indices[i] + from;
+        }
         block *= s->to.dim[axis];
         stride *= s->from.dim[axis];
     }

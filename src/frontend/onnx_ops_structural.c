@@ -201,7 +201,7 @@ static bf_status concat_constants(bfi_import *im, int axis, const bfi_shape *sha
     const bfi_tensor *part;
     int64_t at = 0;
     BFI_TRY(bfi_onnx_constant(im, 0, &part));
-    BFI_TRY(bfi_onnx_spend(im, bfi_shape_count(shape, BFI_FOLD_MAX_COUNT)));
+    BFI_TRY(bfi_onnx_check_size(im, bfi_shape_count(shape, BFI_FOLD_MAX_COUNT)));
     bfi_tensor *y = bfi_tensor_new(part->dtype, shape, BFI_FOLD_MAX_COUNT);
     bf_status st = y ? BF_STATUS_OK : bfi_onnx_no_memory(im);
     for (size_t i = 0; i < im->node->n_input && st == BF_STATUS_OK; i++) {
@@ -387,7 +387,7 @@ static bf_status gather_constant(bfi_import *im, const bfi_tensor *x, int axis, 
                                  const int64_t *indices, int64_t n) {
     int64_t outer = 1, inner = 1, out = 0, length = x->shape.dim[axis];
     int64_t count = bfi_shape_count(shape, BFI_FOLD_MAX_COUNT);
-    BFI_TRY(bfi_onnx_spend(im, count));
+    BFI_TRY(bfi_onnx_check_size(im, count));
     for (int i = 0; i < axis; i++) outer *= x->shape.dim[i];
     for (int i = axis + 1; i < x->shape.rank; i++) inner *= x->shape.dim[i];
     int64_t *source = bfi_malloc((size_t)count, sizeof *source);
@@ -525,7 +525,7 @@ bf_status bfi_onnx_expand(bfi_import *im) {
         return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the input does not broadcast to the shape");
     BFI_TRY(bfi_onnx_constant(im, 0, &constant));
     if (constant) {
-        BFI_TRY(bfi_onnx_spend(im, bfi_shape_count(&to, BFI_FOLD_MAX_COUNT)));
+        BFI_TRY(bfi_onnx_check_size(im, bfi_shape_count(&to, BFI_FOLD_MAX_COUNT)));
         return bfi_onnx_set_constant(im, 0, bfi_tensor_expand(constant, &to));
     }
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));

@@ -116,6 +116,7 @@ static bfi_shape fill_window(const window_spec *s, int64_t channels, bfi_window 
 /* ---- convolutions ---- */
 
 static bf_status copy_numbers(bfi_import *im, const bfi_tensor *from, bfi_numbers *to) {
+    BFI_TRY(bfi_onnx_spend(im, from->count));
     to->data = bfi_malloc((size_t)from->count, sizeof *to->data);
     if (!to->data) return bfi_onnx_no_memory(im);
     memcpy(to->data, from->real, (size_t)from->count * sizeof *to->data);

@@ -83,14 +83,25 @@ static int64_t bias_layout(const bfi_node *x, int64_t *entries) {
     return 0;
 }
 
-/* MatMul followed by Add is a linear node with a bias, whatever the order of the float32 sum. */
+/* The only reader may reshape a constant in place. */
+static bool reshape_constant(pass *p, const bfi_node *node) {
+    bfi_node *x = &p->graph->nodes[node->inputs[0]];
+    if (node->op != BFI_OP_RESHAPE || x->op != BFI_OP_CONST || p->readers[node->inputs[0]] != 1) return false;
+    x->shape = node->shape;
+    return true;
+}
+
+/* MatMul followed by Add, perhaps behind reshapes, is a linear node with a bias, whatever the order of
+ * the float32 sum. */
 static bool merge_bias(pass *p, bfi_node *node) {
     int source = node->inputs[0];
+    while (p->graph->nodes[source].op == BFI_OP_RESHAPE && p->readers[source] == 1)
+        source = p->graph->nodes[source].inputs[0];
     bfi_node *x = &p->graph->nodes[source];
     int64_t entries, inner = bias_layout(x, &entries);
     if (node->op != BFI_OP_SCALE_SHIFT || inner == 0 || p->readers[source] != 1) return false;
     if (node->weight.count != 0 || node->bias.count == 0 || node->attrs.roundings > 1 ||
-        node->attrs.const_ulps != 0 || !bfi_shape_equal(&node->shape, &x->shape))
+        node->attrs.const_ulps != 0)
         return false;
     for (int64_t i = 0; i < node->count; i++)
         if (node->bias.data[i] != node->bias.data[i / inner % entries * inner]) return false;
@@ -106,7 +117,7 @@ static void visit(pass *p, int id) {
     if (node->n_inputs != 1) return;
     join_transposes(p, node);
     join_reshapes(p, node);
-    if (is_neutral(p, node) || merge_bias(p, node)) {
+    if (is_neutral(p, node) || reshape_constant(p, node) || merge_bias(p, node)) {
         p->replaced[id] = node->inputs[0];
         p->readers[node->inputs[0]] += p->readers[id] - 1;
     }
