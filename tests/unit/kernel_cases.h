@@ -109,7 +109,7 @@ static buffer buffer_filled(bfi_dtype dtype, int64_t n) {
     return b;
 }
 
-static bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+static inline bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
 /* NaN in the lanes that pad a row, to show that they reach no other lane. */
 static void spoil_padding(buffer *b, int64_t rows, int64_t ls, int64_t lanes) {
@@ -130,7 +130,7 @@ static lane_count random_lanes(void) {
     return c;
 }
 
-static int64_t random_special(void) { return chance(70) ? 0 : chance(50) ? 2 : 20; }
+static inline int64_t random_special(void) { return chance(70) ? 0 : chance(50) ? 2 : 20; }
 
 /* |m| x |k| weights in panels, the padding zero. */
 static buffer random_panels(bfi_dtype dtype, int64_t m, int64_t k, int64_t special) {
