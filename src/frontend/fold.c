@@ -6,7 +6,8 @@
 
 #include "base/alloc.h"
 
-static const char *const dtype_names[BFI_DTYPE_COUNT] = {"float", "double", "int64", "int32", "bool"};
+static const char *const dtype_names[BFI_DTYPE_COUNT] = {"float", "double", "int64", "int32",
+                                                         "bool"};
 
 const char *bfi_dtype_name(bfi_dtype dtype) {
     return (unsigned)dtype < BFI_DTYPE_COUNT ? dtype_names[dtype] : "?";
@@ -18,8 +19,10 @@ bfi_tensor *bfi_tensor_new(bfi_dtype dtype, const bfi_shape *shape, int64_t limi
     bfi_tensor *tensor = bfi_calloc(1, sizeof *tensor);
     if (!tensor) return NULL;
     *tensor = (bfi_tensor){.dtype = dtype, .shape = *shape, .count = count};
-    if (bfi_dtype_is_real(dtype)) tensor->real = bfi_calloc((size_t)count, sizeof *tensor->real);
-    else tensor->integer = bfi_calloc((size_t)count, sizeof *tensor->integer);
+    if (bfi_dtype_is_real(dtype))
+        tensor->real = bfi_calloc((size_t)count, sizeof *tensor->real);
+    else
+        tensor->integer = bfi_calloc((size_t)count, sizeof *tensor->integer);
     if (tensor->real || tensor->integer) return tensor;
     free(tensor);
     return NULL;
@@ -41,7 +44,8 @@ bfi_tensor *bfi_tensor_copy(const bfi_tensor *x) {
 }
 
 bfi_tensor *bfi_tensor_from_integers(const int64_t *values, int64_t count) {
-    bfi_tensor *y = bfi_tensor_new(BFI_DTYPE_INT64, &(bfi_shape){.rank = 1, .dim = {count}}, INT64_MAX);
+    bfi_tensor *y =
+        bfi_tensor_new(BFI_DTYPE_INT64, &(bfi_shape){.rank = 1, .dim = {count}}, INT64_MAX);
     if (y && count > 0) memcpy(y->integer, values, (size_t)count * sizeof *values);
     return y;
 }
@@ -83,8 +87,10 @@ void bfi_shape_strides(const bfi_shape *shape, int64_t *stride) {
 }
 
 static void copy_element(bfi_tensor *y, int64_t to, const bfi_tensor *x, int64_t from) {
-    if (x->real) y->real[to] = x->real[from];
-    else y->integer[to] = x->integer[from];
+    if (x->real)
+        y->real[to] = x->real[from];
+    else
+        y->integer[to] = x->integer[from];
 }
 
 /* The next index vector in row-major order, keeping |at| = sum of index * stride. */
@@ -149,54 +155,75 @@ static bool is_comparison(bfi_fold_op op) { return op >= BFI_FOLD_EQUAL; }
 
 static double real_result(bfi_fold_op op, double a, double b) {
     switch (op) {
-    case BFI_FOLD_ADD: return a + b;
-    case BFI_FOLD_SUB: return a - b;
-    case BFI_FOLD_MUL: return a * b;
-    case BFI_FOLD_DIV: return a / b;
-    case BFI_FOLD_POW: return pow(a, b);
-    case BFI_FOLD_MAX: return a > b ? a : b;
-    case BFI_FOLD_MIN: return a < b ? a : b;
-    default: return NAN;
+        case BFI_FOLD_ADD:
+            return a + b;
+        case BFI_FOLD_SUB:
+            return a - b;
+        case BFI_FOLD_MUL:
+            return a * b;
+        case BFI_FOLD_DIV:
+            return a / b;
+        case BFI_FOLD_POW:
+            return pow(a, b);
+        case BFI_FOLD_MAX:
+            return a > b ? a : b;
+        case BFI_FOLD_MIN:
+            return a < b ? a : b;
+        default:
+            return NAN;
     }
 }
 
 static int64_t comparison(bfi_fold_op op, double a, double b) {
     switch (op) {
-    case BFI_FOLD_EQUAL: return a == b;
-    case BFI_FOLD_LESS: return a < b;
-    case BFI_FOLD_GREATER: return a > b;
-    case BFI_FOLD_AND: return a != 0 && b != 0;
-    default: return a != 0 || b != 0;
+        case BFI_FOLD_EQUAL:
+            return a == b;
+        case BFI_FOLD_LESS:
+            return a < b;
+        case BFI_FOLD_GREATER:
+            return a > b;
+        case BFI_FOLD_AND:
+            return a != 0 && b != 0;
+        default:
+            return a != 0 || b != 0;
     }
 }
 
 /* False on overflow and division by zero. */
 static bool integer_result(bfi_fold_op op, int64_t a, int64_t b, int64_t *out) {
     switch (op) {
-    case BFI_FOLD_ADD: return !__builtin_add_overflow(a, b, out);
-    case BFI_FOLD_SUB: return !__builtin_sub_overflow(a, b, out);
-    case BFI_FOLD_MUL: return !__builtin_mul_overflow(a, b, out);
-    case BFI_FOLD_DIV:
-        if (b == 0 || (a == INT64_MIN && b == -1)) return false;
-        *out = a / b;
-        return true;
-    case BFI_FOLD_MAX: *out = a > b ? a : b; return true;
-    case BFI_FOLD_MIN: *out = a < b ? a : b; return true;
-    case BFI_FOLD_POW:
-        *out = 1;
-        if (b < 0 || b > 62) return false;
-        for (; b > 0; b--)
-            if (!bfi_mul_i64(*out, a, out)) return false;
-        return true;
-    default: return false;
+        case BFI_FOLD_ADD:
+            return !__builtin_add_overflow(a, b, out);
+        case BFI_FOLD_SUB:
+            return !__builtin_sub_overflow(a, b, out);
+        case BFI_FOLD_MUL:
+            return !__builtin_mul_overflow(a, b, out);
+        case BFI_FOLD_DIV:
+            if (b == 0 || (a == INT64_MIN && b == -1)) return false;
+            *out = a / b;
+            return true;
+        case BFI_FOLD_MAX:
+            *out = a > b ? a : b;
+            return true;
+        case BFI_FOLD_MIN:
+            *out = a < b ? a : b;
+            return true;
+        case BFI_FOLD_POW:
+            *out = 1;
+            if (b < 0 || b > 62) return false;
+            for (; b > 0; b--)
+                if (!bfi_mul_i64(*out, a, out)) return false;
+            return true;
+        default:
+            return false;
     }
 }
 
 static bool fits_int32(int64_t v) { return v >= INT32_MIN && v <= INT32_MAX; }
 
 /* Element |i| of |y| from element |p| of |a| and |q| of |b|; NULL or what is wrong. */
-static const char *combine(bfi_fold_op op, const bfi_tensor *a, int64_t p, const bfi_tensor *b, int64_t q,
-                           bfi_tensor *y, int64_t i) {
+static const char *combine(bfi_fold_op op, const bfi_tensor *a, int64_t p, const bfi_tensor *b,
+                           int64_t q, bfi_tensor *y, int64_t i) {
     if (is_comparison(op)) {
         y->integer[i] = a->integer && b->integer && op == BFI_FOLD_EQUAL
                             ? a->integer[p] == b->integer[q]
@@ -215,8 +242,8 @@ static const char *combine(bfi_fold_op op, const bfi_tensor *a, int64_t p, const
     return NULL;
 }
 
-bf_status bfi_fold_binary(bfi_fold_op op, const bfi_tensor *a, const bfi_tensor *b, bfi_tensor **out,
-                          bf_error *err) {
+bf_status bfi_fold_binary(bfi_fold_op op, const bfi_tensor *a, const bfi_tensor *b,
+                          bfi_tensor **out, bf_error *err) {
     bfi_shape shape;
     if (!bfi_broadcast_shapes(&a->shape, &b->shape, &shape))
         return bfi_fail(err, BF_STATUS_SHAPE, "operand shapes do not broadcast");
@@ -225,7 +252,8 @@ bf_status bfi_fold_binary(bfi_fold_op op, const bfi_tensor *a, const bfi_tensor 
                         bfi_dtype_name(a->dtype), bfi_dtype_name(b->dtype));
     if (bfi_shape_count(&shape, BFI_FOLD_MAX_COUNT) < 0)
         return bfi_fail(err, BF_STATUS_LIMIT, "a constant has more than 2^26 elements");
-    bfi_tensor *y = bfi_tensor_new(is_comparison(op) ? BFI_DTYPE_BOOL : a->dtype, &shape, INT64_MAX);
+    bfi_tensor *y =
+        bfi_tensor_new(is_comparison(op) ? BFI_DTYPE_BOOL : a->dtype, &shape, INT64_MAX);
     if (!y) return bfi_fail_memory(err);
     int64_t sa[BFI_MAX_RANK], sb[BFI_MAX_RANK], ia[BFI_MAX_RANK] = {0}, ib[BFI_MAX_RANK] = {0};
     broadcast_strides(&a->shape, &shape, sa);
@@ -248,7 +276,8 @@ bf_status bfi_fold_where(const bfi_tensor *condition, const bfi_tensor *a, const
                          bfi_tensor **out, bf_error *err) {
     bfi_shape shape;
     if (condition->dtype != BFI_DTYPE_BOOL || a->dtype != b->dtype)
-        return bfi_fail(err, BF_STATUS_PARSE, "condition must be bool and both branches of one type");
+        return bfi_fail(err, BF_STATUS_PARSE,
+                        "condition must be bool and both branches of one type");
     if (!bfi_broadcast_shapes(&a->shape, &b->shape, &shape) ||
         !bfi_broadcast_shapes(&shape, &condition->shape, &shape))
         return bfi_fail(err, BF_STATUS_SHAPE, "operand shapes do not broadcast");
@@ -290,7 +319,8 @@ bf_status bfi_fold_cast(const bfi_tensor *x, bfi_dtype dtype, bfi_tensor **out, 
     for (int64_t i = 0; i < x->count; i++) {
         if (cast_element(x, i, y)) continue;
         bfi_tensor_free(y);
-        return bfi_fail(err, BF_STATUS_UNSUPPORTED, "a constant does not fit into %s", bfi_dtype_name(dtype));
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED, "a constant does not fit into %s",
+                        bfi_dtype_name(dtype));
     }
     *out = y;
     return BF_STATUS_OK;
@@ -298,10 +328,14 @@ bf_status bfi_fold_cast(const bfi_tensor *x, bfi_dtype dtype, bfi_tensor **out, 
 
 static bfi_fold_op reduction_op(bfi_fold_reduction kind) {
     switch (kind) {
-    case BFI_REDUCE_MAX: return BFI_FOLD_MAX;
-    case BFI_REDUCE_MIN: return BFI_FOLD_MIN;
-    case BFI_REDUCE_PROD: return BFI_FOLD_MUL;
-    default: return BFI_FOLD_ADD;
+        case BFI_REDUCE_MAX:
+            return BFI_FOLD_MAX;
+        case BFI_REDUCE_MIN:
+            return BFI_FOLD_MIN;
+        case BFI_REDUCE_PROD:
+            return BFI_FOLD_MUL;
+        default:
+            return BFI_FOLD_ADD;
     }
 }
 
@@ -324,13 +358,17 @@ bf_status bfi_fold_reduce(bfi_fold_reduction kind, const bfi_tensor *x, const bo
     for (int64_t i = 0; i < x->count && !wrong; i++) {
         bool first = true;
         for (int k = 0; k < shape.rank; k++) first = first && (!reduce[k] || index[k] == 0);
-        if (first) copy_element(y, at, x, i);
-        else wrong = combine(reduction_op(kind), y, at, x, i, y, at);
+        if (first)
+            copy_element(y, at, x, i);
+        else
+            wrong = combine(reduction_op(kind), y, at, x, i, y, at);
         at = advance(&x->shape, index, stride, at);
     }
     for (int64_t i = 0; kind == BFI_REDUCE_MEAN && i < y->count; i++) {
-        if (y->real) y->real[i] = bfi_round_to(y->dtype, y->real[i] / (double)terms);
-        else y->integer[i] /= terms;
+        if (y->real)
+            y->real[i] = bfi_round_to(y->dtype, y->real[i] / (double)terms);
+        else
+            y->integer[i] /= terms;
     }
     if (wrong) {
         bfi_tensor_free(y);

@@ -22,38 +22,45 @@ static bool is_default_domain(const char *domain) {
 
 static bf_status read_opset(bfi_import *im, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_opset_import; i++)
-        if (is_default_domain(model->opset_import[i]->domain)) im->opset = model->opset_import[i]->version;
+        if (is_default_domain(model->opset_import[i]->domain))
+            im->opset = model->opset_import[i]->version;
     if (im->opset >= MIN_OPSET && im->opset <= MAX_OPSET) return BF_STATUS_OK;
     return bfi_fail(im->err, BF_STATUS_UNSUPPORTED,
-                    "%s: uses opset %" PRId64 ": opsets %d to %d can be read (onnx.version_converter "
+                    "%s: uses opset %" PRId64
+                    ": opsets %d to %d can be read (onnx.version_converter "
                     "translates others)",
                     im->file, im->opset, MIN_OPSET, MAX_OPSET);
 }
 
 static bf_status fail_value(bfi_import *im, bf_status code, const char *name, const char *problem) {
-    return bfi_fail(im->err, code, "%s: value '%.*s': %s", im->file, BFI_ONNX_NAME_SHOWN, name, problem);
+    return bfi_fail(im->err, code, "%s: value '%.*s': %s", im->file, BFI_ONNX_NAME_SHOWN, name,
+                    problem);
 }
 
 static bf_status define(bfi_import *im, const bfi_onnx_value *value) {
     bool existing;
     if (!bfi_onnx_names_define(im->names, value, &existing)) return bfi_fail_memory(im->err);
-    return existing ? fail_value(im, BF_STATUS_PARSE, value->name, "is defined twice") : BF_STATUS_OK;
+    return existing ? fail_value(im, BF_STATUS_PARSE, value->name, "is defined twice")
+                    : BF_STATUS_OK;
 }
 
 static bf_status define_initializers(bfi_import *im, const Onnx__GraphProto *graph) {
     if (graph->n_sparse_initializer > 0)
-        return bfi_fail(im->err, BF_STATUS_UNSUPPORTED, "%s: has sparse initializers: save it with dense ones",
-                        im->file);
+        return bfi_fail(im->err, BF_STATUS_UNSUPPORTED,
+                        "%s: has sparse initializers: save it with dense ones", im->file);
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Onnx__TensorProto *tensor = graph->initializer[i];
         if (!tensor->name || !tensor->name[0])
-            return bfi_fail(im->err, BF_STATUS_PARSE, "%s: initializer %zu has no name", im->file, i);
-        BFI_TRY(define(im, &(bfi_onnx_value){.name = tensor->name, .initializer = tensor, .id = -1}));
+            return bfi_fail(im->err, BF_STATUS_PARSE, "%s: initializer %zu has no name", im->file,
+                            i);
+        BFI_TRY(
+            define(im, &(bfi_onnx_value){.name = tensor->name, .initializer = tensor, .id = -1}));
     }
     return BF_STATUS_OK;
 }
 
-/* The shape of the network's input. A first dimension that is symbolic, missing or 0 is the batch: 1. */
+/* The shape of the network's input. A first dimension that is symbolic, missing or 0 is the
+ * batch: 1. */
 static bf_status input_shape(bfi_import *im, const char *name, const Onnx__TypeProto__Tensor *type,
                              bfi_shape *shape) {
     if (!type->shape) return fail_value(im, BF_STATUS_UNSUPPORTED, name, "the input has no shape");
@@ -66,8 +73,9 @@ static bf_status input_shape(bfi_import *im, const char *name, const Onnx__TypeP
         shape->dim[i] = known ? dim->dim_value : 0;
         if (i == 0 && (shape->dim[i] == 0 || shape->dim[i] == -1)) shape->dim[i] = 1;
         if (shape->dim[i] <= 0)
-            return fail_value(im, BF_STATUS_UNSUPPORTED, name,
-                              "the input has a dimension, not the first, that is symbolic or not positive");
+            return fail_value(
+                im, BF_STATUS_UNSUPPORTED, name,
+                "the input has a dimension, not the first, that is symbolic or not positive");
     }
     if (bfi_shape_count(shape, BFI_MAX_COUNT) < 0)
         return fail_value(im, BF_STATUS_LIMIT, name, "the input has more than 2^31-1 elements");
@@ -81,14 +89,16 @@ static bf_status define_input(bfi_import *im, const Onnx__ValueInfoProto *input)
     if (!input->type || input->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return fail_value(im, BF_STATUS_UNSUPPORTED, name, "the input is no tensor");
     const Onnx__TypeProto__Tensor *type = input->type->tensor_type;
-    if (!type->has_elem_type || !bfi_onnx_dtype(type->elem_type, &dtype) || !bfi_dtype_is_real(dtype))
-        return fail_value(im, BF_STATUS_UNSUPPORTED, name, "the input must be of type float or double");
+    if (!type->has_elem_type || !bfi_onnx_dtype(type->elem_type, &dtype) ||
+        !bfi_dtype_is_real(dtype))
+        return fail_value(im, BF_STATUS_UNSUPPORTED, name,
+                          "the input must be of type float or double");
     BFI_TRY(input_shape(im, name, type, &shape));
     im->graph->is_float64 = dtype == BFI_DTYPE_FLOAT64;
     free(im->graph->input_name);
     im->graph->input_name = bfi_strndup(name, strnlen(name, BFI_ONNX_NAME_KEPT));
-    if (!im->graph->input_name ||
-        bfi_graph_add(im->graph, BFI_OP_INPUT, im->graph->input_name, "Input", NULL, 0, &shape) != 0)
+    if (!im->graph->input_name || bfi_graph_add(im->graph, BFI_OP_INPUT, im->graph->input_name,
+                                                "Input", NULL, 0, &shape) != 0)
         return bfi_fail_memory(im->err);
     return define(im, &(bfi_onnx_value){.name = name, .id = 0});
 }
@@ -98,7 +108,8 @@ static bf_status define_inputs(bfi_import *im, const Onnx__GraphProto *graph) {
     for (size_t i = 0; i < graph->n_input; i++) {
         const Onnx__ValueInfoProto *input = graph->input[i];
         if (!input->name || !input->name[0])
-            return bfi_fail(im->err, BF_STATUS_PARSE, "%s: graph input %zu has no name", im->file, i);
+            return bfi_fail(im->err, BF_STATUS_PARSE, "%s: graph input %zu has no name", im->file,
+                            i);
         const bfi_onnx_value *known = bfi_onnx_names_find(im->names, input->name);
         if (known && known->initializer) continue;
         if (known) return fail_value(im, BF_STATUS_PARSE, input->name, "is defined twice");
@@ -140,7 +151,8 @@ static bf_status collect_producers(bfi_import *im, ordering *o) {
             bool existing;
             bfi_onnx_value value = {.name = node->output[k], .id = (int)i};
             if (!value.name[0]) continue;
-            if (!bfi_onnx_names_define(o->producers, &value, &existing)) return bfi_fail_memory(im->err);
+            if (!bfi_onnx_names_define(o->producers, &value, &existing))
+                return bfi_fail_memory(im->err);
             if (existing || bfi_onnx_names_find(im->names, value.name))
                 return fail_value(im, BF_STATUS_PARSE, value.name, "is defined twice");
         }
@@ -192,7 +204,8 @@ static void append(ordering *o, size_t i) {
         size_t node = o->stack[--depth];
         o->order[o->n_order++] = node;
         for (size_t e = o->first[node]; e < o->first[node + 1]; e++)
-            if (--o->missing[o->edge[e]] == 0 && o->edge[e] < cursor) o->stack[depth++] = o->edge[e];
+            if (--o->missing[o->edge[e]] == 0 && o->edge[e] < cursor)
+                o->stack[depth++] = o->edge[e];
     }
 }
 
@@ -203,8 +216,10 @@ static bf_status sort_nodes(bfi_import *im, ordering *o) {
         if (o->missing[i] == 0) append(o, i);
     for (size_t i = 0; o->n_order < o->graph->n_node && i < o->graph->n_node; i++)
         if (o->missing[i] > 0)
-            return bfi_fail(im->err, BF_STATUS_PARSE, "%s: node '%.*s' (%.32s): lies on or behind a cycle",
-                            im->file, BFI_ONNX_NAME_SHOWN, o->graph->node[i]->name ? o->graph->node[i]->name : "",
+            return bfi_fail(im->err, BF_STATUS_PARSE,
+                            "%s: node '%.*s' (%.32s): lies on or behind a cycle", im->file,
+                            BFI_ONNX_NAME_SHOWN,
+                            o->graph->node[i]->name ? o->graph->node[i]->name : "",
                             o->graph->node[i]->op_type ? o->graph->node[i]->op_type : "");
     return BF_STATUS_OK;
 }
@@ -212,7 +227,9 @@ static bf_status sort_nodes(bfi_import *im, ordering *o) {
 /* ---- one node ---- */
 
 static void set_label(bfi_import *im, const Onnx__NodeProto *node) {
-    const char *name = node->name && node->name[0] ? node->name : node->n_output ? node->output[0] : "";
+    const char *name = node->name && node->name[0] ? node->name
+                       : node->n_output            ? node->output[0]
+                                                   : "";
     snprintf(im->label, sizeof im->label, "%.*s", BFI_ONNX_NAME_KEPT, name);
 }
 
@@ -234,17 +251,19 @@ static bf_status import_node(bfi_import *im, const Onnx__NodeProto *node) {
     im->node = node;
     set_label(im, node);
     if (!node->op_type) return bfi_onnx_fail(im, BF_STATUS_PARSE, "has no op type");
-    const bfi_onnx_op *op = is_default_domain(node->domain) ? bfi_onnx_find_op(node->op_type) : NULL;
+    const bfi_onnx_op *op =
+        is_default_domain(node->domain) ? bfi_onnx_find_op(node->op_type) : NULL;
     if (!op) return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "this op cannot be imported");
     if (node->n_output == 0) return bfi_onnx_fail(im, BF_STATUS_PARSE, "has no output");
     if (node->n_input < op->min_inputs || node->n_input > op->max_inputs)
-        return bfi_onnx_fail(im, BF_STATUS_PARSE, "has %zu inputs, %zu to %zu are allowed", node->n_input,
-                             op->min_inputs, op->max_inputs);
+        return bfi_onnx_fail(im, BF_STATUS_PARSE, "has %zu inputs, %zu to %zu are allowed",
+                             node->n_input, op->min_inputs, op->max_inputs);
     BFI_TRY(check_attributes(im, op));
     BFI_TRY(op->import(im));
     for (size_t i = 0; i < node->n_output; i++)
         if (node->output[i][0] && !bfi_onnx_names_find(im->names, node->output[i]))
-            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "output %zu of this op cannot be imported", i);
+            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                                 "output %zu of this op cannot be imported", i);
     return BF_STATUS_OK;
 }
 
@@ -279,15 +298,18 @@ static bf_status find_output(bfi_import *im, const Onnx__GraphProto *graph, cons
         *name = graph->output[0]->name;
         return BF_STATUS_OK;
     }
-    return bfi_fail(im->err, BF_STATUS_UNSUPPORTED,
-                    "%s: the network has %zu outputs (or one without a name): only networks with one output "
-                    "can be verified",
-                    im->file, graph->n_output);
+    return bfi_fail(
+        im->err, BF_STATUS_UNSUPPORTED,
+        "%s: the network has %zu outputs (or one without a name): only networks with one output "
+        "can be verified",
+        im->file, graph->n_output);
 }
 
 static bf_status set_output(bfi_import *im, const char *name) {
     const bfi_onnx_value *value = bfi_onnx_names_find(im->names, name);
-    if (!value) return fail_value(im, BF_STATUS_PARSE, name, "is the network's output, but nothing computes it");
+    if (!value)
+        return fail_value(im, BF_STATUS_PARSE, name,
+                          "is the network's output, but nothing computes it");
     if (value->id < 0)
         return fail_value(im, BF_STATUS_UNSUPPORTED, name, "is the network's output, but constant");
     im->graph->output = value->id;
@@ -299,7 +321,9 @@ static bf_status set_output(bfi_import *im, const char *name) {
 static bf_status import_model(bfi_import *im, const Onnx__ModelProto *model) {
     const char *output = "";
     const Onnx__GraphProto *graph = model->graph;
-    if (!graph) return bfi_fail(im->err, BF_STATUS_PARSE, "%s: holds no graph: is it an ONNX model?", im->file);
+    if (!graph)
+        return bfi_fail(im->err, BF_STATUS_PARSE, "%s: holds no graph: is it an ONNX model?",
+                        im->file);
     BFI_TRY(read_opset(im, model));
     BFI_TRY(find_output(im, graph, &output));
     im->names = bfi_onnx_names_new(graph->n_initializer + graph->n_node);
@@ -316,15 +340,18 @@ static bf_status import_model(bfi_import *im, const Onnx__ModelProto *model) {
     return bfi_graph_validate(im->graph, im->err);
 }
 
-bf_status bfi_onnx_parse(const void *data, size_t size, const char *name, bfi_graph **out, bf_error *err) {
+bf_status bfi_onnx_parse(const void *data, size_t size, const char *name, bfi_graph **out,
+                         bf_error *err) {
     Onnx__ModelProto *model = NULL;
     bfi_import im = {.file = name, .budget = FOLD_BUDGET + (int64_t)size, .err = err};
     BFI_TRY(bfi_onnx_unpack(data, size, name, &model, err));
     bf_status st = import_model(&im, model);
     bfi_onnx_names_free(im.names);
     onnx__model_proto__free_unpacked(model, NULL);
-    if (st == BF_STATUS_OK) *out = im.graph;
-    else bfi_graph_free(im.graph);
+    if (st == BF_STATUS_OK)
+        *out = im.graph;
+    else
+        bfi_graph_free(im.graph);
     return st;
 }
 

@@ -4,8 +4,8 @@
 #include "base/alloc.h"
 #include "frontend/onnx_import.h"
 
-bf_status bfi_onnx_emit(bfi_import *im, bfi_op op, const int *inputs, int n_inputs, const bfi_shape *shape,
-                        int *id) {
+bf_status bfi_onnx_emit(bfi_import *im, bfi_op op, const int *inputs, int n_inputs,
+                        const bfi_shape *shape, int *id) {
     char text[128], op_type[33];
     int64_t count = bfi_shape_count(shape, BFI_MAX_COUNT);
     if (count <= 0)
@@ -84,8 +84,8 @@ static bool all_are(const double *data, int64_t count, double value) {
     return true;
 }
 
-bf_status bfi_onnx_emit_scale_shift(bfi_import *im, int x, double *scale, double *shift, int roundings,
-                                    int const_ulps, int *id) {
+bf_status bfi_onnx_emit_scale_shift(bfi_import *im, int x, double *scale, double *shift,
+                                    int roundings, int const_ulps, int *id) {
     bfi_shape shape = *bfi_onnx_shape_of(im, x);
     int64_t count = im->graph->nodes[x].count;
     bf_status st = BF_STATUS_OK;

@@ -7,7 +7,7 @@
 struct bfi_onnx_names {
     bfi_onnx_value *values;
     size_t count, capacity;
-    size_t *slots; /* index into values plus one; 0: empty */
+    size_t *slots;  /* index into values plus one; 0: empty */
     size_t n_slots; /* power of two, at least twice the count */
 };
 

@@ -14,7 +14,8 @@ static const char *op_type_of(const bfi_import *im) {
 
 bf_status bfi_onnx_fail_here(bfi_import *im, bf_status code) {
     char place[BFI_ONNX_NAME_SHOWN + 128];
-    snprintf(place, sizeof place, "node '%.*s' (%.32s)", BFI_ONNX_NAME_SHOWN, im->label, op_type_of(im));
+    snprintf(place, sizeof place, "node '%.*s' (%.32s)", BFI_ONNX_NAME_SHOWN, im->label,
+             op_type_of(im));
     bfi_fail_in(im->err, code, place);
     return bfi_fail_in(im->err, code, im->file);
 }
@@ -58,14 +59,16 @@ bf_status bfi_onnx_ints(bfi_import *im, const char *name, int64_t *out, int max,
     *count = -1;
     if (!attribute) return BF_STATUS_OK;
     if (attribute->n_ints > (size_t)max)
-        return bfi_onnx_fail(im, BF_STATUS_PARSE, "attribute '%s' has %zu entries, at most %d are allowed", name,
+        return bfi_onnx_fail(im, BF_STATUS_PARSE,
+                             "attribute '%s' has %zu entries, at most %d are allowed", name,
                              attribute->n_ints, max);
     *count = (int)attribute->n_ints;
     for (int i = 0; i < *count; i++) out[i] = attribute->ints[i];
     return BF_STATUS_OK;
 }
 
-bool bfi_onnx_string_is(const bfi_import *im, const char *name, const char *fallback, const char *text) {
+bool bfi_onnx_string_is(const bfi_import *im, const char *name, const char *fallback,
+                        const char *text) {
     const Onnx__AttributeProto *attribute = bfi_onnx_attribute(im, name);
     if (!attribute) return strcmp(fallback, text) == 0;
     return attribute->has_s && attribute->s.len == strlen(text) &&
@@ -101,19 +104,23 @@ bf_status bfi_onnx_constant(bfi_import *im, size_t i, const bfi_tensor **out) {
     return BF_STATUS_OK;
 }
 
-bf_status bfi_onnx_need_constant(bfi_import *im, size_t i, const char *what, const bfi_tensor **out) {
+bf_status bfi_onnx_need_constant(bfi_import *im, size_t i, const char *what,
+                                 const bfi_tensor **out) {
     BFI_TRY(bfi_onnx_constant(im, i, out));
     if (*out) return BF_STATUS_OK;
-    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "%s must be constant, not computed from the input", what);
+    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                         "%s must be constant, not computed from the input", what);
 }
 
-bf_status bfi_onnx_input_ints(bfi_import *im, size_t i, const char *what, int64_t *out, int max, int *count) {
+bf_status bfi_onnx_input_ints(bfi_import *im, size_t i, const char *what, int64_t *out, int max,
+                              int *count) {
     const bfi_tensor *tensor;
     *count = -1;
     if (!bfi_onnx_has_input(im, i)) return BF_STATUS_OK;
     BFI_TRY(bfi_onnx_need_constant(im, i, what, &tensor));
     if (!tensor->integer || tensor->shape.rank > 1 || tensor->count > max)
-        return bfi_onnx_fail(im, BF_STATUS_PARSE, "%s must be a list of at most %d integers", what, max);
+        return bfi_onnx_fail(im, BF_STATUS_PARSE, "%s must be a list of at most %d integers", what,
+                             max);
     *count = (int)tensor->count;
     for (int k = 0; k < *count; k++) out[k] = tensor->integer[k];
     return BF_STATUS_OK;
@@ -146,17 +153,18 @@ static bf_status define(bfi_import *im, size_t i, bfi_tensor *tensor, int id) {
     bfi_onnx_value value = {.name = im->node->output[i], .constant = tensor, .id = id};
     if (!bfi_onnx_names_define(im->names, &value, &existing)) st = bfi_onnx_no_memory(im);
     if (existing)
-        st = bfi_onnx_fail(im, BF_STATUS_PARSE, "output '%.*s' is defined twice", BFI_ONNX_NAME_SHOWN,
-                           im->node->output[i]);
+        st = bfi_onnx_fail(im, BF_STATUS_PARSE, "output '%.*s' is defined twice",
+                           BFI_ONNX_NAME_SHOWN, im->node->output[i]);
     if (st != BF_STATUS_OK) bfi_tensor_free(tensor);
     return st;
 }
 
 bf_status bfi_onnx_set_constant(bfi_import *im, size_t i, bfi_tensor *tensor) {
     if (!tensor) return bfi_onnx_no_memory(im);
-    bf_status st = bfi_shape_is_sane(&tensor->shape)
-                       ? bfi_onnx_spend(im, tensor->count)
-                       : bfi_onnx_fail(im, BF_STATUS_LIMIT, "a constant has more than 2^31-1 elements");
+    bf_status st =
+        bfi_shape_is_sane(&tensor->shape)
+            ? bfi_onnx_spend(im, tensor->count)
+            : bfi_onnx_fail(im, BF_STATUS_LIMIT, "a constant has more than 2^31-1 elements");
     if (st == BF_STATUS_OK) return define(im, i, tensor, -1);
     bfi_tensor_free(tensor);
     return st;
@@ -166,22 +174,24 @@ bf_status bfi_onnx_set_id(bfi_import *im, size_t i, int id) { return define(im, 
 
 bf_status bfi_onnx_axis(bfi_import *im, int64_t axis, int rank, int *out) {
     if (axis < -rank || axis >= rank)
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "axis %" PRId64 " is not an axis of a tensor of rank %d",
-                             axis, rank);
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                             "axis %" PRId64 " is not an axis of a tensor of rank %d", axis, rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return BF_STATUS_OK;
 }
 
 bf_status bfi_onnx_spend(bfi_import *im, int64_t count) {
     if (count < 0 || count > im->budget)
-        return bfi_onnx_fail(im, BF_STATUS_LIMIT,
-                             "constants computed at load time would take more than the limit of 2^27 elements");
+        return bfi_onnx_fail(
+            im, BF_STATUS_LIMIT,
+            "constants computed at load time would take more than the limit of 2^27 elements");
     im->budget -= count;
     return BF_STATUS_OK;
 }
 
 bf_status bfi_onnx_check_size(bfi_import *im, int64_t count) {
     if (count >= 0 && count <= BFI_FOLD_MAX_COUNT) return BF_STATUS_OK;
-    return bfi_onnx_fail(im, BF_STATUS_LIMIT,
-                         "a constant computed at load time would have more than the limit of 2^26 elements");
+    return bfi_onnx_fail(
+        im, BF_STATUS_LIMIT,
+        "a constant computed at load time would have more than the limit of 2^26 elements");
 }

@@ -31,7 +31,8 @@ bf_status bfi_onnx_constant_op(bfi_import *im) {
         return bfi_onnx_set_constant(im, 0, y);
     }
     if ((a = bfi_onnx_attribute(im, "value_float")) && a->has_f) return set_reals(im, &a->f, 1, 0);
-    if ((a = bfi_onnx_attribute(im, "value_floats"))) return set_reals(im, a->floats, a->n_floats, 1);
+    if ((a = bfi_onnx_attribute(im, "value_floats")))
+        return set_reals(im, a->floats, a->n_floats, 1);
     if ((a = bfi_onnx_attribute(im, "value_int")) && a->has_i) return set_integers(im, &a->i, 1, 0);
     if ((a = bfi_onnx_attribute(im, "value_ints"))) return set_integers(im, a->ints, a->n_ints, 1);
     return bfi_onnx_fail(im, BF_STATUS_PARSE, "has no value");
@@ -44,7 +45,8 @@ bf_status bfi_onnx_constant_of_shape(bfi_import *im) {
     BFI_TRY(bfi_onnx_input_ints(im, 0, "the shape", shape.dim, BFI_MAX_RANK, &shape.rank));
     if (shape.rank < 0) return bfi_onnx_fail(im, BF_STATUS_PARSE, "input 0 is missing");
     BFI_TRY(bfi_onnx_check_size(im, bfi_shape_count(&shape, BFI_FOLD_MAX_COUNT)));
-    if (!a || !a->t) return bfi_onnx_set_constant(im, 0, bfi_tensor_new(BFI_DTYPE_FLOAT32, &shape, INT64_MAX));
+    if (!a || !a->t)
+        return bfi_onnx_set_constant(im, 0, bfi_tensor_new(BFI_DTYPE_FLOAT32, &shape, INT64_MAX));
     BFI_TRY(bfi_onnx_read_tensor(im, a->t, "value", &value));
     if (value->count == 1) {
         value->shape.rank = 0;
@@ -84,12 +86,15 @@ bf_status bfi_onnx_range(bfi_import *im) {
         if (!part[i]->integer || part[i]->count != 1)
             return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "limits must be single integers");
     }
-    int64_t start = part[0]->integer[0], limit = part[1]->integer[0], step = part[2]->integer[0], span;
+    int64_t start = part[0]->integer[0], limit = part[1]->integer[0], step = part[2]->integer[0],
+            span;
     if (step == 0 || step == INT64_MIN || __builtin_sub_overflow(limit, start, &span))
         return bfi_onnx_fail(im, BF_STATUS_PARSE, "the limits are not valid");
-    int64_t count = step > 0 ? (span > 0 ? (span - 1) / step + 1 : 0) : (span < 0 ? (span + 1) / step + 1 : 0);
+    int64_t count =
+        step > 0 ? (span > 0 ? (span - 1) / step + 1 : 0) : (span < 0 ? (span + 1) / step + 1 : 0);
     BFI_TRY(bfi_onnx_check_size(im, count));
-    bfi_tensor *y = bfi_tensor_new(part[0]->dtype, &(bfi_shape){.rank = 1, .dim = {count}}, INT64_MAX);
+    bfi_tensor *y =
+        bfi_tensor_new(part[0]->dtype, &(bfi_shape){.rank = 1, .dim = {count}}, INT64_MAX);
     for (int64_t i = 0; y && i < count; i++) y->integer[i] = start + i * step;
     return bfi_onnx_set_constant(im, 0, y);
 }
@@ -97,7 +102,8 @@ bf_status bfi_onnx_range(bfi_import *im) {
 bf_status bfi_onnx_where(bfi_import *im) {
     const bfi_tensor *part[3];
     bfi_tensor *y = NULL;
-    for (size_t i = 0; i < 3; i++) BFI_TRY(bfi_onnx_need_constant(im, i, "every operand", &part[i]));
+    for (size_t i = 0; i < 3; i++)
+        BFI_TRY(bfi_onnx_need_constant(im, i, "every operand", &part[i]));
     bf_status st = bfi_fold_where(part[0], part[1], part[2], &y, im->err);
     return st == BF_STATUS_OK ? bfi_onnx_set_constant(im, 0, y) : bfi_onnx_fail_here(im, st);
 }

@@ -6,18 +6,22 @@
 #include "frontend/onnx_import.h"
 #include "ir/evaluate.h"
 
-static bool op_is(const bfi_import *im, const char *name) { return strcmp(im->node->op_type, name) == 0; }
+static bool op_is(const bfi_import *im, const char *name) {
+    return strcmp(im->node->op_type, name) == 0;
+}
 
 /* Folds when the status is OK, names the node otherwise. */
 static bf_status finish_fold(bfi_import *im, bf_status st, bfi_tensor *y) {
     return st == BF_STATUS_OK ? bfi_onnx_set_constant(im, 0, y) : bfi_onnx_fail_here(im, st);
 }
 
-static bf_status broadcast_shape(bfi_import *im, const bfi_shape *a, const bfi_shape *b, bfi_shape *out) {
+static bf_status broadcast_shape(bfi_import *im, const bfi_shape *a, const bfi_shape *b,
+                                 bfi_shape *out) {
     char left[128], right[128];
     if (bfi_broadcast_shapes(a, b, out)) return BF_STATUS_OK;
     return bfi_onnx_fail(im, BF_STATUS_SHAPE, "operands of shapes %s and %s do not broadcast",
-                         bfi_shape_text(a, left, sizeof left), bfi_shape_text(b, right, sizeof right));
+                         bfi_shape_text(a, left, sizeof left),
+                         bfi_shape_text(b, right, sizeof right));
 }
 
 /* The constant's elements, broadcast to |shape|; free() them. */
@@ -48,7 +52,8 @@ static bf_status invert(bfi_import *im, double *data, int64_t count, int *const_
         if (fabs(frexp(data[i], &exponent)) != 0.5) *const_ulps = 1;
         data[i] = 1.0 / data[i];
         if (!isfinite(data[i]) || data[i] == 0)
-            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "divides by a constant that is (nearly) zero");
+            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                                 "divides by a constant that is (nearly) zero");
     }
     return BF_STATUS_OK;
 }
@@ -61,10 +66,11 @@ static void negate(double *data, int64_t count) {
     for (int64_t i = 0; i < count; i++) data[i] = -data[i];
 }
 
-/* x op c, or c op x with |swapped|; c has the shape of x. One float32 rounding each: the ONNX op is one
- * operation. x / c is x * (1/c) with a quotient that is off by half an ulp at most; c / x is
- * c * (1/x), where the reciprocal is a node of its own. */
-static bf_status emit_with_constant(bfi_import *im, arithmetic op, int x, double *c, bool swapped, int *id) {
+/* x op c, or c op x with |swapped|; c has the shape of x. One float32 rounding each: the ONNX op is
+ * one operation. x / c is x * (1/c) with a quotient that is off by half an ulp at most; c / x is c
+ * * (1/x), where the reciprocal is a node of its own. */
+static bf_status emit_with_constant(bfi_import *im, arithmetic op, int x, double *c, bool swapped,
+                                    int *id) {
     int64_t count = im->graph->nodes[x].count;
     double *scale = NULL;
     int const_ulps = 0;
@@ -147,8 +153,10 @@ bf_status bfi_onnx_variadic(bfi_import *im) {
         if (st != BF_STATUS_OK) break;
         if (operand && id < 0) {
             bfi_tensor *total = folded ? NULL : bfi_tensor_copy(operand);
-            if (folded) st = bfi_fold_binary(fold, folded, operand, &total, im->err);
-            else if (!total) st = bfi_onnx_no_memory(im);
+            if (folded)
+                st = bfi_fold_binary(fold, folded, operand, &total, im->err);
+            else if (!total)
+                st = bfi_onnx_no_memory(im);
             if (st != BF_STATUS_OK) st = bfi_onnx_fail_here(im, st);
             bfi_tensor_free(folded);
             folded = total;
@@ -181,7 +189,8 @@ bf_status bfi_onnx_comparison(bfi_import *im) {
 bf_status bfi_onnx_not(bfi_import *im) {
     const bfi_tensor *x;
     BFI_TRY(bfi_onnx_need_constant(im, 0, "the operand", &x));
-    if (x->dtype != BFI_DTYPE_BOOL) return bfi_onnx_fail(im, BF_STATUS_PARSE, "the operand must be boolean");
+    if (x->dtype != BFI_DTYPE_BOOL)
+        return bfi_onnx_fail(im, BF_STATUS_PARSE, "the operand must be boolean");
     bfi_tensor *y = bfi_tensor_copy(x);
     for (int64_t i = 0; y && i < y->count; i++) y->integer[i] = !y->integer[i];
     return bfi_onnx_set_constant(im, 0, y);
@@ -218,10 +227,18 @@ bf_status bfi_onnx_unary(bfi_import *im) {
     static const struct {
         const char *name;
         bfi_op op;
-    } ops[] = {{"Relu", BFI_OP_RELU},   {"LeakyRelu", BFI_OP_LEAKY_RELU}, {"Sigmoid", BFI_OP_SIGMOID},
-               {"Tanh", BFI_OP_TANH},   {"Sin", BFI_OP_SIN},              {"Cos", BFI_OP_COS},
-               {"Exp", BFI_OP_EXP},     {"Log", BFI_OP_LOG},              {"Sqrt", BFI_OP_SQRT},
-               {"Abs", BFI_OP_ABS},     {"Sign", BFI_OP_SIGN},            {"Floor", BFI_OP_FLOOR},
+    } ops[] = {{"Relu", BFI_OP_RELU},
+               {"LeakyRelu", BFI_OP_LEAKY_RELU},
+               {"Sigmoid", BFI_OP_SIGMOID},
+               {"Tanh", BFI_OP_TANH},
+               {"Sin", BFI_OP_SIN},
+               {"Cos", BFI_OP_COS},
+               {"Exp", BFI_OP_EXP},
+               {"Log", BFI_OP_LOG},
+               {"Sqrt", BFI_OP_SQRT},
+               {"Abs", BFI_OP_ABS},
+               {"Sign", BFI_OP_SIGN},
+               {"Floor", BFI_OP_FLOOR},
                {"Reciprocal", BFI_OP_RECIPROCAL}};
     bfi_node prototype = {.op = BFI_OP_RELU};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -240,8 +257,10 @@ bf_status bfi_onnx_neg(bfi_import *im) {
         bfi_tensor zero = {.dtype = constant->dtype, .count = 1}, *y = NULL;
         double real = 0;
         int64_t integer = 0;
-        if (constant->real) zero.real = &real;
-        else zero.integer = &integer;
+        if (constant->real)
+            zero.real = &real;
+        else
+            zero.integer = &integer;
         bf_status st = bfi_fold_binary(BFI_FOLD_SUB, &zero, constant, &y, im->err);
         return finish_fold(im, st, y);
     }
@@ -267,8 +286,8 @@ static bf_status emit_power(bfi_import *im, int x, double exponent, int *id) {
         BFI_TRY(bfi_onnx_emit(im, BFI_OP_SQUARE, &x, 1, &shape, &pair[0]));
         return bfi_onnx_emit(im, BFI_OP_MUL, pair, 2, &shape, id);
     }
-    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "exponent %g: only -1, 0.5, 1, 2 and 3 can be imported",
-                         exponent);
+    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                         "exponent %g: only -1, 0.5, 1, 2 and 3 can be imported", exponent);
 }
 
 bf_status bfi_onnx_pow(bfi_import *im) {
@@ -285,7 +304,8 @@ bf_status bfi_onnx_pow(bfi_import *im) {
     for (int64_t i = 1; i < exponent->count; i++)
         if (bfi_tensor_value(exponent, i) != bfi_tensor_value(exponent, 0))
             return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "exponents differ between elements");
-    if (exponent->count == 0) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the exponent has no elements");
+    if (exponent->count == 0)
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the exponent has no elements");
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
     BFI_TRY(broadcast_shape(im, bfi_onnx_shape_of(im, x), &exponent->shape, &shape));
     BFI_TRY(bfi_onnx_emit_broadcast(im, x, &shape, &x));
@@ -297,23 +317,26 @@ static bf_status clip_bound(bfi_import *im, const char *name, size_t input, doub
     const bfi_tensor *tensor;
     if (!bfi_onnx_has_input(im, input)) return bfi_onnx_float(im, name, *bound, bound);
     BFI_TRY(bfi_onnx_need_constant(im, input, "a clip bound", &tensor));
-    if (tensor->count != 1) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "a clip bound must be one number");
+    if (tensor->count != 1)
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "a clip bound must be one number");
     *bound = bfi_tensor_value(tensor, 0);
     return BF_STATUS_OK;
 }
 
 bf_status bfi_onnx_clip(bfi_import *im) {
-    bfi_node prototype = {.op = BFI_OP_CLIP, .attrs = {.lo = (double)-INFINITY, .hi = (double)INFINITY}};
+    bfi_node prototype = {.op = BFI_OP_CLIP,
+                          .attrs = {.lo = (double)-INFINITY, .hi = (double)INFINITY}};
     BFI_TRY(clip_bound(im, "min", 1, &prototype.attrs.lo));
     BFI_TRY(clip_bound(im, "max", 2, &prototype.attrs.hi));
     if (prototype.attrs.lo > prototype.attrs.hi) prototype.attrs.lo = prototype.attrs.hi;
     if (isinf(prototype.attrs.lo) && isinf(prototype.attrs.hi)) return bfi_onnx_identity(im);
-    if (prototype.attrs.lo == 0 && isinf(prototype.attrs.hi)) prototype = (bfi_node){.op = BFI_OP_RELU};
+    if (prototype.attrs.lo == 0 && isinf(prototype.attrs.hi))
+        prototype = (bfi_node){.op = BFI_OP_RELU};
     return apply_unary(im, &prototype);
 }
 
-/* A real value stays the same real number in another floating type; only double to float rounds, once,
- * which a scale_shift without scale and shift records. */
+/* A real value stays the same real number in another floating type; only double to float rounds,
+ * once, which a scale_shift without scale and shift records. */
 bf_status bfi_onnx_cast(bfi_import *im) {
     const bfi_tensor *constant;
     bfi_dtype dtype;
@@ -331,8 +354,8 @@ bf_status bfi_onnx_cast(bfi_import *im) {
     }
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
     if (!bfi_dtype_is_real(dtype))
-        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "casts a value computed from the input to %s",
-                             bfi_dtype_name(dtype));
+        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                             "casts a value computed from the input to %s", bfi_dtype_name(dtype));
     if (im->graph->is_float64 && dtype == BFI_DTYPE_FLOAT32) {
         bfi_shape shape = *bfi_onnx_shape_of(im, x);
         BFI_TRY(bfi_onnx_emit(im, BFI_OP_SCALE_SHIFT, &x, 1, &shape, &x));

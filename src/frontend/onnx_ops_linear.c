@@ -19,8 +19,8 @@ static double *weight_rows(const double *b, int64_t k, int64_t n, bool transpose
 }
 
 /* x [rows][k] times the constant |b|; the output has |shape|. */
-static bf_status emit_linear(bfi_import *im, int x, int64_t rows, int64_t k, int64_t n, const double *b,
-                             bool transposed, const bfi_shape *shape, int *id) {
+static bf_status emit_linear(bfi_import *im, int x, int64_t rows, int64_t k, int64_t n,
+                             const double *b, bool transposed, const bfi_shape *shape, int *id) {
     BFI_TRY(bfi_onnx_spend(im, k * n));
     BFI_TRY(bfi_onnx_emit(im, BFI_OP_LINEAR, &x, 1, shape, id));
     bfi_node *node = &im->graph->nodes[*id];
@@ -36,12 +36,14 @@ static bf_status emit_linear(bfi_import *im, int x, int64_t rows, int64_t k, int
 static bf_status fail_inner(bfi_import *im, const bfi_shape *a, const bfi_shape *b) {
     char left[128], right[128];
     return bfi_onnx_fail(im, BF_STATUS_SHAPE, "cannot multiply %s and %s",
-                         bfi_shape_text(a, left, sizeof left), bfi_shape_text(b, right, sizeof right));
+                         bfi_shape_text(a, left, sizeof left),
+                         bfi_shape_text(b, right, sizeof right));
 }
 
 static bf_status need_real(bfi_import *im, const bfi_tensor *c) {
     if (!c || c->real) return BF_STATUS_OK;
-    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "an operand is of type %s", bfi_dtype_name(c->dtype));
+    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "an operand is of type %s",
+                         bfi_dtype_name(c->dtype));
 }
 
 /* a [..,rows,k] times b [..,k,n] with equal leading axes, both values. */
@@ -60,7 +62,8 @@ static bf_status emit_matmul(bfi_import *im, int a, int b, int *id) {
     return BF_STATUS_OK;
 }
 
-/* Input |i| as a value with at least two axes: a vector becomes a row, or a column when |column|. */
+/* Input |i| as a value with at least two axes: a vector becomes a row, or a column when |column|.
+ */
 static bf_status matrix_operand(bfi_import *im, size_t i, bool column, int *id) {
     BFI_TRY(bfi_onnx_dynamic(im, i, id));
     bfi_shape shape = *bfi_onnx_shape_of(im, *id);
@@ -90,7 +93,8 @@ static bf_status value_times_constant(bfi_import *im, const bfi_tensor *b, int *
     int x;
     BFI_TRY(need_real(im, b));
     BFI_TRY(matrix_operand(im, 0, false, &x));
-    if (!constant_matrix(b, true, &k, &n)) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "an operand is empty");
+    if (!constant_matrix(b, true, &k, &n))
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "an operand is empty");
     bfi_shape shape = *bfi_onnx_shape_of(im, x);
     if (shape.dim[shape.rank - 1] != k) return fail_inner(im, &shape, &b->shape);
     shape.dim[shape.rank - 1] = n;
@@ -103,7 +107,8 @@ static bf_status constant_times_value(bfi_import *im, const bfi_tensor *a, int *
     int x;
     BFI_TRY(need_real(im, a));
     BFI_TRY(matrix_operand(im, 1, true, &x));
-    if (!constant_matrix(a, false, &m, &k)) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "an operand is empty");
+    if (!constant_matrix(a, false, &m, &k))
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "an operand is empty");
     bfi_shape shape = *bfi_onnx_shape_of(im, x);
     if (shape.dim[shape.rank - 2] != k) return fail_inner(im, &a->shape, &shape);
     BFI_TRY(bfi_onnx_emit_swap(im, x, &x));
@@ -120,7 +125,8 @@ static bf_status value_times_value(bfi_import *im, int *id) {
     BFI_TRY(matrix_operand(im, 1, true, &b));
     left = *bfi_onnx_shape_of(im, a);
     right = *bfi_onnx_shape_of(im, b);
-    int64_t rows = left.dim[left.rank - 2], k = left.dim[left.rank - 1], n = right.dim[right.rank - 1];
+    int64_t rows = left.dim[left.rank - 2], k = left.dim[left.rank - 1],
+            n = right.dim[right.rank - 1];
     if (right.dim[right.rank - 2] != k) return fail_inner(im, &left, &right);
     left.rank -= 2;
     right.rank -= 2;
@@ -155,9 +161,12 @@ bf_status bfi_onnx_matmul(bfi_import *im) {
     BFI_TRY(bfi_onnx_constant(im, 1, &b));
     BFI_TRY(need_real(im, a));
     BFI_TRY(need_real(im, b));
-    if (constant_matrix(b, true, &rows, &cols)) BFI_TRY(value_times_constant(im, b, &id));
-    else if (constant_matrix(a, false, &rows, &cols)) BFI_TRY(constant_times_value(im, a, &id));
-    else BFI_TRY(value_times_value(im, &id));
+    if (constant_matrix(b, true, &rows, &cols))
+        BFI_TRY(value_times_constant(im, b, &id));
+    else if (constant_matrix(a, false, &rows, &cols))
+        BFI_TRY(constant_times_value(im, a, &id));
+    else
+        BFI_TRY(value_times_value(im, &id));
     BFI_TRY(drop_vector_axes(im, id, &id));
     return bfi_onnx_set_id(im, 0, id);
 }
@@ -190,9 +199,10 @@ static bf_status gemm_product(bfi_import *im, int64_t trans_a, int64_t trans_b, 
     return emit_linear(im, x, shape.dim[0], k, n, b->real, trans_b != 0, &shape, id);
 }
 
-/* beta * C for the whole output (free() it), exact when both are float32; |*const_ulps| otherwise. */
-static bf_status gemm_addend(bfi_import *im, const bfi_tensor *c, double beta, const bfi_shape *shape,
-                             double **out, int *const_ulps) {
+/* beta * C for the whole output (free() it), exact when both are float32; |*const_ulps| otherwise.
+ */
+static bf_status gemm_addend(bfi_import *im, const bfi_tensor *c, double beta,
+                             const bfi_shape *shape, double **out, int *const_ulps) {
     bfi_shape wide;
     if (!bfi_broadcast_shapes(&c->shape, shape, &wide) || !bfi_shape_equal(&wide, shape))
         return bfi_onnx_fail(im, BF_STATUS_SHAPE, "C does not broadcast to the output");
@@ -215,7 +225,8 @@ static double *filled(int64_t n, double value) {
 }
 
 /* x * alpha + addend (NULL: 0), taking |addend| over. */
-static bf_status emit_scaled(bfi_import *im, int x, double alpha, double *addend, int const_ulps, int *id) {
+static bf_status emit_scaled(bfi_import *im, int x, double alpha, double *addend, int const_ulps,
+                             int *id) {
     bf_status st = BF_STATUS_OK;
     double *scale = NULL;
     if (alpha != 1) {
@@ -231,8 +242,8 @@ static bf_status emit_scaled(bfi_import *im, int x, double alpha, double *addend
     return bfi_onnx_emit_scale_shift(im, x, scale, addend, roundings, const_ulps, id);
 }
 
-/* Weights stay those of the file: alpha and beta become a scale_shift behind the product, whose shift
- * the simplifier merges into the bias when alpha is 1. */
+/* Weights stay those of the file: alpha and beta become a scale_shift behind the product, whose
+ * shift the simplifier merges into the bias when alpha is 1. */
 bf_status bfi_onnx_gemm(bfi_import *im) {
     double alpha, beta, *addend = NULL;
     int64_t trans_a, trans_b;
@@ -265,8 +276,9 @@ bf_status bfi_onnx_gemm(bfi_import *im) {
 
 /* ---- BatchNormalization: y = (x - mean) * (gamma / sqrt(var + eps)) + beta ---- */
 
-/* gamma / sqrt(var + eps) in float64. Relative error: half an ulp (2^-53) each of the sum, halved by the
- * root, of the root and of the quotient, so below 2.5 * 2^-53, which is at most 5 half-ulps. */
+/* gamma / sqrt(var + eps) in float64. Relative error: half an ulp (2^-53) each of the sum, halved
+ * by the root, of the root and of the quotient, so below 2.5 * 2^-53, which is at most 5 half-ulps.
+ */
 enum { BATCH_NORM_ULPS = 5 };
 
 /* Float32 evaluations differ in order: with s = gamma/sqrt(var+eps) rounded 4 or 5 times they are
@@ -281,9 +293,11 @@ static bf_status batch_norm_scale(bfi_import *im, const bfi_tensor *gamma, const
     BFI_TRY(bfi_onnx_float(im, "epsilon", (double)1e-5f, &epsilon));
     for (int64_t c = 0; c < var->count; c++) {
         double spread = var->real[c] + epsilon;
-        if (!(spread > 0)) return bfi_onnx_fail(im, BF_STATUS_PARSE, "variance + epsilon is not positive");
+        if (!(spread > 0))
+            return bfi_onnx_fail(im, BF_STATUS_PARSE, "variance + epsilon is not positive");
         scale[c] = gamma->real[c] / sqrt(spread);
-        if (!isfinite(scale[c])) return bfi_onnx_fail(im, BF_STATUS_PARSE, "the scale is not finite");
+        if (!isfinite(scale[c]))
+            return bfi_onnx_fail(im, BF_STATUS_PARSE, "the scale is not finite");
     }
     return BF_STATUS_OK;
 }
@@ -296,7 +310,8 @@ static double *per_channel(const double *values, int64_t n, int64_t count, doubl
     return out;
 }
 
-static bf_status emit_batch_norm(bfi_import *im, int x, const bfi_tensor *const *p, const double *scale, int *id) {
+static bf_status emit_batch_norm(bfi_import *im, int x, const bfi_tensor *const *p,
+                                 const double *scale, int *id) {
     int64_t count = im->graph->nodes[x].count, n = p[0]->count;
     BFI_TRY(bfi_onnx_spend(im, 3 * count));
     double *centre = per_channel(p[2]->real, n, count, -1);
@@ -304,7 +319,8 @@ static bf_status emit_batch_norm(bfi_import *im, int x, const bfi_tensor *const 
     BFI_TRY(bfi_onnx_emit_scale_shift(im, x, NULL, centre, BATCH_NORM_ROUNDINGS, 0, &x));
     double *wide = per_channel(scale, n, count, 1), *shift = per_channel(p[1]->real, n, count, 1);
     if (wide && shift)
-        return bfi_onnx_emit_scale_shift(im, x, wide, shift, BATCH_NORM_ROUNDINGS, BATCH_NORM_ULPS, id);
+        return bfi_onnx_emit_scale_shift(im, x, wide, shift, BATCH_NORM_ROUNDINGS, BATCH_NORM_ULPS,
+                                         id);
     free(wide);
     free(shift);
     return bfi_onnx_no_memory(im);
@@ -318,7 +334,8 @@ bf_status bfi_onnx_batch_normalization(bfi_import *im) {
     BFI_TRY(bfi_onnx_int(im, "training_mode", 0, &training));
     BFI_TRY(bfi_onnx_int(im, "spatial", 1, &spatial));
     if (training || !spatial)
-        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "training mode and spatial=0 cannot be imported");
+        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                             "training mode and spatial=0 cannot be imported");
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
     bfi_shape shape = *bfi_onnx_shape_of(im, x);
     int64_t channels = shape.rank >= 2 ? shape.dim[1] : 1;

@@ -1,4 +1,5 @@
-/* Upsample and Resize by the nearest neighbour: the source of every output element, once and for all. */
+/* Upsample and Resize by the nearest neighbour: the source of every output element, once and for
+ * all. */
 #include <math.h>
 #include <string.h>
 
@@ -12,8 +13,15 @@ typedef enum coordinate_mode {
     ASYMMETRIC,
     HALF_PIXEL_SYMMETRIC
 } coordinate_mode;
-/* SIMPLE is what runtimes do for the opsets without the attribute: floor, but ceil when shrinking. */
-typedef enum nearest_mode { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL, SIMPLE } nearest_mode;
+/* SIMPLE is what runtimes do for the opsets without the attribute: floor, but ceil when shrinking.
+ */
+typedef enum nearest_mode {
+    ROUND_PREFER_FLOOR,
+    ROUND_PREFER_CEIL,
+    FLOOR,
+    CEIL,
+    SIMPLE
+} nearest_mode;
 
 typedef struct resize_spec {
     bfi_shape from, to;
@@ -22,20 +30,25 @@ typedef struct resize_spec {
     nearest_mode nearest;
 } resize_spec;
 
-/* Position in x that output index |o| of an axis falls on (formulas of the ONNX operator "Resize"), in
- * float32 like the runtimes: positions on the edge between two neighbours depend on it. */
+/* Position in x that output index |o| of an axis falls on (formulas of the ONNX operator "Resize"),
+ * in float32 like the runtimes: positions on the edge between two neighbours depend on it. */
 static float source_position(const resize_spec *s, int axis, int64_t o) {
-    float scale = (float)s->scale[axis], in = (float)s->from.dim[axis], out = (float)s->to.dim[axis];
+    float scale = (float)s->scale[axis], in = (float)s->from.dim[axis],
+          out = (float)s->to.dim[axis];
     float at = (float)o;
     switch (s->coordinates) {
-    case HALF_PIXEL: return (at + 0.5f) / scale - 0.5f;
-    case PYTORCH_HALF_PIXEL: return s->to.dim[axis] > 1 ? (at + 0.5f) / scale - 0.5f : 0;
-    case ALIGN_CORNERS: return s->to.dim[axis] > 1 ? at * (in - 1) / (out - 1) : 0;
-    case ASYMMETRIC: return at / scale;
-    default: {
-        float adjustment = out / (scale * in), centre = in / 2;
-        return centre * (1 - adjustment) + (at + 0.5f) / scale - 0.5f;
-    }
+        case HALF_PIXEL:
+            return (at + 0.5f) / scale - 0.5f;
+        case PYTORCH_HALF_PIXEL:
+            return s->to.dim[axis] > 1 ? (at + 0.5f) / scale - 0.5f : 0;
+        case ALIGN_CORNERS:
+            return s->to.dim[axis] > 1 ? at * (in - 1) / (out - 1) : 0;
+        case ASYMMETRIC:
+            return at / scale;
+        default: {
+            float adjustment = out / (scale * in), centre = in / 2;
+            return centre * (1 - adjustment) + (at + 0.5f) / scale - 0.5f;
+        }
     }
 }
 
@@ -44,11 +57,21 @@ static int64_t source_index(const resize_spec *s, int axis, int64_t o) {
     int64_t last = s->from.dim[axis] - 1;
     if (s->to.dim[axis] == s->from.dim[axis] && s->scale[axis] == 1) return o;
     switch (s->nearest) {
-    case ROUND_PREFER_FLOOR: chosen = ceil(at - 0.5); break;
-    case ROUND_PREFER_CEIL: chosen = floor(at + 0.5); break;
-    case FLOOR: chosen = floor(at); break;
-    case SIMPLE: chosen = s->scale[axis] < 1 ? ceil(at) : floor(at); break;
-    default: chosen = ceil(at); break;
+        case ROUND_PREFER_FLOOR:
+            chosen = ceil(at - 0.5);
+            break;
+        case ROUND_PREFER_CEIL:
+            chosen = floor(at + 0.5);
+            break;
+        case FLOOR:
+            chosen = floor(at);
+            break;
+        case SIMPLE:
+            chosen = s->scale[axis] < 1 ? ceil(at) : floor(at);
+            break;
+        default:
+            chosen = ceil(at);
+            break;
     }
     return chosen <= 0 ? 0 : chosen >= (double)last ? last : (int64_t)chosen;
 }
@@ -103,7 +126,8 @@ static bf_status scale_shape(bfi_import *im, resize_spec *s) {
     for (int i = 0; i < s->from.rank; i++) {
         double length = floor((double)s->from.dim[i] * s->scale[i]);
         if (!(s->scale[i] > 0) || !(length >= 1) || length > (double)BFI_MAX_COUNT)
-            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the scale of axis %d gives no valid length", i);
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the scale of axis %d gives no valid length",
+                                 i);
         s->to.dim[i] = (int64_t)length;
     }
     return BF_STATUS_OK;
@@ -126,7 +150,8 @@ static bf_status start(bfi_import *im, resize_spec *s) {
     BFI_TRY(bfi_onnx_shape(im, 0, &s->from));
     for (int i = 0; i < BFI_MAX_RANK; i++) s->scale[i] = 1;
     for (int i = 0; i < s->from.rank; i++)
-        if (s->from.dim[i] == 0) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the input has no elements");
+        if (s->from.dim[i] == 0)
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the input has no elements");
     if (bfi_onnx_string_is(im, "mode", "nearest", "nearest")) return BF_STATUS_OK;
     return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "only mode 'nearest' can be imported");
 }
@@ -151,7 +176,8 @@ bf_status bfi_onnx_upsample(bfi_import *im) {
 static bf_status read_modes(bfi_import *im, resize_spec *s) {
     static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
                                               "asymmetric", "half_pixel_symmetric"};
-    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
+                                          "ceil"};
     int found = 0;
     /* Opset 10 has neither attribute and works like Upsample. */
     if (im->opset < 11) {
@@ -160,7 +186,8 @@ static bf_status read_modes(bfi_import *im, resize_spec *s) {
         return BF_STATUS_OK;
     }
     for (int i = 0; i < 5; i++)
-        if (bfi_onnx_string_is(im, "coordinate_transformation_mode", "half_pixel", coordinates[i])) {
+        if (bfi_onnx_string_is(im, "coordinate_transformation_mode", "half_pixel",
+                               coordinates[i])) {
             s->coordinates = (coordinate_mode)i;
             found |= 1;
         }
@@ -171,10 +198,12 @@ static bf_status read_modes(bfi_import *im, resize_spec *s) {
         }
     if (found == 3 && bfi_onnx_string_is(im, "keep_aspect_ratio_policy", "stretch", "stretch"))
         return BF_STATUS_OK;
-    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "this coordinate, nearest or aspect mode cannot be imported");
+    return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                         "this coordinate, nearest or aspect mode cannot be imported");
 }
 
-static bf_status read_sizes(bfi_import *im, size_t input, const int64_t *axes, int n, resize_spec *s) {
+static bf_status read_sizes(bfi_import *im, size_t input, const int64_t *axes, int n,
+                            resize_spec *s) {
     int64_t sizes[BFI_MAX_RANK];
     int count;
     BFI_TRY(bfi_onnx_input_ints(im, input, "sizes", sizes, BFI_MAX_RANK, &count));
@@ -204,7 +233,9 @@ bf_status bfi_onnx_resize(bfi_import *im) {
     BFI_TRY(bfi_onnx_ints(im, "axes", axes, s.from.rank, &n_axes));
     int n = n_axes < 0 ? s.from.rank : n_axes;
     if (bfi_onnx_has_input(im, at)) BFI_TRY(bfi_onnx_need_constant(im, at, "scales", &scales));
-    if (scales && scales->count > 0) BFI_TRY(read_scales(im, scales, n_axes < 0 ? NULL : axes, n, &s));
-    else BFI_TRY(read_sizes(im, at + 1, n_axes < 0 ? NULL : axes, n, &s));
+    if (scales && scales->count > 0)
+        BFI_TRY(read_scales(im, scales, n_axes < 0 ? NULL : axes, n, &s));
+    else
+        BFI_TRY(read_sizes(im, at + 1, n_axes < 0 ? NULL : axes, n, &s));
     return set_resized(im, &s);
 }

@@ -12,7 +12,8 @@ static bf_status set_reshaped(bfi_import *im, const bfi_shape *shape) {
     BFI_TRY(bfi_onnx_constant(im, 0, &constant));
     if (constant) {
         if (bfi_shape_count(shape, INT64_MAX) != constant->count)
-            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the new shape has another number of elements");
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                                 "the new shape has another number of elements");
         bfi_tensor *y = bfi_tensor_copy(constant);
         if (y) y->shape = *shape;
         return bfi_onnx_set_constant(im, 0, y);
@@ -29,7 +30,8 @@ bf_status bfi_onnx_identity(bfi_import *im) {
         const bfi_tensor *training;
         BFI_TRY(bfi_onnx_need_constant(im, 2, "training_mode", &training));
         if (training->count != 1 || bfi_tensor_value(training, 0) != 0)
-            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "is in training mode: export for inference");
+            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                                 "is in training mode: export for inference");
     }
     BFI_TRY(bfi_onnx_constant(im, 0, &constant));
     if (constant) return bfi_onnx_set_constant(im, 0, bfi_tensor_copy(constant));
@@ -44,20 +46,22 @@ bf_status bfi_onnx_flatten(bfi_import *im) {
     BFI_TRY(bfi_onnx_int(im, "axis", 1, &axis));
     if (axis < 0) axis += from.rank;
     if (axis < 0 || axis > from.rank)
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "axis does not fit a tensor of rank %d", from.rank);
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "axis does not fit a tensor of rank %d",
+                             from.rank);
     for (int i = 0; i < from.rank; i++) to.dim[i >= axis] *= from.dim[i];
     return set_reshaped(im, &to);
 }
 
 /* Resolves 0 (copy, unless |allow_zero|) and -1 (whatever is left) against |from|. */
-static bf_status resolve_shape(bfi_import *im, const bfi_shape *from, bool allow_zero, bfi_shape *to) {
+static bf_status resolve_shape(bfi_import *im, const bfi_shape *from, bool allow_zero,
+                               bfi_shape *to) {
     int wildcard = -1;
     int64_t known = 1, total = bfi_shape_count(from, INT64_MAX);
     for (int i = 0; i < to->rank; i++) {
         if (to->dim[i] == 0 && !allow_zero) {
             if (i >= from->rank)
-                return bfi_onnx_fail(im, BF_STATUS_SHAPE, "dimension %d is to be copied, but the input has none",
-                                     i);
+                return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                                     "dimension %d is to be copied, but the input has none", i);
             to->dim[i] = from->dim[i];
         }
         if (to->dim[i] == -1 && wildcard < 0) {
@@ -70,7 +74,8 @@ static bf_status resolve_shape(bfi_import *im, const bfi_shape *from, bool allow
     if (wildcard < 0) return BF_STATUS_OK;
     if (known == 0 || total % known != 0) {
         char text[128];
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "%s does not fill the other dimensions of the new shape",
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                             "%s does not fill the other dimensions of the new shape",
                              bfi_shape_text(from, text, sizeof text));
     }
     to->dim[wildcard] = total / known;
@@ -100,7 +105,8 @@ static bf_status mark_axes(bfi_import *im, const int64_t *axes, int count, int r
     for (int i = 0; i < count; i++) {
         int axis;
         BFI_TRY(bfi_onnx_axis(im, axes[i], rank, &axis));
-        if (marked[axis]) return bfi_onnx_fail(im, BF_STATUS_PARSE, "axis %d is listed twice", axis);
+        if (marked[axis])
+            return bfi_onnx_fail(im, BF_STATUS_PARSE, "axis %d is listed twice", axis);
         marked[axis] = true;
     }
     return BF_STATUS_OK;
@@ -117,7 +123,8 @@ bf_status bfi_onnx_squeeze(bfi_import *im) {
     for (int i = 0; i < from.rank; i++) {
         bool drop = count < 0 ? from.dim[i] == 1 : marked[i];
         if (drop && from.dim[i] != 1)
-            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "axis %d has length %" PRId64 ", not 1", i, from.dim[i]);
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "axis %d has length %" PRId64 ", not 1", i,
+                                 from.dim[i]);
         if (!drop) to.dim[to.rank++] = from.dim[i];
     }
     return set_reshaped(im, &to);
@@ -149,8 +156,8 @@ bf_status bfi_onnx_transpose(bfi_import *im) {
     BFI_TRY(bfi_onnx_ints(im, "perm", perm, BFI_MAX_RANK, &count));
     for (int i = 0; count < 0 && i < shape.rank; i++) perm[i] = shape.rank - 1 - i;
     if (count >= 0 && count != shape.rank)
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "perm has %d entries for a tensor of rank %d", count,
-                             shape.rank);
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "perm has %d entries for a tensor of rank %d",
+                             count, shape.rank);
     for (int i = 0; i < shape.rank; i++)
         if (perm[i] < 0) return bfi_onnx_fail(im, BF_STATUS_PARSE, "perm has a negative entry");
     BFI_TRY(mark_axes(im, perm, shape.rank, shape.rank, marked));
@@ -192,8 +199,10 @@ static void paste(bfi_tensor *y, const bfi_tensor *part, int axis, int64_t at) {
     for (int64_t o = 0; o < outer; o++) {
         int64_t to = (o * y->shape.dim[axis] + at) * inner, from = o * length * inner;
         size_t bytes = (size_t)(length * inner) * sizeof(double);
-        if (y->real) memcpy(y->real + to, part->real + from, bytes);
-        else memcpy(y->integer + to, part->integer + from, bytes);
+        if (y->real)
+            memcpy(y->real + to, part->real + from, bytes);
+        else
+            memcpy(y->integer + to, part->integer + from, bytes);
     }
 }
 
@@ -285,7 +294,8 @@ static bf_status set_slice(bfi_import *im, size_t i, const slice_spec *s) {
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* One axis of length |n|, with the rules of numpy: negative counts from the end, then clamped. */
-static void slice_axis(int64_t n, int64_t start, int64_t end, int64_t step, slice_spec *s, int axis) {
+static void slice_axis(int64_t n, int64_t start, int64_t end, int64_t step, slice_spec *s,
+                       int axis) {
     int64_t length = 0;
     if (start < 0) start = start < -n ? -1 : start + n;
     if (end < 0) end = end < -n ? -1 : end + n;
@@ -321,9 +331,10 @@ bf_status bfi_onnx_slice(bfi_import *im) {
         BFI_TRY(bfi_onnx_input_ints(im, 3, "axes", axes, BFI_MAX_RANK, &n_axes));
         BFI_TRY(bfi_onnx_input_ints(im, 4, "steps", steps, BFI_MAX_RANK, &n_steps));
     }
-    if (n_starts < 0 || n_starts > from.rank || n_ends != n_starts || (n_axes >= 0 && n_axes != n_starts) ||
-        (n_steps >= 0 && n_steps != n_starts))
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "starts, ends, axes and steps do not fit each other");
+    if (n_starts < 0 || n_starts > from.rank || n_ends != n_starts ||
+        (n_axes >= 0 && n_axes != n_starts) || (n_steps >= 0 && n_steps != n_starts))
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                             "starts, ends, axes and steps do not fit each other");
     for (int i = 0; n_axes < 0 && i < n_starts; i++) axes[i] = i;
     BFI_TRY(mark_axes(im, axes, n_starts, from.rank, marked));
     slice_everything(&from, &s);
@@ -336,8 +347,10 @@ bf_status bfi_onnx_slice(bfi_import *im) {
     return set_slice(im, 0, &s);
 }
 
-/* Lengths from the attribute, from input 1, or equal parts (the last one shorter from opset 18 on). */
-static bf_status split_length(bfi_import *im, const bfi_tensor *given, int64_t n, size_t i, int64_t *out) {
+/* Lengths from the attribute, from input 1, or equal parts (the last one shorter from opset 18 on).
+ */
+static bf_status split_length(bfi_import *im, const bfi_tensor *given, int64_t n, size_t i,
+                              int64_t *out) {
     const Onnx__AttributeProto *attribute = bfi_onnx_attribute(im, "split");
     size_t parts = im->node->n_output;
     if (attribute) {
@@ -383,8 +396,8 @@ bf_status bfi_onnx_split(bfi_import *im) {
 
 /* ---- gather ---- */
 
-static bf_status gather_constant(bfi_import *im, const bfi_tensor *x, int axis, const bfi_shape *shape,
-                                 const int64_t *indices, int64_t n) {
+static bf_status gather_constant(bfi_import *im, const bfi_tensor *x, int axis,
+                                 const bfi_shape *shape, const int64_t *indices, int64_t n) {
     int64_t outer = 1, inner = 1, out = 0, length = x->shape.dim[axis];
     int64_t count = bfi_shape_count(shape, BFI_FOLD_MAX_COUNT);
     BFI_TRY(bfi_onnx_check_size(im, count));
@@ -394,15 +407,16 @@ static bf_status gather_constant(bfi_import *im, const bfi_tensor *x, int axis, 
     if (!source) return bfi_onnx_no_memory(im);
     for (int64_t o = 0; o < outer && count > 0; o++)
         for (int64_t k = 0; k < n; k++)
-            for (int64_t i = 0; i < inner; i++) source[out++] = (o * length + indices[k]) * inner + i;
+            for (int64_t i = 0; i < inner; i++)
+                source[out++] = (o * length + indices[k]) * inner + i;
     bfi_tensor *y = bfi_tensor_select(x, shape, source);
     free(source);
     return bfi_onnx_set_constant(im, 0, y);
 }
 
 /* |indices| becomes the node's. */
-static bf_status gather_value(bfi_import *im, int axis, const bfi_shape *shape, const bfi_tensor *at,
-                              int64_t **indices) {
+static bf_status gather_value(bfi_import *im, int axis, const bfi_shape *shape,
+                              const bfi_tensor *at, int64_t **indices) {
     int x, id;
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
     BFI_TRY(bfi_onnx_emit(im, BFI_OP_GATHER, &x, 1, shape, &id));
@@ -415,15 +429,17 @@ static bf_status gather_value(bfi_import *im, int axis, const bfi_shape *shape, 
     return bfi_onnx_set_id(im, 0, id);
 }
 
-static bf_status gather_indices(bfi_import *im, const bfi_tensor *at, int64_t length, int64_t **out) {
+static bf_status gather_indices(bfi_import *im, const bfi_tensor *at, int64_t length,
+                                int64_t **out) {
     int64_t *indices = bfi_malloc((size_t)at->count, sizeof *indices);
     if (!indices) return bfi_onnx_no_memory(im);
     *out = indices;
     for (int64_t i = 0; i < at->count; i++) {
         int64_t index = at->integer[i];
         if (index < -length || index >= length)
-            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "index %" PRId64 " is outside an axis of length %" PRId64,
-                                 index, length);
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                                 "index %" PRId64 " is outside an axis of length %" PRId64, index,
+                                 length);
         indices[i] = index < 0 ? index + length : index;
     }
     return BF_STATUS_OK;
@@ -481,7 +497,8 @@ static bf_status pad_fill(bfi_import *im, double *value) {
     BFI_TRY(bfi_onnx_float(im, "value", 0, value));
     if (!bfi_onnx_has_input(im, 2)) return BF_STATUS_OK;
     BFI_TRY(bfi_onnx_need_constant(im, 2, "the fill value", &fill));
-    if (fill->count != 1) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the fill value must be one number");
+    if (fill->count != 1)
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the fill value must be one number");
     *value = bfi_tensor_value(fill, 0);
     return BF_STATUS_OK;
 }
@@ -500,7 +517,8 @@ bf_status bfi_onnx_pad(bfi_import *im) {
         nothing = nothing && before[i] == 0 && after[i] == 0;
         if (__builtin_add_overflow(to.dim[i], before[i], &to.dim[i]) ||
             __builtin_add_overflow(to.dim[i], after[i], &to.dim[i]) || to.dim[i] < 0)
-            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the pads of axis %d leave no valid length", i);
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the pads of axis %d leave no valid length",
+                                 i);
     }
     if (nothing) return set_reshaped(im, &from);
     if (!bfi_onnx_string_is(im, "mode", "constant", "constant"))
@@ -535,8 +553,10 @@ bf_status bfi_onnx_expand(bfi_import *im) {
 
 /* ---- reductions ---- */
 
-static bf_status set_reduced(bfi_import *im, const bool *reduce, const bfi_shape *kept, const bfi_shape *to) {
-    static const char *const names[] = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"};
+static bf_status set_reduced(bfi_import *im, const bool *reduce, const bfi_shape *kept,
+                             const bfi_shape *to) {
+    static const char *const names[] = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin",
+                                        "ReduceProd"};
     int kind = 0, x, id;
     const bfi_tensor *constant;
     while (strcmp(names[kind], im->node->op_type) != 0) kind++;
@@ -551,7 +571,8 @@ static bf_status set_reduced(bfi_import *im, const bool *reduce, const bfi_shape
     if (kind > BFI_REDUCE_MEAN)
         return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "can be imported for constants only");
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
-    BFI_TRY(bfi_onnx_emit(im, kind == BFI_REDUCE_SUM ? BFI_OP_REDUCE_SUM : BFI_OP_REDUCE_MEAN, &x, 1, kept, &id));
+    BFI_TRY(bfi_onnx_emit(im, kind == BFI_REDUCE_SUM ? BFI_OP_REDUCE_SUM : BFI_OP_REDUCE_MEAN, &x,
+                          1, kept, &id));
     memcpy(im->graph->nodes[id].attrs.reduce, reduce, BFI_MAX_RANK * sizeof *reduce);
     BFI_TRY(bfi_onnx_emit_reshape(im, id, to, &id));
     return bfi_onnx_set_id(im, 0, id);

@@ -24,7 +24,8 @@ static bf_status read_list(bfi_import *im, const char *name, int64_t fallback, i
     BFI_TRY(bfi_onnx_ints(im, name, out, n, &count));
     for (int i = 0; count < 0 && i < n; i++) out[i] = fallback;
     if (count >= 0 && count != n)
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "attribute '%s' has %d entries, %d are needed", name, count, n);
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "attribute '%s' has %d entries, %d are needed",
+                             name, count, n);
     for (int i = 0; i < n; i++)
         if (out[i] < least || out[i] > GEOMETRY_LIMIT)
             return bfi_onnx_fail(im, BF_STATUS_SHAPE, "attribute '%s' is out of range", name);
@@ -37,8 +38,10 @@ static bf_status read_spec(bfi_import *im, const int64_t *kernel, window_spec *s
     BFI_TRY(bfi_onnx_shape(im, 0, &s->in));
     s->axes = s->in.rank - 2;
     if (s->axes < 1 || s->axes > 2)
-        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "only windows over 1 or 2 axes can be imported");
-    if (s->in.dim[0] != 1) return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "the batch size must be 1");
+        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                             "only windows over 1 or 2 axes can be imported");
+    if (s->in.dim[0] != 1)
+        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "the batch size must be 1");
     BFI_TRY(read_list(im, "kernel_shape", 0, kernel ? 0 : 1, s->axes, given));
     BFI_TRY(read_list(im, "strides", 1, 1, s->axes, strides));
     BFI_TRY(read_list(im, "dilations", 1, 1, s->axes, dilations));
@@ -52,7 +55,8 @@ static bf_status read_spec(bfi_import *im, const int64_t *kernel, window_spec *s
                                    .dilation = dilations[i],
                                    .before = pads[i],
                                    .after = pads[s->axes + i]};
-        if (s->axis[i].in > GEOMETRY_LIMIT || s->axis[i].kernel < 1 || s->axis[i].kernel > GEOMETRY_LIMIT)
+        if (s->axis[i].in > GEOMETRY_LIMIT || s->axis[i].kernel < 1 ||
+            s->axis[i].kernel > GEOMETRY_LIMIT)
             return bfi_onnx_fail(im, BF_STATUS_LIMIT, "a spatial axis or the kernel is too large");
     }
     return BF_STATUS_OK;
@@ -60,7 +64,8 @@ static bf_status read_spec(bfi_import *im, const int64_t *kernel, window_spec *s
 
 static int64_t extent_of(const axis_window *a) { return (a->kernel - 1) * a->dilation + 1; }
 
-/* Total padding |total| of one axis, the odd element behind (SAME_UPPER) or in front (SAME_LOWER). */
+/* Total padding |total| of one axis, the odd element behind (SAME_UPPER) or in front (SAME_LOWER).
+ */
 static void share_pad(axis_window *a, int64_t total, bool lower) {
     if (total < 0) total = 0;
     a->before = lower ? total - total / 2 : total / 2;
@@ -79,7 +84,8 @@ static bf_status read_auto_pad(bfi_import *im, auto_pad *mode) {
     return bfi_onnx_fail(im, BF_STATUS_PARSE, "auto_pad is not known");
 }
 
-/* Output lengths of conv and pooling. With |ceil| the last window may stick out, but starts inside. */
+/* Output lengths of conv and pooling. With |ceil| the last window may stick out, but starts inside.
+ */
 static bf_status finish_forward(bfi_import *im, bool ceil, window_spec *s) {
     auto_pad mode = PAD_GIVEN;
     BFI_TRY(read_auto_pad(im, &mode));
@@ -91,7 +97,8 @@ static bf_status finish_forward(bfi_import *im, bool ceil, window_spec *s) {
             share_pad(a, (out - 1) * a->stride + extent_of(a) - a->in, mode == PAD_LOWER);
         }
         int64_t room = a->in + a->before + a->after - extent_of(a);
-        if (room < 0) return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the kernel is larger than the padded input");
+        if (room < 0)
+            return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the kernel is larger than the padded input");
         a->out = (ceil ? room + a->stride - 1 : room) / a->stride + 1;
         if (ceil && (a->out - 1) * a->stride >= a->in + a->before) a->out--;
     }
@@ -104,8 +111,10 @@ static bfi_shape fill_window(const window_spec *s, int64_t channels, bfi_window 
     const axis_window *h = s->axes == 2 ? &s->axis[0] : &unit, *x = &s->axis[s->axes - 1];
     bfi_shape shape = s->in;
     *w = (bfi_window){.groups = 1, .c_in = s->in.dim[1], .c_out = channels};
-    w->h_in = h->in, w->h_out = h->out, w->kh = h->kernel, w->stride_h = h->stride, w->dil_h = h->dilation;
-    w->w_in = x->in, w->w_out = x->out, w->kw = x->kernel, w->stride_w = x->stride, w->dil_w = x->dilation;
+    w->h_in = h->in, w->h_out = h->out, w->kh = h->kernel, w->stride_h = h->stride,
+    w->dil_h = h->dilation;
+    w->w_in = x->in, w->w_out = x->out, w->kw = x->kernel, w->stride_w = x->stride,
+    w->dil_w = x->dilation;
     w->pad_top = h->before;
     w->pad_left = x->before;
     shape.dim[1] = channels;
@@ -128,14 +137,15 @@ static bf_status read_weight(bfi_import *im, const bfi_tensor **weight, int64_t 
     BFI_TRY(bfi_onnx_need_constant(im, 1, "the weight", weight));
     BFI_TRY(bfi_onnx_int(im, "group", 1, groups));
     if (!(*weight)->real || (*weight)->count == 0 || (*weight)->shape.rank < 3)
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the weight is no tensor of real numbers of rank 3 or 4");
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                             "the weight is no tensor of real numbers of rank 3 or 4");
     if (*groups < 1 || *groups > GEOMETRY_LIMIT)
         return bfi_onnx_fail(im, BF_STATUS_SHAPE, "group is out of range");
     return BF_STATUS_OK;
 }
 
-static bf_status emit_conv(bfi_import *im, bfi_op op, const window_spec *s, const bfi_tensor *weight,
-                           int64_t groups, int64_t channels) {
+static bf_status emit_conv(bfi_import *im, bfi_op op, const window_spec *s,
+                           const bfi_tensor *weight, int64_t groups, int64_t channels) {
     bfi_window window;
     const bfi_tensor *bias = NULL;
     int x, id;
@@ -143,7 +153,8 @@ static bf_status emit_conv(bfi_import *im, bfi_op op, const window_spec *s, cons
     window.groups = groups;
     if (bfi_onnx_has_input(im, 2)) BFI_TRY(bfi_onnx_need_constant(im, 2, "the bias", &bias));
     if (bias && (!bias->real || bias->count != channels))
-        return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the bias has not one real number per output channel");
+        return bfi_onnx_fail(im, BF_STATUS_SHAPE,
+                             "the bias has not one real number per output channel");
     BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
     BFI_TRY(bfi_onnx_emit(im, op, &x, 1, &shape, &id));
     bfi_node *node = &im->graph->nodes[id];
@@ -153,13 +164,14 @@ static bf_status emit_conv(bfi_import *im, bfi_op op, const window_spec *s, cons
     return bfi_onnx_set_id(im, 0, id);
 }
 
-static bf_status check_channels(bfi_import *im, const window_spec *s, const bfi_tensor *weight, int64_t groups,
-                                int64_t want, int64_t divided) {
+static bf_status check_channels(bfi_import *im, const window_spec *s, const bfi_tensor *weight,
+                                int64_t groups, int64_t want, int64_t divided) {
     char x[128], w[128];
-    if (weight->shape.rank == s->in.rank && s->in.dim[1] == want && divided % groups == 0) return BF_STATUS_OK;
-    return bfi_onnx_fail(im, BF_STATUS_SHAPE, "input %s does not fit weight %s in %" PRId64 " groups",
-                         bfi_shape_text(&s->in, x, sizeof x), bfi_shape_text(&weight->shape, w, sizeof w),
-                         groups);
+    if (weight->shape.rank == s->in.rank && s->in.dim[1] == want && divided % groups == 0)
+        return BF_STATUS_OK;
+    return bfi_onnx_fail(
+        im, BF_STATUS_SHAPE, "input %s does not fit weight %s in %" PRId64 " groups",
+        bfi_shape_text(&s->in, x, sizeof x), bfi_shape_text(&weight->shape, w, sizeof w), groups);
 }
 
 bf_status bfi_onnx_conv(bfi_import *im) {
@@ -168,12 +180,14 @@ bf_status bfi_onnx_conv(bfi_import *im) {
     window_spec s;
     BFI_TRY(read_weight(im, &weight, &groups));
     BFI_TRY(read_spec(im, weight->shape.dim + 2, &s));
-    BFI_TRY(check_channels(im, &s, weight, groups, weight->shape.dim[1] * groups, weight->shape.dim[0]));
+    BFI_TRY(check_channels(im, &s, weight, groups, weight->shape.dim[1] * groups,
+                           weight->shape.dim[0]));
     BFI_TRY(finish_forward(im, false, &s));
     return emit_conv(im, BFI_OP_CONV, &s, weight, groups, weight->shape.dim[0]);
 }
 
-/* y length = stride (x - 1) + output_padding + extent - pads; output_shape gives the pads instead. */
+/* y length = stride (x - 1) + output_padding + extent - pads; output_shape gives the pads instead.
+ */
 static bf_status finish_transposed(bfi_import *im, window_spec *s) {
     int64_t extra[2], want[BFI_MAX_RANK];
     int n_want;
@@ -230,7 +244,8 @@ static bf_status read_pool(bfi_import *im, window_spec *s) {
     BFI_TRY(bfi_onnx_int(im, "ceil_mode", 0, &ceil));
     BFI_TRY(finish_forward(im, ceil != 0, s));
     for (int i = 0; i < s->axes; i++)
-        if (s->axis[i].before >= extent_of(&s->axis[i]) || s->axis[i].after >= extent_of(&s->axis[i]))
+        if (s->axis[i].before >= extent_of(&s->axis[i]) ||
+            s->axis[i].after >= extent_of(&s->axis[i]))
             return bfi_onnx_fail(im, BF_STATUS_SHAPE, "the padding is as large as the kernel");
     return BF_STATUS_OK;
 }
@@ -254,8 +269,9 @@ bf_status bfi_onnx_average_pool(bfi_import *im) {
         padded = padded || a->before || a->after;
         /* What lies beyond the padding is counted by nobody, which one divisor rule cannot say. */
         if (count_pad && (a->out - 1) * a->stride + extent_of(a) > a->in + a->before + a->after)
-            return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
-                                 "ceil_mode with count_include_pad and a window beyond the padding");
+            return bfi_onnx_fail(
+                im, BF_STATUS_UNSUPPORTED,
+                "ceil_mode with count_include_pad and a window beyond the padding");
     }
     return emit_pool(im, BFI_OP_AVERAGE_POOL, &s, count_pad && padded);
 }
@@ -280,7 +296,8 @@ bf_status bfi_onnx_global_max_pool(bfi_import *im) {
     window_spec s;
     BFI_TRY(bfi_onnx_shape(im, 0, &shape));
     if (shape.rank < 3 || shape.rank > 4)
-        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED, "only windows over 1 or 2 axes can be imported");
+        return bfi_onnx_fail(im, BF_STATUS_UNSUPPORTED,
+                             "only windows over 1 or 2 axes can be imported");
     BFI_TRY(read_spec(im, shape.dim + 2, &s));
     for (int i = 0; i < s.axes; i++) s.axis[i].out = 1;
     return emit_pool(im, BFI_OP_MAX_POOL, &s, false);

@@ -11,7 +11,8 @@
 static const bfi_onnx_op table[] = {
     {"Gemm", 2, 3, bfi_onnx_gemm, " alpha beta transA transB "},
     {"MatMul", 2, 2, bfi_onnx_matmul, ""},
-    {"BatchNormalization", 5, 5, bfi_onnx_batch_normalization, " epsilon momentum spatial training_mode "},
+    {"BatchNormalization", 5, 5, bfi_onnx_batch_normalization,
+     " epsilon momentum spatial training_mode "},
     {"Conv", 2, 3, bfi_onnx_conv, CONV},
     {"ConvTranspose", 2, 3, bfi_onnx_conv_transpose, CONV "output_padding output_shape "},
     {"MaxPool", 1, 1, bfi_onnx_max_pool, POOL "storage_order "},
@@ -63,7 +64,8 @@ static const bfi_onnx_op table[] = {
     {"ReduceProd", 1, 2, bfi_onnx_reduce, " axes keepdims noop_with_empty_axes "},
     {"Upsample", 1, 2, bfi_onnx_upsample, " mode scales "},
     {"Resize", 1, 4, bfi_onnx_resize,
-     " mode coordinate_transformation_mode nearest_mode cubic_coeff_a exclude_outside extrapolation_value "
+     " mode coordinate_transformation_mode nearest_mode cubic_coeff_a exclude_outside "
+     "extrapolation_value "
      "axes antialias keep_aspect_ratio_policy "},
     {"Constant", 0, 0, bfi_onnx_constant_op,
      " value value_float value_floats value_int value_ints "},

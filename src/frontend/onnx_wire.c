@@ -1,11 +1,11 @@
-/* Walks the wire format before protobuf-c does. protobuf-c recurses once per nested message and makes
- * a struct for each, so a small hostile file could exhaust the stack or the memory; the walk uses the
- * message descriptors with a stack of its own and limits both. */
+/* Walks the wire format before protobuf-c does. protobuf-c recurses once per nested message and
+ * makes a struct for each, so a small hostile file could exhaust the stack or the memory; the walk
+ * uses the message descriptors with a stack of its own and limits both. */
 #include "base/alloc.h"
 #include "frontend/onnx_import.h"
 
 enum {
-    MAX_DEPTH = 32,          /* Model > Graph > Node > Attribute > Tensor is 5 */
+    MAX_DEPTH = 32, /* Model > Graph > Node > Attribute > Tensor is 5 */
     MAX_MESSAGES = 1 << 22
 };
 
@@ -34,23 +34,29 @@ static bool skip_bytes(cursor *c, const uint8_t *end, uint64_t count) {
     return true;
 }
 
-/* Steps over one field of a message ending at |end|; for a nested message only over its header, with
- * its type and end in |inner|. False when the bytes are no field. */
+/* Steps over one field of a message ending at |end|; for a nested message only over its header,
+ * with its type and end in |inner|. False when the bytes are no field. */
 static bool next_field(cursor *c, const frame *outer, frame *inner) {
     uint64_t key, value;
     inner->type = NULL;
     if (!read_varint(c, outer->end, &key)) return false;
     switch (key & 7) {
-    case 0: return read_varint(c, outer->end, &value);
-    case 1: return skip_bytes(c, outer->end, 8);
-    case 5: return skip_bytes(c, outer->end, 4);
-    case 2: break;
-    default: return false;
+        case 0:
+            return read_varint(c, outer->end, &value);
+        case 1:
+            return skip_bytes(c, outer->end, 8);
+        case 5:
+            return skip_bytes(c, outer->end, 4);
+        case 2:
+            break;
+        default:
+            return false;
     }
     if (!read_varint(c, outer->end, &value) || value > (uint64_t)(outer->end - c->at)) return false;
     const ProtobufCFieldDescriptor *field =
-        key >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(outer->type, (unsigned)(key >> 3))
-                               : NULL;
+        key >> 3 <= UINT32_MAX
+            ? protobuf_c_message_descriptor_get_field(outer->type, (unsigned)(key >> 3))
+            : NULL;
     if (!field || field->type != PROTOBUF_C_TYPE_MESSAGE) return skip_bytes(c, outer->end, value);
     *inner = (frame){.end = c->at + value, .type = field->descriptor};
     return true;

@@ -40,7 +40,8 @@ static void make_reshape(bfi_node *node) {
 static void join_transposes(pass *p, bfi_node *node) {
     const bfi_node *x = input_of(p, node);
     if (node->op == BFI_OP_TRANSPOSE && x->op == BFI_OP_TRANSPOSE) {
-        for (int i = 0; i < node->shape.rank; i++) node->attrs.perm[i] = x->attrs.perm[node->attrs.perm[i]];
+        for (int i = 0; i < node->shape.rank; i++)
+            node->attrs.perm[i] = x->attrs.perm[node->attrs.perm[i]];
         set_input(p, node, 0, x->inputs[0]);
         x = input_of(p, node);
     }
@@ -56,16 +57,20 @@ static bool is_neutral(const pass *p, const bfi_node *node) {
     const bfi_node *x = input_of(p, node);
     if (!bfi_shape_equal(&node->shape, &x->shape)) return false;
     switch (node->op) {
-    case BFI_OP_RESHAPE:
-    case BFI_OP_EXPAND: return true;
-    case BFI_OP_SCALE_SHIFT:
-        return node->weight.count == 0 && node->bias.count == 0 && node->attrs.roundings == 0;
-    case BFI_OP_PAD:
-    case BFI_OP_SLICE:
-        for (int i = 0; i < node->shape.rank; i++)
-            if (node->attrs.start[i] != 0 || (node->op == BFI_OP_SLICE && node->attrs.step[i] < 0)) return false;
-        return true;
-    default: return false;
+        case BFI_OP_RESHAPE:
+        case BFI_OP_EXPAND:
+            return true;
+        case BFI_OP_SCALE_SHIFT:
+            return node->weight.count == 0 && node->bias.count == 0 && node->attrs.roundings == 0;
+        case BFI_OP_PAD:
+        case BFI_OP_SLICE:
+            for (int i = 0; i < node->shape.rank; i++)
+                if (node->attrs.start[i] != 0 ||
+                    (node->op == BFI_OP_SLICE && node->attrs.step[i] < 0))
+                    return false;
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -86,13 +91,14 @@ static int64_t bias_layout(const bfi_node *x, int64_t *entries) {
 /* The only reader may reshape a constant in place. */
 static bool reshape_constant(pass *p, const bfi_node *node) {
     bfi_node *x = &p->graph->nodes[node->inputs[0]];
-    if (node->op != BFI_OP_RESHAPE || x->op != BFI_OP_CONST || p->readers[node->inputs[0]] != 1) return false;
+    if (node->op != BFI_OP_RESHAPE || x->op != BFI_OP_CONST || p->readers[node->inputs[0]] != 1)
+        return false;
     x->shape = node->shape;
     return true;
 }
 
-/* MatMul followed by Add, perhaps behind reshapes, is a linear node with a bias, whatever the order of
- * the float32 sum. */
+/* MatMul followed by Add, perhaps behind reshapes, is a linear node with a bias, whatever the order
+ * of the float32 sum. */
 static bool merge_bias(pass *p, bfi_node *node) {
     int source = node->inputs[0];
     while (p->graph->nodes[source].op == BFI_OP_RESHAPE && p->readers[source] == 1)

@@ -4,6 +4,7 @@
 Inputs are random in the first property's box where the text of a property shows one, N(0, 1) otherwise.
 Bound: max abs error <= 1e-4 of the output scale. Exit code 77 (skipped) without data, numpy or onnxruntime.
 """
+
 import gzip
 import os
 import pathlib
@@ -82,7 +83,9 @@ def sample(rng, shape, bounds):
 def run_model(program, model, x, folder):
     source, target = folder / "x", folder / "y"
     x.astype(np.float64).tofile(source)
-    done = subprocess.run([program, model, source, target, "float32"], capture_output=True, text=True)
+    done = subprocess.run(
+        [program, model, source, target, "float32"], capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
     return np.fromfile(target)
@@ -93,11 +96,15 @@ def error_of(program, model, prop, rng, folder):
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
     raw = model.read_bytes()
-    session = onnxruntime.InferenceSession(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw, options)
+    session = onnxruntime.InferenceSession(
+        gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw, options
+    )
     entry = session.get_inputs()[0]
     shape = [d if isinstance(d, int) and d > 0 else 1 for d in entry.shape]
     x = sample(rng, shape, box(prop, int(np.prod(shape))))
-    want = np.stack([session.run(None, {entry.name: row})[0] for row in x]).astype(np.float64).ravel()
+    want = (
+        np.stack([session.run(None, {entry.name: row})[0] for row in x]).astype(np.float64).ravel()
+    )
     got = run_model(program, model, x, folder)
     if got.shape != want.shape or not np.isfinite(got).all():
         raise RuntimeError(f"{got.size} outputs, onnxruntime gives {want.size}")
@@ -113,7 +120,9 @@ def main():
             for model in sorted((family / "onnx").rglob("*.onnx*")):
                 total += 1
                 try:
-                    error = error_of(program, model, properties.get(model.resolve()), rng, pathlib.Path(folder))
+                    error = error_of(
+                        program, model, properties.get(model.resolve()), rng, pathlib.Path(folder)
+                    )
                 except Exception as problem:
                     error = float("inf")
                     print(f"{model.relative_to(data)}: {problem}")

@@ -1,5 +1,5 @@
-/* evaluate_model MODEL IN OUT float32|float64: evaluates MODEL at every input in IN (raw float64, one
- * after the other, host order) and writes the outputs to OUT in the same form. */
+/* evaluate_model MODEL IN OUT float32|float64: evaluates MODEL at every input in IN (raw float64,
+ * one after the other, host order) and writes the outputs to OUT in the same form. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,13 +31,16 @@ int main(int argc, char **argv) {
         return 2;
     }
     FILE *in = fopen(argv[2], "rb"), *out = fopen(argv[3], "wb");
-    bf_status st = in && out ? BF_STATUS_OK : bfi_fail(&err, BF_STATUS_IO, "cannot open %s or %s", argv[2], argv[3]);
+    bf_status st = in && out
+                       ? BF_STATUS_OK
+                       : bfi_fail(&err, BF_STATUS_IO, "cannot open %s or %s", argv[2], argv[3]);
     if (st == BF_STATUS_OK) st = bfi_onnx_load(argv[1], &graph, &err);
     bfi_precision precision = strcmp(argv[4], "float64") == 0 ? BFI_EVAL_FLOAT64 : BFI_EVAL_FLOAT32;
     if (st == BF_STATUS_OK) st = evaluate_all(graph, precision, in, out, &err);
     bfi_graph_free(graph);
     if (in) fclose(in);
-    if (out && fclose(out) != 0 && st == BF_STATUS_OK) st = bfi_fail(&err, BF_STATUS_IO, "cannot write %s", argv[3]);
+    if (out && fclose(out) != 0 && st == BF_STATUS_OK)
+        st = bfi_fail(&err, BF_STATUS_IO, "cannot write %s", argv[3]);
     if (st != BF_STATUS_OK) fprintf(stderr, "%s\n", err.message);
     return bf_status_exit_code(st);
 }

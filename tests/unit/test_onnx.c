@@ -1,25 +1,27 @@
-/* frontend/onnx.h on the models of tests/data/onnx (scripts/make_test_models.py): one per op and variant,
- * with the output that onnxruntime computes, and broken ones with the message they must give. */
-#include "graph_kit.h"
-
+/* frontend/onnx.h on the models of tests/data/onnx (scripts/make_test_models.py): one per op and
+ * variant, with the output that onnxruntime computes, and broken ones with the message they must
+ * give. */
 #include <math.h>
 #include <stdio.h>
 
 #include "base/file.h"
 #include "frontend/onnx.h"
 #include "frontend/simplify.h"
+#include "graph_kit.h"
 #include "ir/evaluate.h"
 
 static void path_of(const char *name, char *path, size_t size) {
     const char *root = getenv("BOUNDFLOW_SOURCE_DIR");
-    assert_in_range(snprintf(path, size, "%s/tests/data/onnx/%s", root ? root : ".", name), 1, size - 1);
+    assert_in_range(snprintf(path, size, "%s/tests/data/onnx/%s", root ? root : ".", name), 1,
+                    size - 1);
 }
 
 static char *read_data(const char *name, size_t *size) {
     char path[4096], *data = NULL;
     bf_error err = {""};
     path_of(name, path, sizeof path);
-    if (bfi_file_read(path, (size_t)1 << 20, &data, size, &err) != BF_STATUS_OK) fail_msg("%s", err.message);
+    if (bfi_file_read(path, (size_t)1 << 20, &data, size, &err) != BF_STATUS_OK)
+        fail_msg("%s", err.message);
     return data;
 }
 
@@ -57,12 +59,13 @@ static double *numbers(const char *name, char *line, int64_t count) {
     return out;
 }
 
-static void compare(const char *name, const bfi_graph *graph, bfi_precision precision, const double *x,
-                    const double *want) {
+static void compare(const char *name, const bfi_graph *graph, bfi_precision precision,
+                    const double *x, const double *want) {
     int64_t count = graph->nodes[graph->output].count;
     double *y = calloc((size_t)count, sizeof *y), scale = 1e-3;
     bf_error err = {""};
-    if (bfi_evaluate(graph, precision, x, y, NULL, &err) != BF_STATUS_OK) fail_msg("%s", err.message);
+    if (bfi_evaluate(graph, precision, x, y, NULL, &err) != BF_STATUS_OK)
+        fail_msg("%s", err.message);
     for (int64_t i = 0; i < count; i++) scale = fmax(scale, fabs(want[i]));
     for (int64_t i = 0; i < count; i++)
         if (!(fabs(y[i] - want[i]) <= 2e-6 * scale))
@@ -104,7 +107,8 @@ static void test_refusals(void **state) {
         path_of(file, path, sizeof path);
         bf_status st = bfi_onnx_load(path, &graph, &err);
         assert_null(graph);
-        if (strcmp(bf_status_name(st), status) != 0) fail_msg("%s: %s: %s", name, bf_status_name(st), err.message);
+        if (strcmp(bf_status_name(st), status) != 0)
+            fail_msg("%s: %s: %s", name, bf_status_name(st), err.message);
         if (!strstr(err.message, part) || strncmp(err.message, path, strlen(path)) != 0)
             fail_msg("%s: message is: %s", name, err.message);
         assert_int_equal(bfi_onnx_load(path, &graph, NULL), st);
@@ -124,8 +128,10 @@ static void test_truncated(void **state) {
             bfi_graph *graph = NULL;
             bf_error err = {""};
             memcpy(part, data, cut);
-            if (bfi_onnx_parse(part, cut, names[i], &graph, &err) == BF_STATUS_OK) bfi_graph_free(graph);
-            else assert_memory_equal(err.message, names[i], strlen(names[i]));
+            if (bfi_onnx_parse(part, cut, names[i], &graph, &err) == BF_STATUS_OK)
+                bfi_graph_free(graph);
+            else
+                assert_memory_equal(err.message, names[i], strlen(names[i]));
             free(part);
         }
         free(data);
@@ -135,7 +141,8 @@ static void test_truncated(void **state) {
 /* Flipping any bit gives a model or an error. */
 static void test_flipped(void **state) {
     (void)state;
-    static const char *const names[] = {"slice_inputs.onnx", "resize_axes.onnx", "convtranspose_shape.onnx"};
+    static const char *const names[] = {"slice_inputs.onnx", "resize_axes.onnx",
+                                        "convtranspose_shape.onnx"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t size;
         char *data = read_data(names[i], &size);
@@ -143,8 +150,10 @@ static void test_flipped(void **state) {
             bfi_graph *graph = NULL;
             bf_error err = {""};
             data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
-            if (bfi_onnx_parse(data, size, names[i], &graph, &err) == BF_STATUS_OK) bfi_graph_free(graph);
-            else assert_true(err.message[0] != '\0');
+            if (bfi_onnx_parse(data, size, names[i], &graph, &err) == BF_STATUS_OK)
+                bfi_graph_free(graph);
+            else
+                assert_true(err.message[0] != '\0');
             data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
         }
         free(data);
@@ -158,7 +167,8 @@ static void test_nesting(void **state) {
     uint8_t *data = malloc(BYTES);
     size_t at = BYTES, length = 0;
     for (int level = 0; level < LEVELS; level++) {
-        static const uint8_t keys[] = {0x0a, 0x2a, 0x32}; /* Graph.node, Node.attribute, Attribute.g */
+        static const uint8_t keys[] = {0x0a, 0x2a,
+                                       0x32}; /* Graph.node, Node.attribute, Attribute.g */
         uint8_t key = level + 1 == LEVELS ? 0x3a : keys[(LEVELS - 2 - level) % 3];
         uint8_t varint[10];
         size_t n = 0;
@@ -203,7 +213,8 @@ static void test_structure(void **state) {
     assert_string_equal(graph->output_name, "y");
     bfi_graph_free(graph);
     graph = load("matmul_add_shared");
-    assert_int_equal(count_op(graph, BFI_OP_SCALE_SHIFT), 1); /* the product is read elsewhere too */
+    assert_int_equal(count_op(graph, BFI_OP_SCALE_SHIFT),
+                     1); /* the product is read elsewhere too */
     bfi_graph_free(graph);
     graph = load("conv_add");
     assert_int_equal(graph->count, 2);
@@ -232,8 +243,10 @@ static void test_simplify_readers(void **state) {
     bf_error err;
     assert_int_equal(bfi_graph_add(graph, BFI_OP_INPUT, "x", "Input", NULL, 0, &shape), 0);
     assert_int_equal(bfi_graph_add(graph, BFI_OP_LINEAR, "l", "MatMul", (int[]){0}, 1, &shape), 1);
-    assert_int_equal(bfi_graph_add(graph, BFI_OP_RESHAPE, "r", "Reshape", (int[]){1}, 1, &shape), 2);
-    assert_int_equal(bfi_graph_add(graph, BFI_OP_SCALE_SHIFT, "s", "Add", (int[]){2}, 1, &shape), 3);
+    assert_int_equal(bfi_graph_add(graph, BFI_OP_RESHAPE, "r", "Reshape", (int[]){1}, 1, &shape),
+                     2);
+    assert_int_equal(bfi_graph_add(graph, BFI_OP_SCALE_SHIFT, "s", "Add", (int[]){2}, 1, &shape),
+                     3);
     assert_int_equal(bfi_graph_add(graph, BFI_OP_ADD, "a", "Add", (int[]){2, 3}, 2, &shape), 4);
     graph->output = 4;
     bfi_node *linear = &graph->nodes[1], *shift = &graph->nodes[3];
@@ -254,8 +267,9 @@ static void test_simplify_readers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outputs),   cmocka_unit_test(test_refusals), cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),   cmocka_unit_test(test_nesting),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_outputs),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_nesting),   cmocka_unit_test(test_files),
         cmocka_unit_test(test_structure), cmocka_unit_test(test_simplify_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
