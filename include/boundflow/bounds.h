@@ -82,6 +82,8 @@ typedef struct bf_request {
     const double *spec;    /* rows x outputs, row-major; NULL: bounds of the outputs themselves */
     int64_t rows;          /* of spec; ignored when spec is NULL */
     double *lower, *upper; /* results, one per row; either may be NULL: not wanted */
+    double *lower_error;   /* of each lower bound, the part that is error term (what a wider dtype could
+                              win back); NULL: not wanted. Zero where an interval was the better bound */
     double deadline;       /* bf_clock() time at which to give up; 0: none */
 } bf_request;
 

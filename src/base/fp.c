@@ -15,43 +15,10 @@ static double from_bits(int64_t bits) {
     return x;
 }
 
-static double infinity(void) { return (double)INFINITY; }
-
-double bfi_up(double x) {
-    if (x != x || x == infinity()) return infinity();
-    if (x == 0) return 0x1p-1074;
-    return from_bits(bits_of(x) + (x > 0 ? 1 : -1));
-}
-
-double bfi_down(double x) {
-    if (x != x) return -infinity();
-    return -bfi_up(-x);
-}
-
-static float next_float_up(float x) {
-    int32_t bits;
-    if (x == 0) return 0x1p-149f;
-    memcpy(&bits, &x, sizeof bits);
-    bits += x > 0 ? 1 : -1;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-float bfi_float_up(double x) {
-    if (x != x) return INFINITY;
-    float nearest = (float)x;
-    return (double)nearest < x ? next_float_up(nearest) : nearest;
-}
-
-float bfi_float_down(double x) {
-    if (x != x) return -INFINITY;
-    return -bfi_float_up(-x);
-}
-
 double bfi_gamma(double k, double u) {
     if (k <= 0) return 0;
     double ku = bfi_mul_up(k, u);
-    if (!(ku < 0.5)) return infinity();
+    if (!(ku < 0.5)) return (double)INFINITY;
     return bfi_up(ku / bfi_down(1 - ku));
 }
 
@@ -95,7 +62,7 @@ static double expm1_over(double r) {
 
 double bfi_exp(double x) {
     if (x != x) return x;
-    if (x > 709.8) return infinity();
+    if (x > 709.8) return (double)INFINITY;
     if (x < -745.2) return 0;
     double n = round_to_integer(x * LOG2_E);
     double r = fma(-n, LN2_LO, fma(-n, LN2_HI, x));
@@ -175,8 +142,8 @@ double bfi_log(double x) {
     /* log m = 2 atanh(f) with f = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)]: |f| <= 0.1716 */
     static const double c[] = {2.0,      2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11,
                                2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23};
-    if (x != x || x == infinity()) return x;
-    if (x == 0) return -infinity();
+    if (x != x || x == (double)INFINITY) return x;
+    if (x == 0) return -(double)INFINITY;
     if (x < 0) return (double)NAN;
     int64_t e = 0;
     if (x < DBL_MIN) {

@@ -14,8 +14,9 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-#define BF_SUM_BLOCK 64
+#define BF_SUM_BLOCK 32
 
 /* Unit roundoffs and half of the smallest subnormals (the most an underflowing operation loses). */
 #define BF_U32 0x1p-24
@@ -38,13 +39,45 @@ static inline int64_t bfi_sum_depth(int64_t n) {
 /* Upper bound of gamma_k for unit roundoff |u|; +inf when k u >= 1/2. */
 double bfi_gamma(double k, double u);
 
+/* Roundings that term |j| of a blocked sum of |n| terms passes: the rest of its block's chain, then the
+ * block additions. bfi_sum_depth is the largest of them. */
+static inline int64_t bfi_term_depth(int64_t n, int64_t j) {
+    int64_t block = j / BF_SUM_BLOCK, blocks = (n + BF_SUM_BLOCK - 1) / BF_SUM_BLOCK;
+    int64_t end = (block + 1) * BF_SUM_BLOCK < n ? (block + 1) * BF_SUM_BLOCK : n;
+    return end - j + blocks - (block > 0 ? block : 1);
+}
+
 /* Outward neighbours; NaN becomes the infinite end. */
-double bfi_down(double x);
-double bfi_up(double x);
+static inline double bfi_up(double x) {
+    int64_t bits;
+    if (!(x < (double)INFINITY)) return (double)INFINITY;
+    if (x == 0) return 0x1p-1074;
+    memcpy(&bits, &x, sizeof bits);
+    bits += x > 0 ? 1 : -1;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+static inline double bfi_down(double x) {
+    if (x != x) return -(double)INFINITY;
+    return -bfi_up(-x);
+}
 
 /* Conversions to float that never move inward; NaN becomes the infinite end. */
-float bfi_float_down(double x);
-float bfi_float_up(double x);
+static inline float bfi_float_up(double x) {
+    int32_t bits;
+    if (x != x) return INFINITY;
+    float nearest = (float)x;
+    if (!((double)nearest < x)) return nearest;
+    if (nearest == 0) return 0x1p-149f;
+    memcpy(&bits, &nearest, sizeof bits);
+    bits += nearest > 0 ? 1 : -1;
+    memcpy(&nearest, &bits, sizeof nearest);
+    return nearest;
+}
+static inline float bfi_float_down(double x) {
+    if (x != x) return -INFINITY;
+    return -bfi_float_up(-x);
+}
 
 /* Upper bounds (round to nearest, then one step out) for sums and products of non-negative numbers.
  */

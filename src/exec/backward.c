@@ -46,14 +46,18 @@ static void put(const tile *t, int id, int64_t element, int64_t lane, double val
 /* Adds the sums a kernel left in t_sum and e_sum to the lanes' constants and errors. The float64
  * additions round too: by at most u |result|, which joins the error. */
 static void settle(const tile *t, bool has_t, bool has_e, double gamma, double flat) {
-    bfi_dtype dtype = t->plan->dtype;
-    for (int64_t l = 0; l < t->lanes; l++) {
-        if (has_t) t->v.constant[l] += bfi_load(dtype, t->v.t_sum, l);
-        if (!t->plan->outward) continue;
-        double e = flat + BF_U64 * fabs(t->v.constant[l]);
-        if (has_e) e += bfi_load(dtype, t->v.e_sum, l) * (1 + 2 * gamma);
-        t->v.error[l] += e * ERROR_ROOM;
-    }
+    bool f32 = t->plan->dtype == BFI_F32;
+    double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * ERROR_ROOM;
+    if (has_t && f32)
+        for (int64_t l = 0; l < t->lanes; l++) constant[l] += (double)((const float *)t->v.t_sum)[l];
+    if (has_t && !f32)
+        for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
+    if (!t->plan->outward) return;
+    for (int64_t l = 0; l < t->lanes; l++) error[l] += (flat + BF_U64 * fabs(constant[l])) * ERROR_ROOM;
+    if (has_e && f32)
+        for (int64_t l = 0; l < t->lanes; l++) error[l] += (double)((const float *)t->v.e_sum)[l] * room;
+    if (has_e && !f32)
+        for (int64_t l = 0; l < t->lanes; l++) error[l] += ((const double *)t->v.e_sum)[l] * room;
 }
 
 static bfi_relax relaxation(const tile *t, int64_t n, int a, int out) {
@@ -103,15 +107,25 @@ static void seed_spec(const tile *t, const bfi_back_op *op) {
     }
 }
 
+/* Column |lane| of buffer |id| from element |first|: sign times |count| weights from |from|. */
+static void scatter_row(const tile *t, int id, int64_t first, int64_t lane, const void *weight, int64_t from,
+                        int64_t count) {
+    if (t->plan->dtype == BFI_F32) {
+        float *out = (float *)buffer(t, id) + first * t->ls + lane, sign = (float)t->v.sign[lane];
+        for (int64_t j = 0; j < count; j++) out[j * t->ls] = sign * ((const float *)weight)[from + j];
+    } else {
+        double *out = (double *)buffer(t, id) + first * t->ls + lane, sign = t->v.sign[lane];
+        for (int64_t j = 0; j < count; j++) out[j * t->ls] = sign * ((const double *)weight)[from + j];
+    }
+}
+
 static void seed_linear(const tile *t, const bfi_back_op *op) {
     const bfi_node *node = &t->plan->graph->nodes[op->node];
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     int64_t k = node->attrs.k, n = node->attrs.n;
     for (int64_t l = 0; l < t->lanes; l++) {
         int64_t row = t->v.row[l] / n, out = t->v.row[l] % n;
-        for (int64_t j = 0; j < k; j++)
-            put(t, op->out, row * k + j, l,
-                t->v.sign[l] * bfi_load(t->plan->dtype, c->weight, out * k + j));
+        scatter_row(t, op->out, row * k, l, c->weight, out * k, k);
     }
 }
 
@@ -304,7 +318,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *)
 };
 
 bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const bfi_program *program,
-                            int worker, int64_t lanes, const double *spec, double *lower) {
+                            int worker, int64_t lanes, const double *spec, double *lower, double *error) {
     assert(lanes >= 1 && lanes <= plan->tile_lanes);
     tile t = {.plan = plan,
               .ws = ws,
@@ -327,6 +341,7 @@ bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const b
     for (int64_t l = 0; l < lanes; l++) {
         double bound = certified(&t, t.v.constant[l], t.v.error[l]);
         lower[l] = bound > t.v.best[l] ? bound : t.v.best[l];
+        error[l] = bound > t.v.best[l] ? t.v.error[l] : 0;
     }
     return BF_STATUS_OK;
 }

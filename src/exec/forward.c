@@ -48,6 +48,19 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
 }
 
+/* gamma of the roundings that coefficient |j| passes in the node's backward product; sums over outputs
+ * run in order, so later outputs pass fewer. A conv channel's taps stand together: its first counts. */
+static double backward_gamma(const bfi_transfer *t, int64_t j) {
+    if (t->node->op == BFI_OP_LINEAR)
+        return t->plan->errors[t->id].by_term[j % t->node->attrs.n];
+    if (bfi_op_class_of(t->node->op) == BFI_CLASS_WEIGHTED) {
+        const bfi_conv *back = &t->constants->conv_backward;
+        int64_t channel = j / (back->h_src * back->w_src) % back->c_src;
+        return t->plan->errors[t->id].by_term[channel];
+    }
+    return t->plan->errors[t->id].gamma_backward;
+}
+
 /* Turns the sums of a weighted or structural node (scratch) into intervals and errors. */
 static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_hi, const void *mag) {
     const bfi_node_constants *c = t->constants;
@@ -71,7 +84,7 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
             bool exact = forward == 0 && b == 0;
             lo = exact ? lo : bfi_down(bfi_down(lo) - forward);
             hi = exact ? hi : bfi_up(bfi_up(hi) + forward);
-            double back = error->gamma_backward * m + error->gamma_dot * fabs(b) + bias_t;
+            double back = backward_gamma(t, j) * m + bfi_dot_gamma(t, j) * fabs(b) + bias_t;
             put_error(t, j, back + inexact + exec, inexact + exec);
         }
         bfi_put_interval(t, j, lo, hi);
@@ -132,7 +145,6 @@ static void forward_scale(const bfi_transfer *t) {
     bool outward = t->plan->outward;
     double exec_rel = outward ? execution_rel(t, t->node->attrs.roundings) : 0;
     double exec_abs = outward ? execution_abs(t, t->node->attrs.roundings) : 0;
-    double gamma_dot = t->plan->errors[t->id].gamma_dot;
     for (int64_t j = 0; j < t->n; j++) {
         double s = c->scale ? t->node->weight.data[j] : 1, b = c->bias_exact ? c->bias_exact[j] : 0;
         double a = fma(s, s >= 0 ? lo[j] : hi[j], b), z = fma(s, s >= 0 ? hi[j] : lo[j], b);
@@ -145,7 +157,7 @@ static void forward_scale(const bfi_transfer *t) {
             double widen = (inexact + exec) * ERROR_ROOM;
             a = bfi_down(bfi_down(a) - widen);
             z = bfi_up(bfi_up(z) + widen);
-            put_error(t, j, slope + gamma_dot * fabs(b) + bias_t + inexact + exec, inexact + exec);
+            put_error(t, j, slope + bfi_dot_gamma(t, j) * fabs(b) + bias_t + inexact + exec, inexact + exec);
         }
         bfi_put_interval(t, j, a, z);
     }
@@ -227,10 +239,9 @@ void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id) {
     }
     if (!plan->outward) return;
     void *e_box = bfi_ws_numbers(ws, t.state->e_box), *e_sum = bfi_ws_numbers(ws, t.state->e_sum);
-    double gamma = plan->errors[id].gamma_dot;
     for (int64_t j = 0; j < t.n && (e_box || e_sum); j++) {
         double m = bfi_magnitude(lo[j], hi[j]);
-        if (e_box) bfi_store_up(plan->dtype, e_box, j, bfi_mul_up(gamma, m));
+        if (e_box) bfi_store_up(plan->dtype, e_box, j, bfi_mul_up(bfi_dot_gamma(&t, j), m));
         if (e_sum) bfi_store_up(plan->dtype, e_sum, j, bfi_mul_up(t.u, m));
     }
 }

@@ -22,7 +22,16 @@ static inline const double *bfi_lo(const bfi_transfer *t, int value) {
 static inline const double *bfi_hi(const bfi_transfer *t, int value) {
     return bfi_ws_doubles(t->ws, t->plan->state[value].hi);
 }
-static inline double bfi_magnitude(double lo, double hi) { return fmax(fabs(lo), fabs(hi)); }
+static inline double bfi_magnitude(double lo, double hi) {
+    double a = fabs(lo), b = fabs(hi);
+    return a > b || a != a ? a : b;
+}
+
+/* gamma of the roundings that element |j| passes in a dot product over the node's elements (bias,
+ * intercepts, concretisation). Linear in the depth, so scaling by it stays an upper bound. */
+static inline double bfi_dot_gamma(const bfi_transfer *t, int64_t j) {
+    return t->plan->errors[t->id].gamma_unit * (double)bfi_term_depth(t->n, j);
+}
 
 /* Stores the interval [lo, hi] of element j, rounded to the dtype (outward unless nearest). */
 void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi);

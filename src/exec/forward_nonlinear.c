@@ -14,7 +14,6 @@ static bool float32_execution(const bfi_transfer *t) {
 
 /* What float32 evaluation of a unary node may add to a value in [lo, hi]. */
 static double unary_execution(const bfi_transfer *t, double lo, double hi) {
-    if (!float32_execution(t)) return 0;
     switch (t->node->op) {
     case BFI_OP_RELU:
     case BFI_OP_ABS:
@@ -42,8 +41,8 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     bfi_store(dtype, t_neg, j, neg);
     if (!outward) return false;
     bool rounds = !trivial(lines.s_pos) || !trivial(lines.s_neg);
-    double slope = fmax(fabs(lines.s_pos), fabs(lines.s_neg));
-    double e = t->plan->errors[t->id].gamma_dot * fmax(fabs(pos), fabs(neg)) + exec;
+    double slope = bfi_magnitude(lines.s_pos, lines.s_neg);
+    double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec;
     if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
     bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
     return rounds;
@@ -52,11 +51,11 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
 void bfi_forward_unary(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     double magnitudes = 0;
-    bool rounds = false;
+    bool rounds = false, executes = float32_execution(t);
     for (int64_t j = 0; j < t->n; j++) {
         double y_lo, y_hi;
         bfi_unary_interval(t->node, t->plan->outward, lo[j], hi[j], &y_lo, &y_hi);
-        double exec = unary_execution(t, y_lo, y_hi);
+        double exec = executes ? unary_execution(t, y_lo, y_hi) : 0;
         bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
                          exec > 0 ? bfi_up(y_hi + exec) : y_hi);
         if (t->state->s_pos >= 0) rounds = put_lines(t, j, lo[j], hi[j], exec) || rounds;
@@ -115,7 +114,7 @@ static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int6
     bfi_store(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->t_neg), j, dominated ? 0 : max_hi);
     if (!t->plan->outward) return;
     double overlap = (double)(((w->kh + w->stride_h - 1) / w->stride_h) * ((w->kw + w->stride_w - 1) / w->stride_w));
-    double e = t->plan->errors[t->id].gamma_dot * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
+    double e = bfi_dot_gamma(t, j) * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
     bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
 }
 

@@ -24,8 +24,8 @@ static void point(const bfi_node *node, bool outward, double x, double *lo, doub
     if (outward) {
         if (node->op == BFI_OP_SIN || node->op == BFI_OP_COS)
             slack = FUNCTION_REL;
-        else if (node->op == BFI_OP_LEAKY_RELU)
-            slack = fabs(y) * 0x1p-52;
+        else if (node->op == BFI_OP_LEAKY_RELU) /* one product; exact on the other side */
+            slack = x < 0 && node->attrs.slope != 0 ? fabs(y) * 0x1p-52 + 0x1p-1074 : 0;
         else if (!piecewise_linear(node->op))
             slack = fabs(y) * FUNCTION_REL + 0x1p-1060;
     }
@@ -69,6 +69,10 @@ void bfi_unary_interval(const bfi_node *node, bool outward, double lo, double hi
                         double *out_hi) {
     double a, b;
     switch (node->op) {
+    case BFI_OP_RELU: /* exact, and by far the most common */
+        *out_lo = lo > 0 ? lo : 0;
+        *out_hi = hi > 0 ? hi : 0;
+        return;
     case BFI_OP_ABS:
         a = fabs(lo), b = fabs(hi);
         *out_lo = lo <= 0 && hi >= 0 ? 0 : fmin(a, b);
@@ -227,8 +231,20 @@ static void kink_slopes(double alpha, double lo, double hi, double *s_pos, doubl
     }
 }
 
+/* Relu, the common case: the chord above, 0 or x below. The upper intercept is what keeps the line with
+ * the rounded slope above both ends. Infinite ends take the general way. */
+static bfi_lines relu_lines(bfi_dtype dtype, bool outward, double lo, double hi) {
+    if (lo >= 0) return (bfi_lines){1, 0, 1, 0};
+    if (hi <= 0) return (bfi_lines){0, 0, 0, 0};
+    double s = in_dtype(dtype, hi / (hi - lo)), at_lo = -s * lo, at_hi = fma(-s, hi, hi);
+    double t = at_lo > at_hi ? at_lo : at_hi;
+    double below = hi > -lo ? 1 : 0;
+    return (bfi_lines){below, 0, s, outward ? bfi_up(t) : t};
+}
+
 bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo, double hi) {
     bfi_lines lines = {0};
+    if (node->op == BFI_OP_RELU && isfinite(hi - lo)) return relu_lines(dtype, outward, lo, hi);
     if (node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU) {
         double alpha = node->op == BFI_OP_RELU ? 0 : node->attrs.slope;
         kink_slopes(alpha, lo, hi, &lines.s_pos, &lines.s_neg);

@@ -6,7 +6,7 @@
 
 /* Lane tiles: multiples of BF_LANE_PAD. A tile's coefficients should stay in a core's L2 cache; the
  * numbers are fixed so that a plan is the same on every machine (bits do not depend on them anyway). */
-enum { WIDEST_TILE = 64, CACHE_BYTES = 1 << 19 };
+enum { CACHE_BYTES = 1 << 19 };
 
 /* What the programs ask every value for. */
 typedef struct wants {
@@ -111,7 +111,7 @@ static bool fits(const bf_plan *plan) {
 
 /* Widest tile whose coefficients stay in cache; then fewer workers, then narrower, to meet the budget. */
 static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
-    int64_t lanes = WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t lanes = BFI_WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
     while (lanes > BF_LANE_PAD && lanes * lane > CACHE_BYTES) lanes -= BF_LANE_PAD;
     int workers = bf_session_threads(plan->session);
     set_tiles(plan, lanes, workers);

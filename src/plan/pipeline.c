@@ -99,6 +99,7 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->state);
     free(plan->relu_only);
     free(plan->errors);
+    free(plan->term_gammas);
     free(plan->notes);
     bfi_constants_free(plan->constants);
     bf_model_free(plan->model);

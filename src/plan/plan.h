@@ -26,6 +26,9 @@ typedef struct bfi_value_state {
     int64_t pick_lo, pick_hi;   /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
 } bfi_value_state;
 
+/* Widest lane tile of any plan. */
+enum { BFI_WIDEST_TILE = 64 };
+
 typedef enum bfi_step_kind { BFI_STEP_FORWARD, BFI_STEP_BOUND, BFI_STEP_SPEC } bfi_step_kind;
 
 typedef struct bfi_step {
@@ -43,6 +46,8 @@ typedef struct bfi_node_error {
     double gamma_forward;  /* relative to the magnitude sum, forward interval */
     double gamma_backward; /* backward product */
     double gamma_dot;      /* dot product over the node's elements (bias, intercepts, concretisation) */
+    double gamma_unit;     /* the same per rounding: gamma_dot / depth, rounded up */
+    double *by_term;       /* weighted nodes: gamma_backward by output feature or channel, else NULL */
 } bfi_node_error;
 
 struct bf_plan {
@@ -55,6 +60,7 @@ struct bf_plan {
     const bfi_kernels *kernels;
     bfi_constants *constants;
     bfi_node_error *errors;
+    double *term_gammas; /* storage of all by_term */
 
     bfi_step *steps;
     int step_count;

@@ -21,12 +21,15 @@ typedef struct job {
     double first_sign;
     int64_t lanes, width; /* in all; per tile */
     double *lower, *upper; /* indexed by row (of C or of the target); NULL: not wanted */
+    double *lower_error;   /* likewise */
     bool keep_better;      /* hidden layers with intersection: never loosen */
 } job;
 
-static void store(const job *j, int64_t row, double sign, double bound) {
+static void store(const job *j, int64_t row, double sign, double bound, double error) {
     if (sign > 0 && j->lower) {
-        if (!j->keep_better || bound > j->lower[row]) j->lower[row] = bound;
+        if (j->keep_better && bound <= j->lower[row]) return;
+        j->lower[row] = bound;
+        if (j->lower_error) j->lower_error[row] = error;
     } else if (sign < 0 && j->upper) {
         if (!j->keep_better || -bound < j->upper[row]) j->upper[row] = -bound;
     }
@@ -42,14 +45,14 @@ static void run_tile(void *user, int64_t item, int worker) {
         v.row[l] = j->rows ? j->rows[index] : index;
         v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
     }
-    double bounds[1024];
-    assert(lanes <= 1024);
-    bf_status status = bfi_backward_tile(j->plan, j->ws, j->program, worker, lanes, j->spec, bounds);
+    double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
+    bf_status status =
+        bfi_backward_tile(j->plan, j->ws, j->program, worker, lanes, j->spec, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);
         return;
     }
-    for (int64_t l = 0; l < lanes; l++) store(j, v.row[l], v.sign[l], bounds[l]);
+    for (int64_t l = 0; l < lanes; l++) store(j, v.row[l], v.sign[l], bounds[l], errors[l]);
 }
 
 /* Tiles as wide as the plan allows, narrower where that gives every worker one. */
@@ -137,6 +140,7 @@ static bf_status run_spec(const bf_plan *plan, bf_workspace *ws, const bf_reques
     if (!request->spec && (program < 0 || intersect)) {
         if (request->lower) memcpy(request->lower, lo, outputs * sizeof *lo);
         if (request->upper) memcpy(request->upper, hi, outputs * sizeof *hi);
+        for (size_t i = 0; request->lower_error && i < outputs; i++) request->lower_error[i] = 0;
     }
     if (program < 0 || (!request->lower && !request->upper)) return BF_STATUS_OK;
     job j = {.plan = plan,
@@ -147,6 +151,7 @@ static bf_status run_spec(const bf_plan *plan, bf_workspace *ws, const bf_reques
              .first_sign = request->lower ? 1 : -1,
              .lower = request->lower,
              .upper = request->upper,
+             .lower_error = request->lower_error,
              .keep_better = intersect};
     j.lanes = j.sides * (request->spec ? request->rows : (int64_t)outputs);
     run_job(&j);

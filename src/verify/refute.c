@@ -13,7 +13,7 @@ struct bfi_refuter {
     bf_plan *plan;
     bf_workspace *workspace;
     int output; /* layer of the outputs */
-    double *spec, *lower, *y_lo, *y_hi;
+    double *spec, *lower, *error, *y_lo, *y_hi;
 };
 
 static int64_t rows_of(const bf_case *c) {
@@ -31,9 +31,10 @@ static bf_status allocate(bfi_refuter *r, bf_error *err) {
     if (!bfi_mul_size(rows, outputs, &cells)) return bfi_fail_memory(err);
     r->spec = bfi_malloc(cells, sizeof *r->spec);
     r->lower = bfi_malloc(rows, sizeof *r->lower);
+    r->error = bfi_malloc(rows, sizeof *r->error);
     r->y_lo = bfi_malloc(outputs, sizeof *r->y_lo);
     r->y_hi = bfi_malloc(outputs, sizeof *r->y_hi);
-    return r->spec && r->lower && r->y_lo && r->y_hi ? BF_STATUS_OK : bfi_fail_memory(err);
+    return r->spec && r->lower && r->error && r->y_lo && r->y_hi ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
 bf_status bfi_refuter_create(bf_session *session, const bf_model *model, const bf_property *property,
@@ -59,6 +60,7 @@ void bfi_refuter_free(bfi_refuter *r) {
     bf_plan_free(r->plan);
     free(r->spec);
     free(r->lower);
+    free(r->error);
     free(r->y_lo);
     free(r->y_hi);
     free(r);
@@ -118,10 +120,12 @@ static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) 
     int64_t row = 0;
     for (int32_t d = 0; d < c->count; d++) {
         if (states[d].refuted) continue;
+        states[d].rounding = false;
         for (int32_t i = 0; i < c->disjuncts[d].count; i++, row++) {
             const bf_halfspace *h = &c->disjuncts[d].rows[i];
             double margin = exact_sum(h) ? margin_of(r, c, h, r->lower[row]) : -INFINITY;
             if (margin > states[d].margin) states[d].margin = margin;
+            states[d].rounding = states[d].rounding || margin + 2 * r->error[row] > 0;
             if (margin > 0 || (h->strict && margin == 0)) states[d].refuted = true;
         }
     }
@@ -130,7 +134,8 @@ static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) 
 bf_status bfi_refuter_run(bfi_refuter *r, int32_t index, double deadline, bfi_disjunct_state *states,
                           int32_t *open, bf_error *err) {
     const bf_case *c = &r->property->cases[index];
-    bf_request request = {.lo = c->lo, .hi = c->hi, .spec = r->spec, .lower = r->lower, .deadline = deadline};
+    bf_request request = {.lo = c->lo, .hi = c->hi, .spec = r->spec, .lower = r->lower, .lower_error = r->error,
+                          .deadline = deadline};
     request.rows = gather_rows(r, c, states);
     bf_status status = bf_bounds_run(r->plan, r->workspace, &request, err);
     if (status == BF_STATUS_OK) {

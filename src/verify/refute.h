@@ -12,6 +12,7 @@
 typedef struct bfi_disjunct_state {
     bool refuted;
     double margin; /* best over rows of lower bound - right-hand side so far; -inf at first */
+    bool rounding; /* without its error term some row's last bound would have been enough */
 } bfi_disjunct_state;
 
 typedef struct bfi_refuter bfi_refuter;

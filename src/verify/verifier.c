@@ -13,9 +13,6 @@
 /* Lanes of one attack; its rounds after the bounds double their effort. */
 enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 6, CHEAP_STEPS = 10 };
 
-/* Float32 bounds this close to deciding are tried again in float64. */
-#define CLOSE_CALL 1e-3
-
 typedef struct verifier {
     bf_session *session;
     const bf_model *model;
@@ -150,12 +147,24 @@ static bf_status try_bounds(verifier *v, bf_method method, const char *name, bf_
     return refute_all(v, options, name, err);
 }
 
+/* Every open disjunct would be refuted but for float32's error terms. */
+static bool only_rounding_left(const verifier *v) {
+    for (int32_t i = 0; i < v->property->count; i++)
+        for (int32_t d = 0; d < v->property->cases[i].count; d++) {
+            const bfi_disjunct_state *s = &v->states[v->first[i] + d];
+            if (!s->refuted && !s->rounding) return false;
+        }
+    return true;
+}
+
 static bf_status try_float64(verifier *v, bf_error *err) {
-    if (v->options->bounds.dtype == BF_DTYPE_FLOAT64 || worst_margin(v, true) < -CLOSE_CALL)
-        return BF_STATUS_OK;
+    if (v->options->bounds.dtype == BF_DTYPE_FLOAT64 || !only_rounding_left(v)) return BF_STATUS_OK;
     bf_options options = v->options->bounds;
     options.dtype = BF_DTYPE_FLOAT64;
-    return refute_all(v, options, "crown-float64", err);
+    char name[32];
+    const char *const methods[] = {"ibp", "crown-ibp", "crown"};
+    snprintf(name, sizeof name, "%s-float64", methods[options.method]);
+    return refute_all(v, options, name, err);
 }
 
 /* What is left after the bounds: rounds of growing effort, up to half of the remaining time. */
