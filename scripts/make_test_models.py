@@ -3,10 +3,10 @@
 
 usage: make_test_models.py [--check]
 
-Every model gets a random input and the output that onnxruntime computes for it (onnx.reference where
-onnxruntime has no kernel); both go into cases.txt. Models that must be refused go into refused.txt with the
-status and a part of the message. --check writes nothing and compares with what is there.
-Needs numpy, onnx and onnxruntime.
+Every model gets a random input and the output that onnxruntime computes for it (onnx.reference
+where onnxruntime has no kernel); both go into cases.txt. Models that must be refused go into
+refused.txt with the status and a part of the message. --check writes nothing and compares with what
+is there. Needs numpy, onnx and onnxruntime.
 """
 
 import pathlib

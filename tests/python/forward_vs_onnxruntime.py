@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Every public model, BOUNDFLOW_DATA/vnncomp/*/onnx, and every one in models/ evaluates as in onnxruntime.
+"""Public models (BOUNDFLOW_DATA/vnncomp/*/onnx) and those in models/ evaluate as in onnxruntime.
 
-Evaluation goes through evaluate_model. Inputs are random in the first property's box where the text of a property shows one, N(0, 1) otherwise.
-Bound: max abs error <= 1e-4 of the output scale. Exit code 77 (skipped) without data, numpy or onnxruntime.
+Evaluation goes through evaluate_model. Inputs are random in the first property's box where the text
+of a property shows one, N(0, 1) otherwise. Bound: max abs error <= 1e-4 of the output scale. Exit
+code 77 (skipped) without data, numpy or onnxruntime.
 """
 
 import gzip
