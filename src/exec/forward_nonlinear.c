@@ -84,6 +84,18 @@ static window_range clip_window(const bfi_window *w, int64_t oy, int64_t ox) {
     return r;
 }
 
+/* Windows along one axis that may hold the same element: taps k, k' meet it when (k - k') * dil is a
+ * multiple of stride. */
+static int64_t axis_overlap(int64_t k, int64_t stride, int64_t dil) {
+    int64_t a = stride, b = dil;
+    while (b) {
+        int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    int64_t apart = stride / a;
+    return (k + apart - 1) / apart;
+}
+
 /* Max pooling: interval, and what A+ and A- meet on the way back (see bound_op.def). A dominating
  * input's lower end is at least every other upper end. */
 static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int64_t oy, int64_t ox) {
@@ -113,7 +125,7 @@ static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int6
     bfi_ws_ints(t->ws, t->state->pick_hi)[j] = dominated ? (int32_t)best : -1;
     bfi_store(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->t_neg), j, dominated ? 0 : max_hi);
     if (!t->plan->outward) return;
-    double overlap = (double)(((w->kh + w->stride_h - 1) / w->stride_h) * ((w->kw + w->stride_w - 1) / w->stride_w));
+    double overlap = (double)(axis_overlap(w->kh, w->stride_h, w->dil_h) * axis_overlap(w->kw, w->stride_w, w->dil_w));
     double e = bfi_dot_gamma(t, j) * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
     bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
 }
