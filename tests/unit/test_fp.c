@@ -88,9 +88,16 @@ static void sum_depth_counts_chain_and_blocks(void **state) {
     (void)state;
     assert_int_equal(bfi_sum_depth(0), 0);
     assert_int_equal(bfi_sum_depth(1), 1);
-    assert_int_equal(bfi_sum_depth(64), 64);
-    assert_int_equal(bfi_sum_depth(65), 65);
-    assert_int_equal(bfi_sum_depth(640), 73);
+    assert_int_equal(bfi_sum_depth(BF_SUM_BLOCK), BF_SUM_BLOCK);
+    assert_int_equal(bfi_sum_depth(BF_SUM_BLOCK + 1), BF_SUM_BLOCK + 1);
+    assert_int_equal(bfi_sum_depth(10 * BF_SUM_BLOCK), BF_SUM_BLOCK + 9);
+    for (int64_t n = 1; n <= 4 * BF_SUM_BLOCK; n++) {
+        int64_t deepest = 0;
+        for (int64_t j = 0; j < n; j++)
+            if (bfi_term_depth(n, j) > deepest) deepest = bfi_term_depth(n, j);
+        assert_int_equal(deepest, bfi_sum_depth(n));
+        assert_int_equal(bfi_term_depth(n, n - 1), n > BF_SUM_BLOCK ? 2 : 1);
+    }
 }
 
 static long double sigmoid_reference(long double x) {
