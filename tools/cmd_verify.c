@@ -1,0 +1,146 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "assignment.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cli.h"
+#include "cmd_batch.h"
+#include "json.h"
+#include "picture.h"
+#include "progress.h"
+#include "terminal.h"
+#include "verify_run.h"
+
+static bf_status check_batch(const bfi_arguments *args, bf_error *err) {
+    static const bfi_option single[] = {BFI_OPTION_NETWORK, BFI_OPTION_RESULTS_FILE,
+                                        BFI_OPTION_WITNESS_SVG};
+    if (args->positional)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "'%.80s' and --batch: give one property with --network, or a batch",
+                        args->positional);
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+        if (args->given[single[i]])
+            return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--%s does not go with --batch%s",
+                            bfi_options[single[i]].name,
+                            single[i] == BFI_OPTION_RESULTS_FILE ? ": use --csv F.csv" : "");
+    return BF_STATUS_OK;
+}
+
+static bf_status check_single(const bfi_arguments *args, bf_error *err) {
+    if (!args->positional)
+        return bfi_fail(
+            err, BF_STATUS_INVALID_ARGUMENT,
+            "P.vnnlib is missing: boundflow verify P.vnnlib --network M.onnx (or --batch F.csv)");
+    if (!args->given[BFI_OPTION_NETWORK])
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "which network? boundflow verify %.80s --network M.onnx", args->positional);
+    if (args->given[BFI_OPTION_CSV] || args->given[BFI_OPTION_EXPECTED])
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--%s goes with --batch only",
+                        args->given[BFI_OPTION_CSV] ? "csv" : "expected");
+    bf_status status = BF_STATUS_OK;
+    if (args->given[BFI_OPTION_RESULTS_FILE])
+        status = bfi_cli_writable(args->text[BFI_OPTION_RESULTS_FILE][0], err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_WITNESS_SVG])
+        status = bfi_cli_writable(args->text[BFI_OPTION_WITNESS_SVG][0], err);
+    return status;
+}
+
+/* --network takes M.onnx or NAME=M.onnx. */
+static const char *network_path(const bfi_arguments *args) {
+    const char *text = args->text[BFI_OPTION_NETWORK][0], *equals = strchr(text, '=');
+    return equals && equals[1] && access(text, F_OK) != 0 ? equals + 1 : text;
+}
+
+static bf_status write_results(const bfi_arguments *args, const bf_verify_result *result,
+                               bf_error *err) {
+    if (!args->given[BFI_OPTION_RESULTS_FILE]) return BF_STATUS_OK;
+    bfi_text text;
+    bf_status status = bfi_text_open(&text, err);
+    if (status != BF_STATUS_OK) return status;
+    bfi_assignment_write(text.stream, result);
+    status = bfi_text_close(&text, err);
+    if (status == BF_STATUS_OK)
+        status = bfi_file_write(args->text[BFI_OPTION_RESULTS_FILE][0], text.data, text.size, err);
+    bfi_text_free(&text);
+    return status;
+}
+
+static bf_status write_svg(const bfi_arguments *args, const bfi_verify_run *run, bf_error *err) {
+    if (!args->given[BFI_OPTION_WITNESS_SVG] || run->result.verdict != BF_VERDICT_SAT)
+        return BF_STATUS_OK;
+    char caption[512];
+    snprintf(
+        caption, sizeof caption,
+        "%.120s refutes %.120s: the counterexample lies inside the box and violates the property.",
+        bfi_path_name(run->network), bfi_path_name(run->source));
+    bfi_picture picture;
+    int index = bfi_assignment_case(run->property, run->result.x);
+    if (!bfi_picture_make(run->model, run->property, index, run->result.x, &picture))
+        return bfi_fail_memory(err);
+    picture.caption = caption;
+    bfi_text text;
+    bf_status status = bfi_text_open(&text, err);
+    if (status == BF_STATUS_OK) {
+        bfi_picture_svg(text.stream, &picture);
+        status = bfi_text_close(&text, err);
+        if (status == BF_STATUS_OK)
+            status =
+                bfi_file_write(args->text[BFI_OPTION_WITNESS_SVG][0], text.data, text.size, err);
+        bfi_text_free(&text);
+    }
+    bfi_picture_free(&picture);
+    return status;
+}
+
+static void print_summary(const bfi_verify_run *run) {
+    const bf_verify_result *r = &run->result;
+    fprintf(stderr, "boundflow verify: %s in %.3f s", bf_verdict_name(r->verdict), run->total_s);
+    if (*r->decided_by) fprintf(stderr, ", decided by %s", r->decided_by);
+    if (r->verdict == BF_VERDICT_UNSAT && isfinite(r->margin))
+        fprintf(stderr, ", margin %.6g", r->margin);
+    if (*r->reason) fprintf(stderr, ": %s", r->reason);
+    fputc('\n', stderr);
+}
+
+static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, bf_error *err) {
+    bf_status status = check_single(args, err);
+    if (status != BF_STATUS_OK) return status;
+    bool quiet = args->given[BFI_OPTION_QUIET];
+    status = bfi_cli_session(args, &run->session, err);
+    if (status != BF_STATUS_OK) return status;
+    bfi_progress_start(&run->progress, quiet);
+    status = bfi_verify_run_decide(run, network_path(args), args->positional,
+                                   args->real[BFI_OPTION_TIMEOUT][0], err);
+    bfi_progress_clear(&run->progress);
+    if (status == BF_STATUS_OK) status = write_results(args, &run->result, err);
+    if (status == BF_STATUS_OK) status = write_svg(args, run, err);
+    if (status != BF_STATUS_OK) return status;
+    if (args->given[BFI_OPTION_JSON])
+        bfi_verify_run_json(run, stdout);
+    else
+        bfi_assignment_write(stdout, &run->result);
+    status = bfi_cli_flush(err);
+    if (status == BF_STATUS_OK && !quiet) print_summary(run);
+    return status;
+}
+
+int bfi_cmd_verify(const bfi_arguments *args) {
+    bf_error err = {""};
+    bfi_verify_run run;
+    bfi_verify_run_init(args, &run);
+    int code = 0;
+    bf_status status;
+    if (args->given[BFI_OPTION_BATCH]) {
+        status = check_batch(args, &err);
+        if (status == BF_STATUS_OK) status = bfi_batch(args, &run, &code, &err);
+    } else {
+        status = verify_single(args, &run, &err);
+    }
+    bf_session *session = run.session;
+    bfi_verify_run_clear(&run);
+    bfi_cli_session_free(session);
+    return status == BF_STATUS_OK ? code : bfi_cli_end(BFI_COMMAND_VERIFY, status, &err);
+}

@@ -1,0 +1,120 @@
+#include "verify_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "json.h"
+#include "terminal.h"
+
+#define LEAST_TIME 0.001 /* seconds left to verify when reading took them all */
+
+static void show_progress(void *user, const bf_progress *progress) {
+    bfi_verify_run *run = user;
+    char text[256];
+    if (run->batch_total > 0)
+        snprintf(text, sizeof text, "%s%.60s: %s", run->batch_eta, bfi_path_name(run->source),
+                 progress->phase);
+    else
+        snprintf(text, sizeof text, "%.60s: %s, %lld of %lld cases decided, %.1f s",
+                 bfi_path_name(run->source), progress->phase, (long long)progress->done,
+                 (long long)progress->total, progress->seconds);
+    bfi_progress_show(&run->progress, run->batch_done, run->batch_total, text);
+}
+
+void bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run) {
+    *run = (bfi_verify_run){.options = bf_verify_options_default()};
+    bfi_cli_options(args, &run->options.bounds);
+    if (args->given[BFI_OPTION_SEED]) run->options.seed = (uint64_t)args->count[BFI_OPTION_SEED];
+    const int64_t most = 1000000;
+    int64_t restarts = args->count[BFI_OPTION_RESTARTS], steps = args->count[BFI_OPTION_STEPS];
+    if (args->given[BFI_OPTION_RESTARTS])
+        run->options.restarts = (int)(restarts < most ? restarts : most);
+    if (args->given[BFI_OPTION_STEPS]) run->options.steps = (int)(steps < most ? steps : most);
+}
+
+static bf_status load_model(bfi_verify_run *run, const char *network, bf_error *err) {
+    if (run->model && strcmp(run->network, network) == 0) return BF_STATUS_OK;
+    bf_model_free(run->model);
+    free(run->network);
+    run->model = NULL;
+    run->network = bfi_strdup(network);
+    return run->network ? bf_model_load(network, &run->model, err) : bfi_fail_memory(err);
+}
+
+static bf_status load_property(bfi_verify_run *run, const char *property, bf_error *err) {
+    bf_property_free(run->property);
+    free(run->source);
+    run->property = NULL;
+    run->source = bfi_strdup(property);
+    return run->source ? bf_property_load(property, &run->property, err) : bfi_fail_memory(err);
+}
+
+bf_status bfi_verify_run_decide(bfi_verify_run *run, const char *network, const char *property,
+                                double timeout, bf_error *err) {
+    double start = bf_clock();
+    bf_verify_result_clear(&run->result);
+    run->result = (bf_verify_result){.margin = NAN};
+    run->load_s = run->total_s = 0;
+    bf_status status = load_model(run, network, err);
+    if (status == BF_STATUS_OK) status = load_property(run, property, err);
+    run->load_s = bf_clock() - start;
+    if (status == BF_STATUS_OK) {
+        bf_verify_options options = run->options;
+        options.timeout = timeout > 0 ? fmax(timeout - run->load_s, LEAST_TIME) : 0;
+        options.progress = run->progress.shown ? show_progress : NULL;
+        options.user = run;
+        status = bf_verify(run->session, run->model, run->property, &options, &run->result, err);
+    }
+    run->total_s = bf_clock() - start;
+    return status;
+}
+
+/* Numbers as the results file has them: 9 digits name each float32. */
+static void write_point(bfi_json *json, const char *key, const double *values, int64_t count) {
+    bfi_json_open(json, key, '[');
+    for (int64_t i = 0; i < count; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.9g", (double)(float)values[i]);
+        bfi_json_number(json, NULL, strtod(text, NULL));
+    }
+    bfi_json_close(json, ']');
+}
+
+void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
+    const bf_verify_result *r = &run->result;
+    bfi_json json = {.out = out};
+    bfi_json_open(&json, NULL, '{');
+    bfi_json_string(&json, "verdict", bf_verdict_name(r->verdict));
+    bfi_json_string(&json, "decided_by", r->decided_by);
+    bfi_json_string(&json, "reason", r->reason);
+    bfi_json_number(&json, "margin", r->margin);
+    bfi_json_string(&json, "model", run->network);
+    bfi_json_string(&json, "property", run->source);
+    bfi_json_number(&json, "time_s", run->total_s);
+    bfi_json_number(&json, "load_s", run->load_s);
+    bfi_json_number(&json, "attack_s", r->attack_s);
+    bfi_json_number(&json, "bounds_s", r->bounds_s);
+    bfi_json_integer(&json, "seed", (int64_t)run->options.seed);
+    bfi_json_integer(&json, "threads", bf_session_threads(run->session));
+    bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
+    if (r->verdict == BF_VERDICT_SAT) {
+        write_point(&json, "x", r->x, r->n_in);
+        write_point(&json, "y", r->y, r->n_out);
+    } else {
+        bfi_json_null(&json, "x");
+        bfi_json_null(&json, "y");
+    }
+    bfi_json_close(&json, '}');
+    fputc('\n', out);
+}
+
+void bfi_verify_run_clear(bfi_verify_run *run) {
+    bf_verify_result_clear(&run->result);
+    bf_property_free(run->property);
+    bf_model_free(run->model);
+    free(run->network);
+    free(run->source);
+    *run = (bfi_verify_run){0};
+}

@@ -1,0 +1,37 @@
+/* One instance of `verify`: network, property, verdict; the network stays loaded for the next one.
+ */
+#ifndef BFI_TOOLS_VERIFY_RUN_H
+#define BFI_TOOLS_VERIFY_RUN_H
+
+#include "cli.h"
+#include "progress.h"
+
+typedef struct bfi_verify_run {
+    bf_verify_options options;
+    bf_session *session; /* the caller's */
+    bf_model *model;
+    bf_property *property;
+    char *network; /* path that |model| was read from */
+    char *source;  /* path of the property */
+    bf_verify_result result;
+    double load_s;  /* reading network and property */
+    double total_s; /* and deciding */
+    bfi_progress progress;
+    int64_t batch_done, batch_total; /* of a batch, for the progress line; 0 of 0 otherwise */
+    char batch_eta[48];
+} bfi_verify_run;
+
+void bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run);
+
+/* Decides |property| on |network| within |timeout| seconds (0: none), reading included. The network
+ * is read again only when its path differs from the last one. */
+bf_status bfi_verify_run_decide(bfi_verify_run *run, const char *network, const char *property,
+                                double timeout, bf_error *err);
+
+/* The result as one JSON object on one line. */
+void bfi_verify_run_json(const bfi_verify_run *run, FILE *out);
+
+/* Frees all but the session. */
+void bfi_verify_run_clear(bfi_verify_run *run);
+
+#endif
