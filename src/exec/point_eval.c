@@ -127,7 +127,7 @@ const float *bfi_point_eval_output(const bfi_point_eval *eval) {
     return eval->value[eval->graph->output];
 }
 float *bfi_point_eval_seed(bfi_point_eval *eval) { return eval->adjoint[eval->graph->output]; }
-const float *bfi_point_eval_gradient(const bfi_point_eval *eval) { return eval->adjoint[0]; }
+float *bfi_point_eval_gradient(bfi_point_eval *eval) { return eval->adjoint[0]; }
 
 static int64_t per_slice(double flops_each) {
     double n = SLICE_FLOPS / (flops_each + 1);

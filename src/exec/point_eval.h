@@ -29,13 +29,13 @@ void bfi_point_eval_free(bfi_point_eval *eval);
 int64_t bfi_point_eval_resize(bfi_point_eval *eval, int64_t lanes);
 
 /* Arrays in lanes layout. Input and seed are the caller's to fill; value |id| stands after forward
- * and until the next one; the gradient (of the input) stands after adjoint. A seed is spent by its
- * adjoint run. */
+ * and until the next one; the gradient (of the input) stands after adjoint and may be changed. A
+ * seed is spent by its adjoint run. */
 float *bfi_point_eval_input(bfi_point_eval *eval);
 const float *bfi_point_eval_value(const bfi_point_eval *eval, int id);
 const float *bfi_point_eval_output(const bfi_point_eval *eval);
 float *bfi_point_eval_seed(bfi_point_eval *eval);
-const float *bfi_point_eval_gradient(const bfi_point_eval *eval);
+float *bfi_point_eval_gradient(bfi_point_eval *eval);
 
 /* y = f(x). The budget is polled every few milliseconds; on timeout or stop the arrays are
  * undefined. */
