@@ -2,17 +2,17 @@
 #ifndef BF_TESTS_BOUNDS_KIT_H
 #define BF_TESTS_BOUNDS_KIT_H
 
-#include "random_nets.h"
-
 #include <stdio.h>
 
 #include "boundflow/bounds.h"
+#include "random_nets.h"
 
 /* One session per number of threads, kept until the program ends. */
 static inline bf_session *kit_session(int threads) {
     static bf_session *sessions[9];
     assert_in_range(threads, 1, 8);
-    if (!sessions[threads]) assert_int_equal(bf_session_create(threads, &sessions[threads], NULL), BF_STATUS_OK);
+    if (!sessions[threads])
+        assert_int_equal(bf_session_create(threads, &sessions[threads], NULL), BF_STATUS_OK);
     return sessions[threads];
 }
 
@@ -25,7 +25,8 @@ typedef struct kit_engine {
 static inline kit_engine kit_engine_new(int threads, const bf_model *model, bf_options options) {
     kit_engine e = {0};
     bf_error err = {""};
-    if (bf_plan_create(kit_session(threads), model, &options, &e.plan, &err)) fail_msg("%s", err.message);
+    if (bf_plan_create(kit_session(threads), model, &options, &e.plan, &err))
+        fail_msg("%s", err.message);
     if (bf_workspace_create(e.plan, &e.ws, &err)) fail_msg("%s", err.message);
     return e;
 }
@@ -36,22 +37,25 @@ static inline void kit_engine_free(kit_engine *e) {
 }
 
 /* |spec| NULL: bounds of the outputs. */
-static inline void kit_bounds(const kit_engine *e, const double *lo, const double *hi, const double *spec,
-                              int64_t rows, double *lower, double *upper) {
-    bf_request request = {.lo = lo, .hi = hi, .spec = spec, .rows = rows, .lower = lower, .upper = upper};
+static inline void kit_bounds(const kit_engine *e, const double *lo, const double *hi,
+                              const double *spec, int64_t rows, double *lower, double *upper) {
+    bf_request request = {
+        .lo = lo, .hi = hi, .spec = spec, .rows = rows, .lower = lower, .upper = upper};
     bf_error err = {""};
     if (bf_bounds_run(e->plan, e->ws, &request, &err)) fail_msg("%s", err.message);
 }
 
 /* One plan, one run. */
-static inline void kit_bounds_once(const bf_model *model, bf_options options, const double *lo, const double *hi,
-                                   const double *spec, int64_t rows, double *lower, double *upper) {
+static inline void kit_bounds_once(const bf_model *model, bf_options options, const double *lo,
+                                   const double *hi, const double *spec, int64_t rows,
+                                   double *lower, double *upper) {
     kit_engine e = kit_engine_new(1, model, options);
     kit_bounds(&e, lo, hi, spec, rows, lower, upper);
     kit_engine_free(&e);
 }
 
-/* All settings that bounds must hold for: method, dtype, executor, intersect as the digits of |index|. */
+/* All settings that bounds must hold for: method, dtype, executor, intersect as the digits of
+ * |index|. */
 enum { KIT_SETTINGS = 24 };
 static inline bf_options kit_setting(int index) {
     bf_options o = bf_options_default();
@@ -64,8 +68,10 @@ static inline bf_options kit_setting(int index) {
 
 static inline const char *kit_setting_name(bf_options o, char *buf, size_t size) {
     static const char *const methods[] = {"ibp", "crown-ibp", "crown"};
-    snprintf(buf, size, "%s float%d %s%s%s", methods[o.method], o.dtype == BF_DTYPE_FLOAT32 ? 32 : 64,
-             o.executor == BF_EXECUTOR_REFERENCE ? "reference" : "native", o.intersect ? " intersect" : "",
+    snprintf(buf, size, "%s float%d %s%s%s", methods[o.method],
+             o.dtype == BF_DTYPE_FLOAT32 ? 32 : 64,
+             o.executor == BF_EXECUTOR_REFERENCE ? "reference" : "native",
+             o.intersect ? " intersect" : "",
              o.semantics == BF_SEMANTICS_FLOAT32 ? " semantics-float32" : "");
     return buf;
 }

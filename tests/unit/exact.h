@@ -1,12 +1,12 @@
-/* Exact dyadic numbers for tests: sums, products and comparisons of floating-point numbers without any
- * rounding, and the exact value and exact interval of a graph made of affine and piecewise linear ops. */
+/* Exact dyadic numbers for tests: sums, products and comparisons of floating-point numbers without
+ * any rounding, and the exact value and exact interval of a graph made of affine and piecewise
+ * linear ops. */
 #ifndef BF_TESTS_EXACT_H
 #define BF_TESTS_EXACT_H
 
-#include "graph_kit.h"
-
 #include <math.h>
 
+#include "graph_kit.h"
 #include "ir/sparse.h"
 
 enum { EXACT_LIMBS = 400 };
@@ -85,7 +85,8 @@ static inline void exact_add(exact *out, const exact *x, const exact *y) {
     sum.sign = x->sign, sum.exp = low, sum.count = top - low + 1;
     int64_t carry = 0;
     for (int p = low; p <= top; p++) {
-        int64_t b = exact_at(y, p), v = (int64_t)exact_at(x, p) + (x->sign == y->sign ? b : -b) + carry;
+        int64_t b = exact_at(y, p),
+                v = (int64_t)exact_at(x, p) + (x->sign == y->sign ? b : -b) + carry;
         sum.limb[p - low] = (uint32_t)(v & 0xffffffff);
         carry = v >> 32;
     }
@@ -141,7 +142,8 @@ typedef struct exact_values {
 } exact_values;
 
 static inline exact_values exact_values_new(const bfi_graph *graph) {
-    exact_values v = {calloc((size_t)graph->count, sizeof(exact *)), calloc((size_t)graph->count, sizeof(exact *))};
+    exact_values v = {calloc((size_t)graph->count, sizeof(exact *)),
+                      calloc((size_t)graph->count, sizeof(exact *))};
     for (int id = 0; id < graph->count; id++) {
         v.lo[id] = malloc((size_t)graph->nodes[id].count * sizeof(exact));
         v.hi[id] = malloc((size_t)graph->nodes[id].count * sizeof(exact));
@@ -155,7 +157,8 @@ static inline void exact_values_free(const bfi_graph *graph, exact_values *v) {
     free(v->lo), free(v->hi);
 }
 
-static inline void exact_term(const exact_values *v, int from, int64_t i, double w, exact *lo, exact *hi) {
+static inline void exact_term(const exact_values *v, int from, int64_t i, double w, exact *lo,
+                              exact *hi) {
     exact_accumulate(lo, w, w >= 0 ? &v->lo[from][i] : &v->hi[from][i]);
     exact_accumulate(hi, w, w >= 0 ? &v->hi[from][i] : &v->lo[from][i]);
 }
@@ -166,11 +169,13 @@ static inline void exact_linear(const bfi_node *node, const exact_values *v, exa
         exact_set(&lo[o], node->bias.count ? node->bias.data[o % a->n] : 0);
         exact_copy(&hi[o], &lo[o]);
         for (int64_t k = 0; k < a->k; k++)
-            exact_term(v, node->inputs[0], o / a->n * a->k + k, node->weight.data[o % a->n * a->k + k], &lo[o], &hi[o]);
+            exact_term(v, node->inputs[0], o / a->n * a->k + k,
+                       node->weight.data[o % a->n * a->k + k], &lo[o], &hi[o]);
     }
 }
 
-/* One definition for both directions: y[out] += w x[in] for all taps (window geometry of graph.h). */
+/* One definition for both directions: y[out] += w x[in] for all taps (window geometry of graph.h).
+ */
 static inline void exact_conv(const bfi_node *node, const exact_values *v, exact *lo, exact *hi) {
     const bfi_window *w = &node->attrs.window;
     bool transposed = node->op == BFI_OP_CONV_TRANSPOSE;
@@ -193,15 +198,18 @@ static inline void exact_conv(const bfi_node *node, const exact_values *v, exact
                             int64_t x = p % ww * w->stride_w - w->pad_left + kx * w->dil_w;
                             if (y < 0 || y >= th || x < 0 || x >= tw) continue;
                             int64_t tap = y * tw + x;
-                            int64_t in = (g * ci_n + ci) * w->h_in * w->w_in + (transposed ? p : tap);
+                            int64_t in =
+                                (g * ci_n + ci) * w->h_in * w->w_in + (transposed ? p : tap);
                             int64_t out = (g * co_n + co) * outs + (transposed ? tap : p);
-                            int64_t outer = transposed ? (g * ci_n + ci) * co_n + co : (g * co_n + co) * ci_n + ci;
+                            int64_t outer = transposed ? (g * ci_n + ci) * co_n + co
+                                                       : (g * co_n + co) * ci_n + ci;
                             double weight = node->weight.data[(outer * w->kh + ky) * w->kw + kx];
                             exact_term(v, node->inputs[0], in, weight, &lo[out], &hi[out]);
                         }
 }
 
-static inline void exact_max_pool(const bfi_node *node, const exact_values *v, exact *lo, exact *hi) {
+static inline void exact_max_pool(const bfi_node *node, const exact_values *v, exact *lo,
+                                  exact *hi) {
     const bfi_window *w = &node->attrs.window;
     for (int64_t o = 0; o < node->count; o++) {
         int64_t c = o / (w->h_out * w->w_out), oy = o / w->w_out % w->h_out, ox = o % w->w_out;
@@ -219,7 +227,8 @@ static inline void exact_max_pool(const bfi_node *node, const exact_values *v, e
     }
 }
 
-static inline void exact_structural(const bfi_graph *graph, int id, const exact_values *v, exact *lo, exact *hi) {
+static inline void exact_structural(const bfi_graph *graph, int id, const exact_values *v,
+                                    exact *lo, exact *hi) {
     const bfi_node *node = &graph->nodes[id];
     for (int which = 0; which < node->n_inputs; which++) {
         bfi_sparse m = {0};
@@ -242,7 +251,8 @@ static inline void exact_kink(double slope, const exact *x, exact *y) {
     exact_copy(y, &out);
 }
 
-static inline void exact_unary(const bfi_node *node, const exact *xl, const exact *xh, exact *lo, exact *hi) {
+static inline void exact_unary(const bfi_node *node, const exact *xl, const exact *xh, exact *lo,
+                               exact *hi) {
     static exact a, b;
     double slope = node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
     exact_kink(slope, xl, &a);
@@ -258,11 +268,18 @@ static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
     exact *lo = v->lo[id], *hi = v->hi[id];
     int x = node->n_inputs > 0 ? node->inputs[0] : 0, z = node->n_inputs > 1 ? node->inputs[1] : 0;
     switch (node->op) {
-    case BFI_OP_LINEAR: exact_linear(node, v, lo, hi); return;
-    case BFI_OP_CONV:
-    case BFI_OP_CONV_TRANSPOSE: exact_conv(node, v, lo, hi); return;
-    case BFI_OP_MAX_POOL: exact_max_pool(node, v, lo, hi); return;
-    default: break;
+        case BFI_OP_LINEAR:
+            exact_linear(node, v, lo, hi);
+            return;
+        case BFI_OP_CONV:
+        case BFI_OP_CONV_TRANSPOSE:
+            exact_conv(node, v, lo, hi);
+            return;
+        case BFI_OP_MAX_POOL:
+            exact_max_pool(node, v, lo, hi);
+            return;
+        default:
+            break;
     }
     if (bfi_op_class_of(node->op) == BFI_CLASS_STRUCTURAL) {
         exact_structural(graph, id, v, lo, hi);
@@ -283,7 +300,8 @@ static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
 }
 
 /* Fills every value for the box |lo|, |hi| (the same array twice: at a point). */
-static inline void exact_evaluate(const bfi_graph *graph, const double *lo, const double *hi, exact_values *v) {
+static inline void exact_evaluate(const bfi_graph *graph, const double *lo, const double *hi,
+                                  exact_values *v) {
     for (int64_t i = 0; i < graph->nodes[0].count; i++) {
         exact_set(&v->lo[0][i], lo[i]);
         exact_set(&v->hi[0][i], hi[i]);

@@ -1,17 +1,25 @@
 /* Random small networks and boxes that are built to hurt: cancellation, extreme scales, subnormal
- * numbers, neighbours of one; points and boxes one ulp wide. Every number is a float32, but in style
- * NET_DOUBLE. */
+ * numbers, neighbours of one; points and boxes one ulp wide. Every number is a float32, but in
+ * style NET_DOUBLE. */
 #ifndef BF_TESTS_RANDOM_NETS_H
 #define BF_TESTS_RANDOM_NETS_H
-
-#include "graph_kit.h"
 
 #include <float.h>
 #include <math.h>
 
 #include "frontend/model.h"
+#include "graph_kit.h"
 
-typedef enum net_style { NET_PLAIN, NET_DYADIC, NET_CANCEL, NET_SCALES, NET_TINY, NET_ULP, NET_DOUBLE, NET_STYLES } net_style;
+typedef enum net_style {
+    NET_PLAIN,
+    NET_DYADIC,
+    NET_CANCEL,
+    NET_SCALES,
+    NET_TINY,
+    NET_ULP,
+    NET_DOUBLE,
+    NET_STYLES
+} net_style;
 
 /* Uniform in [-1, 1]. */
 static inline double net_uniform(void) { return (double)kit_int(-1000000, 1000000) / 1e6; }
@@ -22,16 +30,23 @@ static inline double net_number(net_style style) {
     double v = net_uniform();
     if (style == NET_DOUBLE) v += net_uniform() * 0x1p-30;
     switch (style) {
-    case NET_DYADIC: v = kit_eighth(); break;
-    case NET_CANCEL:
-        if (kit_int(0, 3)) v = net_sign() * (0x1p20 + (double)kit_int(-4, 4) * 0.125);
-        break;
-    case NET_SCALES: v = ldexp(v, kit_int(0, 3) ? (int)kit_int(-20, 20) : (int)kit_int(-90, 90)); break;
-    case NET_TINY:
-        if (kit_int(0, 2)) v = (double)kit_int(-9, 9) * ldexp(1, -(int)kit_int(110, 149));
-        break;
-    case NET_ULP: v = net_sign() * (1 + (double)kit_int(-3, 3) * 0x1p-23); break;
-    default: break;
+        case NET_DYADIC:
+            v = kit_eighth();
+            break;
+        case NET_CANCEL:
+            if (kit_int(0, 3)) v = net_sign() * (0x1p20 + (double)kit_int(-4, 4) * 0.125);
+            break;
+        case NET_SCALES:
+            v = ldexp(v, kit_int(0, 3) ? (int)kit_int(-20, 20) : (int)kit_int(-90, 90));
+            break;
+        case NET_TINY:
+            if (kit_int(0, 2)) v = (double)kit_int(-9, 9) * ldexp(1, -(int)kit_int(110, 149));
+            break;
+        case NET_ULP:
+            v = net_sign() * (1 + (double)kit_int(-3, 3) * 0x1p-23);
+            break;
+        default:
+            break;
     }
     return style == NET_DOUBLE ? v : (double)(float)v;
 }
@@ -43,8 +58,10 @@ static inline bfi_numbers net_numbers(net_style style, int64_t n) {
     return numbers;
 }
 
-static inline int net_linear(bfi_graph *graph, net_style style, int from, int64_t rows, int64_t k, int64_t n) {
-    bfi_node *node = kit_add(graph, BFI_OP_LINEAR, from, -1, rows > 1 ? KIT_SHAPE(rows, n) : KIT_SHAPE(n));
+static inline int net_linear(bfi_graph *graph, net_style style, int from, int64_t rows, int64_t k,
+                             int64_t n) {
+    bfi_node *node =
+        kit_add(graph, BFI_OP_LINEAR, from, -1, rows > 1 ? KIT_SHAPE(rows, n) : KIT_SHAPE(n));
     node->attrs.rows = rows, node->attrs.k = k, node->attrs.n = n;
     node->weight = net_numbers(style, n * k);
     if (kit_int(0, 3)) node->bias = net_numbers(style, n);
@@ -78,9 +95,12 @@ static inline int net_scale(bfi_graph *graph, net_style style, int a) {
 static inline int net_kink(bfi_graph *graph, int a) {
     static const double slopes[] = {0.01, 0.5, -0.5, 1.5, 1, 0};
     switch (kit_int(0, 5)) {
-    case 0: return a;
-    case 1: return net_leaky(graph, a, slopes[kit_int(0, 5)]);
-    default: return net_same(graph, BFI_OP_RELU, a, -1);
+        case 0:
+            return a;
+        case 1:
+            return net_leaky(graph, a, slopes[kit_int(0, 5)]);
+        default:
+            return net_same(graph, BFI_OP_RELU, a, -1);
     }
 }
 
@@ -118,25 +138,39 @@ typedef struct net_geometry {
     int64_t c_out, kh, kw, stride_h, stride_w, dil_h, dil_w, pad, groups;
 } net_geometry;
 
-/* A window op over value |a| of shape [1, c, h, w]; -1 when it does not fit. Conv ops get weights. */
+/* A window op over value |a| of shape [1, c, h, w]; -1 when it does not fit. Conv ops get weights.
+ */
 static inline int net_window(bfi_graph *graph, net_style style, bfi_op op, int a, net_geometry g) {
     const bfi_shape *in = &graph->nodes[a].shape;
-    bfi_window w = {.groups = g.groups, .c_in = in->dim[1], .h_in = in->dim[2], .w_in = in->dim[3],
-                    .c_out = g.c_out, .kh = g.kh, .kw = g.kw, .stride_h = g.stride_h, .stride_w = g.stride_w,
-                    .dil_h = g.dil_h, .dil_w = g.dil_w, .pad_top = g.pad, .pad_left = g.pad};
+    bfi_window w = {.groups = g.groups,
+                    .c_in = in->dim[1],
+                    .h_in = in->dim[2],
+                    .w_in = in->dim[3],
+                    .c_out = g.c_out,
+                    .kh = g.kh,
+                    .kw = g.kw,
+                    .stride_h = g.stride_h,
+                    .stride_w = g.stride_w,
+                    .dil_h = g.dil_h,
+                    .dil_w = g.dil_w,
+                    .pad_top = g.pad,
+                    .pad_left = g.pad};
     if (op == BFI_OP_CONV_TRANSPOSE) {
         w.h_out = (w.h_in - 1) * g.stride_h - 2 * g.pad + g.dil_h * (g.kh - 1) + 1;
         w.w_out = (w.w_in - 1) * g.stride_w - 2 * g.pad + g.dil_w * (g.kw - 1) + 1;
     } else {
         w.h_out = kit_windows(w.h_in, g.kh, g.dil_h, g.stride_h, g.pad);
         w.w_out = kit_windows(w.w_in, g.kw, g.dil_w, g.stride_w, g.pad);
-        if (w.h_in + 2 * g.pad < g.dil_h * (g.kh - 1) + 1 || w.w_in + 2 * g.pad < g.dil_w * (g.kw - 1) + 1) return -1;
+        if (w.h_in + 2 * g.pad < g.dil_h * (g.kh - 1) + 1 ||
+            w.w_in + 2 * g.pad < g.dil_w * (g.kw - 1) + 1)
+            return -1;
     }
     if (w.h_out < 1 || w.w_out < 1) return -1;
     bfi_node *node = kit_add(graph, op, a, -1, KIT_SHAPE(1, w.c_out, w.h_out, w.w_out));
     node->attrs.window = w;
     if (op == BFI_OP_CONV || op == BFI_OP_CONV_TRANSPOSE) {
-        int64_t outer = op == BFI_OP_CONV ? w.c_out * (w.c_in / w.groups) : w.c_in * (w.c_out / w.groups);
+        int64_t outer =
+            op == BFI_OP_CONV ? w.c_out * (w.c_in / w.groups) : w.c_in * (w.c_out / w.groups);
         node->weight = net_numbers(style, outer * w.kh * w.kw);
         if (kit_int(0, 3)) node->bias = net_numbers(style, w.c_out);
     }
@@ -144,9 +178,15 @@ static inline int net_window(bfi_graph *graph, net_style style, bfi_op op, int a
 }
 
 static inline net_geometry net_random_geometry(int64_t c_in) {
-    net_geometry g = {.c_out = kit_int(1, 3), .kh = kit_int(1, 3), .kw = kit_int(1, 3), .stride_h = kit_int(1, 2),
-                      .stride_w = kit_int(1, 3), .dil_h = kit_int(1, 2), .dil_w = kit_int(1, 2),
-                      .pad = kit_int(0, 1), .groups = 1};
+    net_geometry g = {.c_out = kit_int(1, 3),
+                      .kh = kit_int(1, 3),
+                      .kw = kit_int(1, 3),
+                      .stride_h = kit_int(1, 2),
+                      .stride_w = kit_int(1, 3),
+                      .dil_h = kit_int(1, 2),
+                      .dil_w = kit_int(1, 2),
+                      .pad = kit_int(0, 1),
+                      .groups = 1};
     if (c_in == 2 && kit_int(0, 1)) g.groups = 2, g.c_out = 2 * kit_int(1, 2);
     return g;
 }
@@ -171,9 +211,16 @@ static inline bfi_graph *net_conv(net_style style) {
         if (!kit_int(0, 3)) a = net_scale(graph, style, a);
         a = net_kink(graph, a);
         if (!kit_int(0, 2)) a = net_residual(graph, a);
-        net_geometry pool = {.c_out = graph->nodes[a].shape.dim[1], .kh = 2, .kw = kit_int(1, 2), .stride_h = kit_int(1, 2),
-                             .stride_w = 1, .dil_h = 1, .dil_w = 1, .groups = 1};
-        if (!kit_int(0, 3) && (b = net_window(graph, style, BFI_OP_AVERAGE_POOL, a, pool)) >= 0) a = b;
+        net_geometry pool = {.c_out = graph->nodes[a].shape.dim[1],
+                             .kh = 2,
+                             .kw = kit_int(1, 2),
+                             .stride_h = kit_int(1, 2),
+                             .stride_w = 1,
+                             .dil_h = 1,
+                             .dil_w = 1,
+                             .groups = 1};
+        if (!kit_int(0, 3) && (b = net_window(graph, style, BFI_OP_AVERAGE_POOL, a, pool)) >= 0)
+            a = b;
     }
     a = net_flatten(graph, a);
     if (kit_int(0, 2)) a = net_linear(graph, style, a, 1, graph->nodes[a].count, kit_int(1, 4));
@@ -192,8 +239,10 @@ static inline void net_box(net_style style, int64_t n, double *lo, double *hi) {
         lo[i] = hi[i] = (double)center;
         if (!point && kind == 1) hi[i] = (double)nextafterf(center, FLT_MAX);
         if (!point && kind > 1) {
-            double w = widths[kind - 2] * (kit_int(0, 1) ? fmax(fabs((double)center), 0x1p-126) : 1);
-            lo[i] = (double)(float)((double)center - w), hi[i] = (double)(float)((double)center + w);
+            double w =
+                widths[kind - 2] * (kit_int(0, 1) ? fmax(fabs((double)center), 0x1p-126) : 1);
+            lo[i] = (double)(float)((double)center - w),
+            hi[i] = (double)(float)((double)center + w);
         }
     }
 }
@@ -202,9 +251,12 @@ static inline void net_box(net_style style, int64_t n, double *lo, double *hi) {
 static inline void net_box_double(int64_t n, double *lo, double *hi) {
     for (int64_t i = 0; i < n; i++) {
         bool point = lo[i] == hi[i];
-        if (!kit_int(0, 3)) lo[i] = net_sign() * (double)kit_int(0, 99) * 0x1p-1074;
-        else lo[i] -= fabs(lo[i]) * (double)kit_int(0, 5) * 0x1p-52;
-        hi[i] = point || hi[i] < lo[i] ? lo[i] : hi[i] + fabs(hi[i]) * (double)kit_int(0, 5) * 0x1p-52;
+        if (!kit_int(0, 3))
+            lo[i] = net_sign() * (double)kit_int(0, 99) * 0x1p-1074;
+        else
+            lo[i] -= fabs(lo[i]) * (double)kit_int(0, 5) * 0x1p-52;
+        hi[i] =
+            point || hi[i] < lo[i] ? lo[i] : hi[i] + fabs(hi[i]) * (double)kit_int(0, 5) * 0x1p-52;
     }
 }
 

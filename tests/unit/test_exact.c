@@ -1,8 +1,7 @@
 /* Outward bounds against exact arithmetic: no tolerance anywhere. */
+#include "base/fp.h"
 #include "bounds_kit.h"
 #include "exact.h"
-
-#include "base/fp.h"
 
 enum { MAX_IN = 64, MAX_OUT = 1024, MAX_ROWS = 6 };
 
@@ -64,14 +63,15 @@ static void compute(const question *q, bf_options options, answers *a) {
     kit_engine_free(&e);
 }
 
-static void complain(const question *q, const answers *a, const char *what, int64_t r, double bound) {
+static void complain(const question *q, const answers *a, const char *what, int64_t r,
+                     double bound) {
     char name[80];
     for (int id = 0; id < q->graph->count; id++)
         print_error("  %d = %s(%d, %d)\n", id, bfi_op_name(q->graph->nodes[id].op),
                     q->graph->nodes[id].n_inputs > 0 ? q->graph->nodes[id].inputs[0] : -1,
                     q->graph->nodes[id].n_inputs > 1 ? q->graph->nodes[id].inputs[1] : -1);
-    fail_msg("style %d, %s: %s %d violates bound %a", q->style, kit_setting_name(a->options, name, sizeof name), what,
-             (int)r, bound);
+    fail_msg("style %d, %s: %s %d violates bound %a", q->style,
+             kit_setting_name(a->options, name, sizeof name), what, (int)r, bound);
 }
 
 static void check_point(question *q, const answers *a, int count, const double *x) {
@@ -84,8 +84,10 @@ static void check_point(question *q, const answers *a, int count, const double *
         for (int i = 0; i < count; i++) {
             double lower = output ? a[i].out_lower[row] : a[i].row_lower[row];
             double upper = output ? a[i].out_upper[row] : a[i].row_upper[row];
-            if (!exact_at_least(&value, lower)) complain(q, &a[i], output ? "output" : "row", row, lower);
-            if (!exact_at_most(&value, upper)) complain(q, &a[i], output ? "output" : "row", row, upper);
+            if (!exact_at_least(&value, lower))
+                complain(q, &a[i], output ? "output" : "row", row, lower);
+            if (!exact_at_most(&value, upper))
+                complain(q, &a[i], output ? "output" : "row", row, upper);
         }
     }
 }
@@ -133,11 +135,14 @@ static void check_intervals(question *q) {
         exact_evaluate(q->graph, q->lo, q->hi, &q->at);
         for (int id = 0; id < q->graph->count; id++) {
             int64_t n = q->graph->nodes[id].count;
-            double *lower = malloc((size_t)n * sizeof *lower), *upper = malloc((size_t)n * sizeof *upper);
+            double *lower = malloc((size_t)n * sizeof *lower),
+                   *upper = malloc((size_t)n * sizeof *upper);
             assert_true(bf_workspace_layer(e.plan, e.ws, id, lower, upper));
             for (int64_t j = 0; j < n; j++) {
-                if (!exact_at_least(&q->at.lo[id][j], lower[j])) complain(q, &a, bfi_op_name(q->graph->nodes[id].op), j, lower[j]);
-                if (!exact_at_most(&q->at.hi[id][j], upper[j])) complain(q, &a, bfi_op_name(q->graph->nodes[id].op), j, upper[j]);
+                if (!exact_at_least(&q->at.lo[id][j], lower[j]))
+                    complain(q, &a, bfi_op_name(q->graph->nodes[id].op), j, lower[j]);
+                if (!exact_at_most(&q->at.hi[id][j], upper[j]))
+                    complain(q, &a, bfi_op_name(q->graph->nodes[id].op), j, upper[j]);
             }
             free(lower);
             free(upper);
@@ -173,7 +178,8 @@ static void convs(void **state) {
     }
 }
 
-/* Sums in which every addition rounds the same way: |scale| times one, then numbers that each vanish. */
+/* Sums in which every addition rounds the same way: |scale| times one, then numbers that each
+ * vanish. */
 static double vanishing; /* half an ulp of one: of float32, then of float64 */
 
 static void sticky(double *data, int64_t n, double scale) {
@@ -206,7 +212,8 @@ static bfi_graph *wide_linear(int64_t n, int64_t m, double w, double bias, doubl
 
 static bfi_graph *wide_conv(int64_t c_in, int64_t c_out, double scale) {
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, c_in, 1, 1));
-    int id = net_window(graph, NET_PLAIN, BFI_OP_CONV, 0, (net_geometry){c_out, 1, 1, 1, 1, 1, 1, 0, 1});
+    int id =
+        net_window(graph, NET_PLAIN, BFI_OP_CONV, 0, (net_geometry){c_out, 1, 1, 1, 1, 1, 1, 0, 1});
     sticky(graph->nodes[id].weight.data, c_in * c_out, scale);
     return graph;
 }
@@ -234,7 +241,8 @@ static bfi_graph *concat(bool relu) {
     return graph;
 }
 
-/* Nine windows that all hold the one element; with dilation as wide as the stride no tap misses it. */
+/* Nine windows that all hold the one element; with dilation as wide as the stride no tap misses it.
+ */
 static bfi_graph *overlapping_pool(int64_t stride) {
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 1, 1, 1));
     net_geometry g = {1, 3, 3, stride, stride, stride, stride, 2 * stride, 1};
@@ -245,7 +253,8 @@ static bfi_graph *overlapping_pool(int64_t stride) {
 /* x times |scale|, sticky over positions. */
 static bfi_graph *scaled(double scale) {
     bfi_graph *graph = kit_graph(KIT_SHAPE(WIDE));
-    kit_add(graph, BFI_OP_SCALE_SHIFT, 0, -1, KIT_SHAPE(WIDE))->weight = constant_numbers(WIDE, scale);
+    kit_add(graph, BFI_OP_SCALE_SHIFT, 0, -1, KIT_SHAPE(WIDE))->weight =
+        constant_numbers(WIDE, scale);
     return graph;
 }
 
@@ -291,7 +300,8 @@ static void sums_that_lose_every_term(void **state) {
         attack_sticky(concat(false), scale);
         attack_sticky(concat(true), scale);
         attack_sticky(scaled(scale), scale);
-        for (int64_t stride = 1; stride <= 3; stride++) attack_sticky(overlapping_pool(stride), scale);
+        for (int64_t stride = 1; stride <= 3; stride++)
+            attack_sticky(overlapping_pool(stride), scale);
     }
 }
 
@@ -314,14 +324,16 @@ static void means(void **state) {
             compute(&q, kit_setting(setting), &a);
             for (int64_t o = 0; o < q.n_out; o++) {
                 exact_set(&sum, 0);
-                for (int64_t e = m.ptr[o]; e < m.ptr[o + 1]; e++) exact_set(&count, q.lo[m.idx[e]]), exact_add(&sum, &sum, &count);
+                for (int64_t e = m.ptr[o]; e < m.ptr[o + 1]; e++)
+                    exact_set(&count, q.lo[m.idx[e]]), exact_add(&sum, &sum, &count);
                 exact_set(&count, round(1 / m.val[m.ptr[o]]));
                 for (int side = 0; side < 2; side++) {
                     double end = side ? a.out_upper[o] : a.out_lower[o];
                     if (isinf(end)) continue;
                     exact_set(&bound, end);
                     exact_multiply(&scaled_bound, &bound, &count);
-                    if (exact_compare(&scaled_bound, &sum) * (side ? 1 : -1) < 0) complain(&q, &a, "mean", o, end);
+                    if (exact_compare(&scaled_bound, &sum) * (side ? 1 : -1) < 0)
+                        complain(&q, &a, "mean", o, end);
                 }
             }
         }
@@ -344,7 +356,8 @@ static void nearest_is_caught(void **state) {
         exact_evaluate(q.graph, q.lo, q.lo, &q.at);
         for (int64_t r = 0; r < q.n_out; r++) {
             row_value(&q, NULL, r, &value);
-            outside += !exact_at_least(&value, a.out_lower[r]) || !exact_at_most(&value, a.out_upper[r]);
+            outside +=
+                !exact_at_least(&value, a.out_lower[r]) || !exact_at_most(&value, a.out_upper[r]);
         }
         answer(&q);
     }
@@ -363,7 +376,8 @@ static void outward_is_tight(void **state) {
         o.rounding = BF_ROUNDING_NEAREST;
         compute(&q, o, &nearest);
         double most = 0, slack = o.dtype == BF_DTYPE_FLOAT32 ? 1e-3 : 1e-11;
-        for (int64_t r = 0; r < q.n_out; r++) most = fmax(most, fmax(fabs(nearest.out_lower[r]), fabs(nearest.out_upper[r])));
+        for (int64_t r = 0; r < q.n_out; r++)
+            most = fmax(most, fmax(fabs(nearest.out_lower[r]), fabs(nearest.out_upper[r])));
         for (int64_t r = 0; r < q.n_out; r++) {
             assert_true(outward.out_lower[r] >= nearest.out_lower[r] - slack * (most + 1));
             assert_true(outward.out_upper[r] <= nearest.out_upper[r] + slack * (most + 1));
@@ -373,7 +387,11 @@ static void outward_is_tight(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(nearest_is_caught), cmocka_unit_test(outward_is_tight), cmocka_unit_test(sums_that_lose_every_term), cmocka_unit_test(mlps),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(means),
+                                       cmocka_unit_test(nearest_is_caught),
+                                       cmocka_unit_test(outward_is_tight),
+                                       cmocka_unit_test(sums_that_lose_every_term),
+                                       cmocka_unit_test(mlps),
                                        cmocka_unit_test(convs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
