@@ -20,8 +20,8 @@ import time
 import support
 
 VERDICTS = ("sat", "unsat", "unknown", "timeout")
-COLUMNS = ["family", "onnx", "vnnlib", "known", "verdict", "wrong", "by", "wall_s", "witness", "witness_detail", "exit",
-           "message"]
+COLUMNS = ["family", "onnx", "vnnlib", "known", "verdict", "wrong", "by", "wall_s", "time_s", "witness",
+           "witness_detail", "exit", "message"]
 
 
 class Replay:
@@ -108,18 +108,21 @@ def instances(arguments):
     return listed
 
 
-def who_decided(verdict, stdout):
-    """How it was solved, as the program says; else what can have solved it."""
-    for line in reversed(stdout.splitlines()):
+def read_answer(stdout):
+    """(verdict, how it was found, seconds the program counted itself) of the JSON object, or of the first line."""
+    first = stdout.split("\n", 1)[0].strip()
+    answer = {}
+    for line in stdout.splitlines():
         if line.startswith("{"):
             try:
                 answer = json.loads(line)
             except ValueError:
-                break
-            for key in ("solved_by", "decided_by", "by"):
-                if answer.get(key):
-                    return str(answer[key])
-    return {"sat": "attack", "unsat": "bounds"}.get(verdict, "")
+                return "error", "", ""
+    verdict = answer.get("verdict", first)
+    if verdict not in VERDICTS:
+        return "error", "", ""
+    guess = {"sat": "attack", "unsat": "bounds"}.get(verdict, "")
+    return verdict, str(answer.get("decided_by") or guess), answer.get("time_s", "")
 
 
 def run(arguments, replay, instance):
@@ -137,9 +140,7 @@ def run(arguments, replay, instance):
         except subprocess.TimeoutExpired:
             stdout, stderr, row["exit"] = "", f"killed {arguments.grace:g} s after its time limit", "killed"
         row["wall_s"] = f"{time.perf_counter() - start:.4f}"
-        first = stdout.split("\n", 1)[0].strip()
-        row["verdict"] = first if first in VERDICTS else "error"
-        row["by"] = who_decided(row["verdict"], stdout)
+        row["verdict"], row["by"], row["time_s"] = read_answer(stdout)
         row["wrong"] = int({row["verdict"], row["known"]} == {"sat", "unsat"})
         if row["verdict"] == "error":
             row["message"] = (stderr.strip() or stdout.strip() or "no output").splitlines()[-1][:300]
