@@ -31,8 +31,8 @@ static double chain(const terms *t, int64_t from, int64_t last) {
 
 static double blocked(const terms *t) {
     double sum = 0;
-    for (int64_t from = 0; from < t->n; from += 64) {
-        int64_t last = from + 63 < t->n ? from + 63 : t->n - 1;
+    for (int64_t from = 0; from < t->n; from += BF_SUM_BLOCK) {
+        int64_t last = from + BF_SUM_BLOCK < t->n ? from + BF_SUM_BLOCK - 1 : t->n - 1;
         double block = chain(t, from, last);
         sum = t->dtype == BFI_F64 ? sum + block : (double)((float)sum + (float)block);
     }
