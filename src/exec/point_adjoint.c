@@ -61,10 +61,17 @@ static double slope_at(const bfi_node *node, double x, double y) {
     return 0;
 }
 
+static void relu(const bfi_point_eval *eval, int64_t n, const float *g, const float *x, float *to) {
+    int64_t ls = eval->ls;
+    for (int64_t j = 0; j < n * ls; j += ls)
+        for (int64_t l = 0; l < ls; l++)
+            to[j + l] = x[j + l] > 0 ? g[j + l] : eval->leak[l] * g[j + l];
+}
+
 static void unary(const bfi_node *node, const float *g, const float *x, const float *y, float *to,
                   int64_t n) {
-    float slope = node->op == BFI_OP_LEAKY_RELU ? (float)node->attrs.slope : 0;
-    if (node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU) {
+    float slope = (float)node->attrs.slope;
+    if (node->op == BFI_OP_LEAKY_RELU) {
         for (int64_t i = 0; i < n; i++) to[i] = x[i] > 0 ? g[i] : slope * g[i];
     } else {
         for (int64_t i = 0; i < n; i++)
@@ -190,6 +197,8 @@ static bf_status fill_target(const bfi_point_eval *eval, int id, int which, floa
     if (class == BFI_CLASS_WEIGHTED) return bfi_point_conv(eval, &c->conv_backward, g, to, budget);
     if (class == BFI_CLASS_STRUCTURAL) {
         eval->kernels->sparse(&c->sparse_backward[which], g, to, ls, ls);
+    } else if (node->op == BFI_OP_RELU) {
+        relu(eval, node->count, g, x, to);
     } else if (class == BFI_CLASS_UNARY) {
         unary(node, g, x, y, to, n);
     } else if (node->op == BFI_OP_MAX_POOL) {

@@ -82,9 +82,10 @@ bf_status bfi_point_eval_create(const bfi_graph *graph, const bfi_constants *con
     eval->started = bfi_calloc(n, sizeof *eval->started);
     eval->value = bfi_calloc(n, sizeof *eval->value);
     eval->adjoint = bfi_calloc(n, sizeof *eval->adjoint);
+    eval->leak = bfi_calloc((size_t)eval->room, sizeof *eval->leak);
     eval->memory = bfi_alloc_aligned(bytes);
     if (!eval->root || !eval->needed || !eval->started || !eval->value || !eval->adjoint ||
-        !eval->memory) {
+        !eval->leak || !eval->memory) {
         bfi_point_eval_free(eval);
         return bfi_fail_memory(err);
     }
@@ -102,6 +103,7 @@ void bfi_point_eval_free(bfi_point_eval *eval) {
     free(eval->started);
     free(eval->value);
     free(eval->adjoint);
+    free(eval->leak);
     free(eval->memory);
     free(eval);
 }
@@ -128,6 +130,7 @@ const float *bfi_point_eval_output(const bfi_point_eval *eval) {
 }
 float *bfi_point_eval_seed(bfi_point_eval *eval) { return eval->adjoint[eval->graph->output]; }
 float *bfi_point_eval_gradient(bfi_point_eval *eval) { return eval->adjoint[0]; }
+float *bfi_point_eval_leak(bfi_point_eval *eval) { return eval->leak; }
 
 static int64_t per_slice(double flops_each) {
     double n = SLICE_FLOPS / (flops_each + 1);

@@ -37,6 +37,10 @@ const float *bfi_point_eval_output(const bfi_point_eval *eval);
 float *bfi_point_eval_seed(bfi_point_eval *eval);
 float *bfi_point_eval_gradient(bfi_point_eval *eval);
 
+/* By point, zeros at first: the slope with which adjoint passes an inactive relu. Other than 0 it makes
+ * a search direction where the true gradient dies, no derivative. Resize leaves it alone. */
+float *bfi_point_eval_leak(bfi_point_eval *eval);
+
 /* y = f(x). The budget is polled every few milliseconds; on timeout or stop the arrays are
  * undefined. */
 bf_status bfi_point_eval_forward(bfi_point_eval *eval, const bfi_budget *budget);

@@ -14,6 +14,7 @@ struct bfi_point_eval {
     bool *started;    /* its adjoint holds a first contribution; by root */
     float **value, **adjoint; /* by id; adjoint NULL where not needed */
     float *scratch;           /* as large as the largest value */
+    float *leak;              /* by lane */
     float *memory;
 };
 

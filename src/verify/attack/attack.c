@@ -192,6 +192,8 @@ static void start_lane(hunt *h, int64_t l) {
     lane->mix = bfi_random_bits(&random) % 3 ? BFI_ROWS_WORST : BFI_ROWS_VIOLATED;
     lane->target = draw_target(h, &random);
     lane->reach = 0.02f + 0.48f * u * u;
+    float *leak = &bfi_point_eval_leak(h->a->eval)[l];
+    *leak = bfi_random_bits(&random) % 3 ? 0 : 0.5f * bfi_random_unit(&random);
     lane->random = random;
     bfi_move_start(&h->a->box, lane, start, near, 0.5f * radius * radius, &c);
 }
