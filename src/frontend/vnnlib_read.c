@@ -340,7 +340,7 @@ static int by_key(const void *a, const void *b) {
     return s->position < t->position ? -1 : s->position > t->position;
 }
 
-/* Sorts the scratch terms, outputs first, adds up equal variables and drops what cancels. */
+/* Sorts the scratch terms by key, adds up equal variables and drops what cancels. */
 static bf_status combine_terms(parser *p, int32_t line) {
     scratch_term *terms = p->terms;
     size_t count = p->term_count, kept = 0;
