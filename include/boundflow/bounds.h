@@ -87,8 +87,9 @@ typedef struct bf_request {
     double deadline;       /* bf_clock() time at which to give up; 0: none */
 } bf_request;
 
-/* Computes bounds. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched.
- * Not-a-number never comes out: a bound that cannot be computed is infinite. */
+/* Computes bounds. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
+ * that hold, infinite where there was no time for one. Not-a-number never comes out: a bound that cannot
+ * be computed is infinite. */
 BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
                                bf_error *err);
 

@@ -187,8 +187,8 @@ static double s_shaped_tangent(const bfi_node *node, double k) {
 static void gap(const bfi_node *node, bool outward, double s, double x, double *lo, double *hi) {
     double y_lo, y_hi;
     point(node, outward, x, &y_lo, &y_hi);
-    *lo = step_down(outward, fma(-s, x, y_lo));
-    *hi = step_up(outward, fma(-s, x, y_hi));
+    *lo = s == 0 ? y_lo : step_down(outward, fma(-s, x, y_lo)); /* x may be infinite */
+    *hi = s == 0 ? y_hi : step_up(outward, fma(-s, x, y_hi));
 }
 
 /* Smallest (|sign| 1) or largest (-1) of f(x) - s x over [lo, hi]: at the ends, at the kink, or at the
@@ -207,7 +207,7 @@ static double intercept(const bfi_node *node, bool outward, double s, double lo,
         double x = candidates[i], below, above;
         if (!(x >= lo && x <= hi)) continue;
         gap(node, outward, s, x, &below, &above);
-        double slack = outward && smooth ? TANGENT_SLACK * (1 + fabs(s * x)) : 0;
+        double slack = outward && smooth ? TANGENT_SLACK * (1 + (s == 0 ? 0 : fabs(s * x))) : 0;
         best = sign > 0 ? fmin(best, below - slack) : fmax(best, above + slack);
         if (!(below == below) || !(above == above)) return sign > 0 ? -INFINITY : INFINITY;
     }

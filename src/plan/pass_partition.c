@@ -125,14 +125,36 @@ static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
     return status;
 }
 
+/* True when |spec| concretises at the one place where |interval| does. */
+static bool covers(const bfi_program *spec, const bfi_program *interval) {
+    int boxes = 0, node = -1;
+    for (int i = 0; i < interval->op_count; i++)
+        if (interval->ops[i].kind == BFI_BACK_BOX) boxes++, node = interval->ops[i].node;
+    bool found = false;
+    for (int i = 0; i < spec->op_count; i++) {
+        bfi_back_kind kind = spec->ops[i].kind;
+        if (spec->ops[i].node == node) found = found || kind == BFI_BACK_BOX || kind == BFI_BACK_TRY;
+    }
+    return boxes == 1 && found;
+}
+
 static bf_status add_spec_programs(bf_plan *plan, bf_error *err) {
-    bool ibp = plan->options.method == BF_METHOD_IBP;
-    bfi_emit_options spec = {.spec = true, .stop_after_linear = ibp, .try_boxes = plan->options.intersect && !ibp};
+    bool ibp = plan->options.method == BF_METHOD_IBP, intersect = plan->options.intersect && !ibp;
+    int output = plan->graph->output;
+    bfi_emit_options interval = {.spec = true, .stop_after_linear = true};
+    bfi_emit_options spec = {.spec = true, .try_boxes = intersect};
     bfi_emit_options outputs = {.try_boxes = plan->options.intersect};
-    bf_status status = add_program(plan, plan->graph->output, spec, &plan->spec_program, err);
-    plan->output_program = -1;
+    plan->output_program = plan->interval_program = -1;
+    bf_status status = add_program(plan, output, ibp ? interval : spec, &plan->spec_program, err);
     if (status == BF_STATUS_OK && !ibp)
-        status = add_program(plan, root_of(plan->graph, plan->graph->output), outputs, &plan->output_program, err);
+        status = add_program(plan, root_of(plan->graph, output), outputs, &plan->output_program, err);
+    if (status != BF_STATUS_OK || !intersect) return status;
+    status = add_program(plan, output, interval, &plan->interval_program, err);
+    if (status == BF_STATUS_OK &&
+        covers(&plan->programs[plan->spec_program], &plan->programs[plan->interval_program])) {
+        bfi_program_clear(&plan->programs[--plan->program_count]);
+        plan->interval_program = -1;
+    }
     return status;
 }
 

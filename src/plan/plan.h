@@ -69,6 +69,7 @@ struct bf_plan {
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
+    int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it */
 
     bfi_value_state *state;
     bool *relu_only; /* value feeds only (leaky) relus: stable neurons need no backward bounds */

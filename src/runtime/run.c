@@ -130,30 +130,38 @@ static bf_status run_steps(const bf_plan *plan, bf_workspace *ws, const bf_reque
     return status;
 }
 
-/* Results go to the scratch of the caller only when everything succeeded. */
-static bf_status run_spec(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+/* What holds before anything is computed: the interval of the outputs, or nothing. Later results only
+ * replace it by something better, so a run that is stopped leaves bounds that hold. */
+static void start_results(const bf_plan *plan, const bf_workspace *ws, const bf_request *request, bool interval) {
     int output = plan->graph->output;
     const double *lo = bfi_ws_doubles(ws, plan->state[output].lo), *hi = bfi_ws_doubles(ws, plan->state[output].hi);
-    size_t outputs = (size_t)plan->graph->nodes[output].count;
-    int program = request->spec ? plan->spec_program : plan->output_program;
-    bool intersect = plan->options.intersect && !request->spec;
-    if (!request->spec && (program < 0 || intersect)) {
-        if (request->lower) memcpy(request->lower, lo, outputs * sizeof *lo);
-        if (request->upper) memcpy(request->upper, hi, outputs * sizeof *hi);
-        for (size_t i = 0; request->lower_error && i < outputs; i++) request->lower_error[i] = 0;
+    int64_t rows = request->spec ? request->rows : plan->graph->nodes[output].count;
+    for (int64_t r = 0; r < rows; r++) {
+        if (request->lower) request->lower[r] = interval ? lo[r] : -INFINITY;
+        if (request->upper) request->upper[r] = interval ? hi[r] : INFINITY;
+        if (request->lower_error) request->lower_error[r] = 0;
     }
+}
+
+static bf_status run_spec(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    int program = request->spec ? plan->spec_program : plan->output_program;
+    start_results(plan, ws, request, !request->spec && (program < 0 || plan->options.intersect));
     if (program < 0 || (!request->lower && !request->upper)) return BF_STATUS_OK;
     job j = {.plan = plan,
              .ws = ws,
-             .program = &plan->programs[program],
              .spec = request->spec,
              .sides = request->lower && request->upper ? 2 : 1,
              .first_sign = request->lower ? 1 : -1,
              .lower = request->lower,
              .upper = request->upper,
              .lower_error = request->lower_error,
-             .keep_better = intersect};
-    j.lanes = j.sides * (request->spec ? request->rows : (int64_t)outputs);
+             .keep_better = true};
+    j.lanes = j.sides * (request->spec ? request->rows : plan->graph->nodes[plan->graph->output].count);
+    if (request->spec && plan->interval_program >= 0) {
+        j.program = &plan->programs[plan->interval_program];
+        run_job(&j);
+    }
+    j.program = &plan->programs[program];
     run_job(&j);
     return stopped(ws, err);
 }

@@ -2,278 +2,9 @@
  * executor with every instruction set, any number of threads, lanes and any memory budget. */
 #include "bounds_kit.h"
 #include "kernels/kernel.h"
+#include "op_cases.h"
 
 enum { MAX_ROWS = 33 };
-
-typedef struct op_case {
-    const char *name;
-    bfi_graph *(*build)(int variant);
-    int variants;
-} op_case;
-
-/* relu, then a linear layer to |n| outputs: something to be bounded backward behind every op. */
-static bfi_graph *finish(bfi_graph *graph, int64_t n) {
-    int a = graph->output;
-    if (graph->nodes[a].shape.rank != 1) a = net_flatten(graph, a);
-    a = net_same(graph, BFI_OP_RELU, a, -1);
-    a = net_linear(graph, NET_PLAIN, a, 1, graph->nodes[a].count, 7);
-    a = net_same(graph, BFI_OP_RELU, a, -1);
-    net_linear(graph, NET_PLAIN, a, 1, 7, n);
-    kit_validate(graph);
-    return graph;
-}
-
-/* input [n] -> linear [m] -> the op under test. */
-static bfi_graph *start(int64_t n, bfi_shape shape) {
-    bfi_graph *graph = kit_graph(KIT_SHAPE(n));
-    int64_t m = bfi_shape_count(&shape, BFI_MAX_COUNT);
-    int a = net_linear(graph, NET_PLAIN, 0, 1, n, m);
-    if (shape.rank != 1) kit_add(graph, BFI_OP_RESHAPE, a, -1, shape);
-    return graph;
-}
-
-static bfi_graph *linear_case(int variant) {
-    static const int64_t sizes[][2] = {{1, 1}, {3, 17}, {16, 16}, {65, 33}, {130, 5}, {64, 128}};
-    bfi_graph *graph = kit_graph(KIT_SHAPE(sizes[variant][0]));
-    net_linear(graph, NET_PLAIN, 0, 1, sizes[variant][0], sizes[variant][1]);
-    return finish(graph, 5);
-}
-
-static bfi_graph *linear_rows_case(int variant) {
-    int64_t rows = 2 + variant, k = 5 + 13 * variant;
-    bfi_graph *graph = start(4, KIT_SHAPE(rows, k));
-    int a = net_same(graph, BFI_OP_RELU, graph->output, -1);
-    net_linear(graph, NET_PLAIN, a, rows, k, 3 + 16 * variant);
-    return finish(graph, 4);
-}
-
-static bfi_graph *conv_case(int variant) {
-    static const struct {
-        int64_t c, h, w;
-        net_geometry g;
-    } cases[] = {
-        {1, 5, 5, {3, 3, 3, 1, 1, 1, 1, 1, 1}},  {3, 7, 5, {5, 3, 2, 2, 1, 1, 2, 0, 1}},
-        {4, 6, 6, {6, 2, 3, 1, 3, 2, 1, 2, 2}},  {2, 9, 4, {17, 1, 1, 1, 2, 1, 1, 0, 1}},
-        {6, 4, 4, {6, 3, 3, 1, 1, 1, 1, 1, 6}},  {9, 3, 3, {2, 3, 3, 2, 2, 1, 1, 1, 1}},
-        {1, 1, 31, {4, 1, 5, 1, 3, 1, 3, 0, 1}},
-    };
-    bool transposed = variant >= 7;
-    bfi_graph *graph =
-        kit_graph(KIT_SHAPE(1, cases[variant % 7].c, cases[variant % 7].h, cases[variant % 7].w));
-    net_geometry g = cases[variant % 7].g;
-    if (transposed && g.pad > g.dil_h * (g.kh - 1)) g.pad = 0;
-    bfi_op op = transposed ? BFI_OP_CONV_TRANSPOSE : BFI_OP_CONV;
-    int a = net_window(graph, NET_PLAIN, op, 0, g);
-    assert_true(a > 0);
-    a = net_same(graph, BFI_OP_RELU, a, -1);
-    int64_t c = graph->nodes[a].shape.dim[1];
-    if (graph->nodes[a].count < 400) {
-        a = net_window(graph, NET_PLAIN, op, a, (net_geometry){c, 1, 1, 1, 2, 1, 1, 0, 1});
-        assert_true(a > 0);
-    }
-    return finish(graph, 3);
-}
-
-static bfi_graph *pool_case(int variant) {
-    static const net_geometry cases[] = {{0, 2, 2, 2, 2, 1, 1, 0, 1},
-                                         {0, 3, 3, 1, 2, 1, 1, 1, 1},
-                                         {0, 3, 2, 2, 1, 2, 1, 0, 1},
-                                         {0, 3, 3, 2, 2, 2, 2, 2, 1},
-                                         {0, 5, 6, 1, 1, 1, 1, 0, 1}};
-    bfi_graph *graph = start(6, KIT_SHAPE(1, 2, 5, 6));
-    int a = net_same(graph, BFI_OP_RELU, graph->output, -1);
-    net_geometry g = cases[variant % 5];
-    g.c_out = 2;
-    a = net_window(graph, NET_PLAIN, variant < 5 ? BFI_OP_MAX_POOL : BFI_OP_AVERAGE_POOL, a, g);
-    assert_true(a > 0);
-    graph->nodes[a].attrs.window.count_pad = variant % 2;
-    return finish(graph, 3);
-}
-
-static bfi_graph *transpose_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(2, 3, 4));
-    static const int64_t perms[][3] = {{2, 1, 0}, {1, 2, 0}, {0, 2, 1}};
-    const int64_t *p = perms[variant], dim[3] = {2, 3, 4};
-    bfi_node *node = kit_add(graph, BFI_OP_TRANSPOSE, graph->output, -1,
-                             KIT_SHAPE(dim[p[0]], dim[p[1]], dim[p[2]]));
-    memcpy(node->attrs.perm, p, 3 * sizeof *p);
-    return finish(graph, 4);
-}
-
-static bfi_graph *concat_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 5));
-    int a = graph->output, b = net_same(graph, BFI_OP_RELU, a, -1);
-    const int inputs[4] = {a, b, a, b};
-    int n = 2 + variant;
-    bfi_shape shape = variant % 2 ? KIT_SHAPE(3, 5 * n) : KIT_SHAPE(3 * n, 5);
-    graph->output = bfi_graph_add(graph, BFI_OP_CONCAT, "concat", "Test", inputs, n, &shape);
-    graph->nodes[graph->output].attrs.axis = variant % 2;
-    return finish(graph, 4);
-}
-
-static bfi_graph *slice_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(4, 7));
-    bfi_node *node = kit_add(graph, BFI_OP_SLICE, graph->output, -1,
-                             variant ? KIT_SHAPE(2, 3) : KIT_SHAPE(4, 7));
-    node->attrs.start[0] = variant ? 1 : 3, node->attrs.step[0] = variant ? 2 : -1;
-    node->attrs.start[1] = variant ? 6 : 0, node->attrs.step[1] = variant ? -3 : 1;
-    return finish(graph, 4);
-}
-
-static bfi_graph *gather_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 4));
-    bfi_node *node = kit_add(graph, BFI_OP_GATHER, graph->output, -1,
-                             variant ? KIT_SHAPE(3, 5) : KIT_SHAPE(5, 4));
-    node->attrs.axis = variant;
-    node->indices = kit_indices((int64_t[]){2, 0, 2, 2, 1}, 5);
-    node->n_indices = 5;
-    node->indices_shape = KIT_SHAPE(5);
-    return finish(graph, 4);
-}
-
-static bfi_graph *pad_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 4));
-    bfi_node *node =
-        kit_add(graph, BFI_OP_PAD, graph->output, -1, variant ? KIT_SHAPE(2, 5) : KIT_SHAPE(6, 5));
-    node->attrs.start[0] = variant ? -1 : 2, node->attrs.start[1] = variant ? 1 : 0;
-    node->attrs.value = variant ? 0 : 0.3;
-    return finish(graph, 4);
-}
-
-static bfi_graph *expand_case(int variant) {
-    (void)variant;
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 1, 2));
-    kit_add(graph, BFI_OP_EXPAND, graph->output, -1, KIT_SHAPE(3, 5, 2));
-    return finish(graph, 4);
-}
-
-static bfi_graph *resize_case(int variant) {
-    (void)variant;
-    bfi_graph *graph = start(5, KIT_SHAPE(1, 1, 2, 3));
-    bfi_node *node = kit_add(graph, BFI_OP_RESIZE, graph->output, -1, KIT_SHAPE(1, 1, 4, 5));
-    int64_t from[20];
-    for (int i = 0; i < 20; i++) from[i] = i / 5 / 2 * 3 + i % 5 * 3 / 5;
-    node->indices = kit_indices(from, 20);
-    node->n_indices = 20;
-    return finish(graph, 4);
-}
-
-static bfi_graph *reduce_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 7, 11));
-    bfi_op op = variant % 2 ? BFI_OP_REDUCE_MEAN : BFI_OP_REDUCE_SUM;
-    bfi_shape shapes[2] = {KIT_SHAPE(3, 1, 11), KIT_SHAPE(1, 1, 11)};
-    bfi_node *node = kit_add(graph, op, graph->output, -1, shapes[variant / 2]);
-    node->attrs.reduce[1] = true;
-    node->attrs.reduce[0] = variant / 2;
-    return finish(graph, 4);
-}
-
-static bfi_graph *affine_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(4 + 30 * variant));
-    net_scale(graph, NET_PLAIN, net_same(graph, BFI_OP_RELU, graph->output, -1));
-    return finish(graph, 4);
-}
-
-/* x + x, x - relu x, and a value with three uses. */
-static bfi_graph *residual_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(19));
-    int a = graph->output, b = net_same(graph, BFI_OP_RELU, a, -1);
-    int c = net_same(graph, BFI_OP_ADD, variant ? b : a, variant ? b : a);
-    int d = net_same(graph, BFI_OP_SUB, c, b);
-    int e = net_linear(graph, NET_PLAIN, net_same(graph, BFI_OP_RELU, d, -1), 1, 19, 19);
-    net_same(graph, variant ? BFI_OP_ADD : BFI_OP_SUB, e, c);
-    return finish(graph, 4);
-}
-
-/* Ops with and without a linear rule between affine layers. */
-static bfi_graph *unary_case(int variant) {
-    static const bfi_op ops[] = {BFI_OP_RELU,  BFI_OP_LEAKY_RELU, BFI_OP_SIGMOID, BFI_OP_TANH,
-                                 BFI_OP_SIN,   BFI_OP_COS,        BFI_OP_EXP,     BFI_OP_LOG,
-                                 BFI_OP_SQRT,  BFI_OP_RECIPROCAL, BFI_OP_ABS,     BFI_OP_SIGN,
-                                 BFI_OP_FLOOR, BFI_OP_CLIP,       BFI_OP_SQUARE};
-    bfi_graph *graph = start(5, KIT_SHAPE(21));
-    int a = graph->output;
-    bfi_op op = ops[variant % 15];
-    if (op == BFI_OP_LOG || op == BFI_OP_SQRT || op == BFI_OP_RECIPROCAL) {
-        a = net_same(graph, BFI_OP_SIGMOID, a, -1);
-    }
-    a = net_same(graph, op, a, -1);
-    graph->nodes[a].attrs.slope = variant >= 15 ? -0.25 : 0.125;
-    graph->nodes[a].attrs.lo = -0.5, graph->nodes[a].attrs.hi = 0.75;
-    return finish(graph, 4);
-}
-
-static bfi_graph *binary_case(int variant) {
-    static const bfi_op ops[] = {BFI_OP_MUL, BFI_OP_DIV, BFI_OP_MAX, BFI_OP_MIN};
-    bfi_graph *graph = start(5, KIT_SHAPE(21));
-    int a = graph->output, b = net_same(graph, BFI_OP_SIGMOID, a, -1);
-    net_same(graph, ops[variant % 4], a, variant >= 4 ? a : b);
-    return finish(graph, 4);
-}
-
-static bfi_graph *matmul_case(int variant) {
-    (void)variant;
-    bfi_graph *graph = start(5, KIT_SHAPE(2, 3, 4));
-    int a = graph->output;
-    kit_add(graph, BFI_OP_RESHAPE, a, -1, KIT_SHAPE(2, 4, 3));
-    bfi_node *node = kit_add(graph, BFI_OP_MATMUL, a, graph->output, KIT_SHAPE(2, 3, 3));
-    node->attrs.batch = 2, node->attrs.rows = 3, node->attrs.k = 4, node->attrs.n = 3;
-    return finish(graph, 4);
-}
-
-static bfi_graph *softmax_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(3, 4));
-    net_same(graph, BFI_OP_SOFTMAX, graph->output, -1);
-    graph->nodes[graph->output].attrs.axis = variant;
-    return finish(graph, 4);
-}
-
-static bfi_graph *constant_case(int variant) {
-    bfi_graph *graph = start(5, KIT_SHAPE(9));
-    int a = graph->output;
-    kit_add(graph, BFI_OP_CONST, -1, -1, KIT_SHAPE(9))->weight = net_numbers(NET_PLAIN, 9);
-    net_same(graph, variant ? BFI_OP_ADD : BFI_OP_MAX, a, graph->output);
-    return finish(graph, 4);
-}
-
-/* The output is an input, a reshape, a nonlinearity. */
-static bfi_graph *output_case(int variant) {
-    bfi_graph *graph = kit_graph(KIT_SHAPE(6));
-    if (variant >= 1) net_same(graph, BFI_OP_RELU, 0, -1);
-    if (variant >= 2) kit_add(graph, BFI_OP_RESHAPE, graph->output, -1, KIT_SHAPE(2, 3));
-    if (variant >= 3)
-        net_same(graph, BFI_OP_SIGMOID, net_linear(graph, NET_PLAIN, 2, 2, 3, 20), -1);
-    kit_validate(graph);
-    return graph;
-}
-
-static bfi_graph *random_case(int variant) {
-    return variant % 2 ? net_mlp(NET_SCALES) : net_conv(NET_CANCEL);
-}
-
-static const op_case cases[] = {
-    {"linear", linear_case, 6},
-    {"linear rows", linear_rows_case, 3},
-    {"conv", conv_case, 14},
-    {"pool", pool_case, 10},
-    {"transpose", transpose_case, 3},
-    {"concat", concat_case, 3},
-    {"slice", slice_case, 2},
-    {"gather", gather_case, 2},
-    {"pad", pad_case, 2},
-    {"expand", expand_case, 1},
-    {"resize", resize_case, 1},
-    {"reduce", reduce_case, 4},
-    {"scale_shift", affine_case, 3},
-    {"residual", residual_case, 2},
-    {"unary", unary_case, 17},
-    {"binary", binary_case, 8},
-    {"matmul", matmul_case, 1},
-    {"softmax", softmax_case, 2},
-    {"constant", constant_case, 2},
-    {"output", output_case, 4},
-    {"random", random_case, 60},
-};
 
 /* Everything one run gives: outputs, spec rows, all layers. */
 typedef struct outcome {
@@ -373,9 +104,9 @@ static void clear_problem(problem *p) {
 static void every_op(void **state) {
     (void)state;
     int64_t rows = 0;
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
-        for (int v = 0; v < cases[c].variants; v++) {
-            problem p = pose(cases[c].name, v, cases[c].build(v));
+    for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
+        for (int v = 0; v < op_cases[c].variants; v++) {
+            problem p = pose(op_cases[c].name, v, op_cases[c].build(v));
             for (int setting = 0; setting < 6; setting++) {
                 bf_options o = kit_setting(setting);
                 o.intersect = setting % 2;
@@ -391,7 +122,7 @@ static void every_op(void **state) {
 /* A row's bounds do not depend on the rows beside it. */
 static void rows_are_independent(void **state) {
     (void)state;
-    problem p = pose("rows", 0, conv_case(1));
+    problem p = pose("rows", 0, case_conv(1));
     int64_t m = bf_model_output_count(p.model);
     for (int setting = 0; setting < 6; setting++) {
         double lower[MAX_ROWS], upper[MAX_ROWS], one_lower, one_upper;
@@ -424,7 +155,7 @@ static void large(void **state) {
     a = net_window(graph, NET_PLAIN, BFI_OP_CONV, a, (net_geometry){7, 3, 3, 2, 2, 1, 1, 1, 1});
     a = net_same(graph, BFI_OP_RELU, a, -1);
     graph->output = a;
-    problem p = pose("large", 0, finish(graph, 9));
+    problem p = pose("large", 0, case_finish(graph, 9));
     conform(&p, bf_options_default(), MAX_ROWS);
     bf_options o = bf_options_default();
     o.dtype = BF_DTYPE_FLOAT64;

@@ -3,7 +3,7 @@
 #include "bounds_kit.h"
 #include "exact.h"
 
-enum { MAX_IN = 64, MAX_OUT = 1024, MAX_ROWS = 6 };
+enum { MAX_IN = 128, MAX_OUT = 1024, MAX_ROWS = 6 };
 
 /* One random question: network, box, rows of C. */
 typedef struct question {
@@ -198,7 +198,7 @@ static bfi_numbers constant_numbers(int64_t n, double value) {
     return numbers;
 }
 
-enum { WIDE = 60 };
+enum { WIDE = 100 };
 
 /* input [n] -> linear [m] with weights |w| (sticky when |w| is 0), bias sticky when |bias|. */
 static bfi_graph *wide_linear(int64_t n, int64_t m, double w, double bias, double scale) {

@@ -1,0 +1,269 @@
+/* Sampled points never leave the bounds, for every op; relaxation lines stay on their side; CROWN
+ * is never looser than IBP when intersected. */
+#include "bounds_kit.h"
+#include "exact.h"
+#include "exec/forward.h"
+#include "ir/evaluate.h"
+#include "op_cases.h"
+
+/* What bfi_evaluate itself may be off by, against the largest number of the network: its sums are
+ * short, its functions good to 2^-48, and cancellation is measured against what cancelled. */
+#define EVALUATOR_SLACK 1e-11
+
+static double largest(const bfi_graph *graph, double **values) {
+    double most = 1;
+    for (int id = 0; id < graph->count; id++)
+        for (int64_t j = 0; j < graph->nodes[id].count; j++)
+            if (isfinite(values[id][j])) most = fmax(most, fabs(values[id][j]));
+    return most;
+}
+
+static void check_layer(const bfi_graph *graph, const kit_engine *e, int id, const double *value,
+                        double slack, const char *what) {
+    int64_t n = graph->nodes[id].count;
+    double *lower = malloc((size_t)n * sizeof *lower), *upper = malloc((size_t)n * sizeof *upper);
+    assert_true(bf_workspace_layer(e->plan, e->ws, id, lower, upper));
+    for (int64_t j = 0; j < n; j++) {
+        assert_true(lower[j] <= upper[j]);
+        if (isfinite(value[j]) && (value[j] < lower[j] - slack || value[j] > upper[j] + slack))
+            fail_msg("%s: layer %d (%s), element %d is %.17g outside [%.17g, %.17g]", what, id,
+                     bfi_op_name(graph->nodes[id].op), (int)j, value[j], lower[j], upper[j]);
+    }
+    free(lower);
+    free(upper);
+}
+
+/* Bounds of layers, outputs and rows hold at |points| points of a random box. */
+static void sample(const char *what, bfi_graph *graph, int points, bf_semantics semantics) {
+    bf_model *model = net_model(graph);
+    int64_t n = graph->nodes[0].count, m = graph->nodes[graph->output].count;
+    double *lo = calloc((size_t)n, 8), *hi = calloc((size_t)n, 8), *x = calloc((size_t)n, 8);
+    double *lower = calloc((size_t)m, 8), *upper = calloc((size_t)m, 8),
+           *spec = calloc((size_t)m, 8);
+    net_box(NET_PLAIN, n, lo, hi);
+    for (int64_t j = 0; j < m; j++) spec[j] = net_uniform();
+    for (int setting = 0; setting < KIT_SETTINGS; setting++) {
+        bf_options o = kit_setting(setting);
+        o.semantics = semantics;
+        if (o.executor == BF_EXECUTOR_REFERENCE) continue;
+        kit_engine e = kit_engine_new(1, model, o);
+        double row_lower, row_upper;
+        kit_bounds(&e, lo, hi, spec, 1, &row_lower, &row_upper);
+        kit_bounds(&e, lo, hi, NULL, 0, lower, upper);
+        for (int i = 0; i < points; i++) {
+            double **values, row = 0;
+            net_point(n, lo, hi, x);
+            assert_int_equal(bfi_evaluate(graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL),
+                             BF_STATUS_OK);
+            double slack = EVALUATOR_SLACK * largest(graph, values);
+            for (int id = 0; id < graph->count; id++)
+                check_layer(graph, &e, id, values[id], slack, what);
+            const double *y = values[graph->output];
+            for (int64_t j = 0; j < m; j++) {
+                if (isfinite(y[j]))
+                    assert_true(y[j] >= lower[j] - slack && y[j] <= upper[j] + slack);
+                row += spec[j] * y[j];
+            }
+            if (isfinite(row)) assert_true(row >= row_lower - slack && row <= row_upper + slack);
+            bfi_evaluation_free(graph, values);
+        }
+        kit_engine_free(&e);
+    }
+    free(lo), free(hi), free(x), free(lower), free(upper), free(spec);
+    bf_model_free(model);
+}
+
+static void every_op(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++) {
+        if (!strcmp(op_cases[c].name, "random")) continue; /* scales the evaluator does not bear */
+        for (int v = 0; v < 3 * op_cases[c].variants; v++)
+            sample(op_cases[c].name, op_cases[c].build(v % op_cases[c].variants), 6,
+                   BF_SEMANTICS_REAL);
+    }
+}
+
+/* Nets that mix the nonlinear ops freely. */
+static bfi_graph *mixed(void) {
+    static const bfi_op unary[] = {BFI_OP_RELU,      BFI_OP_SIGMOID, BFI_OP_TANH, BFI_OP_SIN,
+                                   BFI_OP_COS,       BFI_OP_EXP,     BFI_OP_ABS,  BFI_OP_CLIP,
+                                   BFI_OP_SQUARE,    BFI_OP_SOFTMAX, BFI_OP_LOG,  BFI_OP_SQRT,
+                                   BFI_OP_RECIPROCAL};
+    static const bfi_op binary[] = {BFI_OP_MUL, BFI_OP_DIV, BFI_OP_MAX,
+                                    BFI_OP_MIN, BFI_OP_ADD, BFI_OP_SUB};
+    int64_t width = kit_int(2, 7);
+    bfi_graph *graph = kit_graph(KIT_SHAPE(width));
+    int a = 0;
+    for (int64_t d = kit_int(2, 8); d > 0; d--) {
+        switch (kit_int(0, 3)) {
+            case 0:
+                a = net_linear(graph, NET_PLAIN, a, 1, width, width);
+                break;
+            case 1:
+                a = net_same(graph, binary[kit_int(0, 5)], a, (int)kit_int(0, graph->count - 1));
+                break;
+            default:
+                a = net_same(graph, unary[kit_int(0, 12)], a, -1);
+                graph->nodes[a].attrs.lo = -0.5, graph->nodes[a].attrs.hi = 0.5;
+                break;
+        }
+    }
+    graph->output = a;
+    kit_validate(graph);
+    return graph;
+}
+
+static void mixtures(void **state) {
+    (void)state;
+    for (int i = 0; i < 400; i++)
+        sample("mixture", mixed(), 5, i % 2 ? BF_SEMANTICS_REAL : BF_SEMANTICS_FLOAT32);
+    for (int i = 0; i < 200; i++)
+        sample("random", i % 2 ? net_mlp(NET_PLAIN) : net_conv(NET_PLAIN), 5, BF_SEMANTICS_REAL);
+}
+
+static void crown_within_ibp(void **state) {
+    (void)state;
+    for (int i = 0; i < 600; i++) {
+        bfi_graph *graph = i % 3 == 0   ? mixed()
+                           : i % 3 == 1 ? net_mlp(NET_PLAIN)
+                                        : net_conv(NET_PLAIN);
+        bf_model *model = net_model(graph);
+        int64_t n = graph->nodes[0].count, m = graph->nodes[graph->output].count;
+        double *lo = calloc((size_t)n, 8), *hi = calloc((size_t)n, 8), *spec = calloc((size_t)m, 8);
+        double *bounds[4];
+        for (int k = 0; k < 4; k++) bounds[k] = calloc((size_t)m + 1, 8);
+        for (int64_t j = 0; j < m; j++) spec[j] = net_uniform();
+        net_box(NET_PLAIN, n, lo, hi);
+        for (int setting = 0; setting < 6; setting++) {
+            bf_options o = kit_setting(setting);
+            double eps = o.dtype == BF_DTYPE_FLOAT32 ? 1e-4 : 1e-11;
+            o.intersect = 1;
+            for (int ibp = 0; ibp < 2; ibp++) {
+                if (ibp) o.method = BF_METHOD_IBP;
+                double *lower = bounds[2 * ibp], *upper = bounds[2 * ibp + 1];
+                kit_engine e = kit_engine_new(1, model, o);
+                kit_bounds(&e, lo, hi, NULL, 0, lower, upper);
+                kit_bounds(&e, lo, hi, spec, 1, lower + m, upper + m);
+                kit_engine_free(&e);
+            }
+            for (int64_t j = 0; j <= m; j++) {
+                double slack = j < m ? 0 : eps * (1 + fmax(fabs(bounds[2][j]), fabs(bounds[3][j])));
+                if (bounds[0][j] < bounds[2][j] - slack || bounds[1][j] > bounds[3][j] + slack)
+                    fail_msg("net %d, method %d: %s %d: [%.17g, %.17g], IBP has [%.17g, %.17g]", i,
+                             setting % 3, j < m ? "output" : "row", (int)j, bounds[0][j],
+                             bounds[1][j], bounds[2][j], bounds[3][j]);
+            }
+        }
+        free(lo), free(hi), free(spec);
+        for (int k = 0; k < 4; k++) free(bounds[k]);
+        bf_model_free(model);
+    }
+}
+
+/* Ends that are tiny, huge, next to each other, equal, on either side of zero. */
+static double line_end(void) {
+    static const double special[] = {0,      -0.0, 0x1p-1074, -0x1p-1074, 1e-300,   -1e-300, 1e300,
+                                     -1e300, 1e30, -1e30,     800,        -800,     36,      -36,
+                                     1,      -1,   0.01,      -0x1p-30,   20.00001, -19};
+    if (!kit_int(0, 2)) return special[kit_int(0, 19)];
+    return net_uniform() * ldexp(1, (int)kit_int(-40, 8));
+}
+
+static double line_point(double lo, double hi, int i) {
+    double x = i == 0   ? lo
+               : i == 1 ? hi
+               : i == 2 ? 0
+               : i == 3 ? nextafter(lo, hi)
+               : i == 4 ? nextafter(hi, lo)
+                        : lo * (1 - (double)i / 64) + hi * ((double)i / 64);
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+/* a piecewise linear function against its lines, exactly */
+static void check_kink_line(const bfi_node *node, const bfi_lines *l, double x) {
+    static exact point, y, line;
+    exact_set(&point, x);
+    exact_kink(node->op == BFI_OP_RELU ? 0 : node->attrs.slope, &point, &y);
+    if (isfinite(l->t_pos)) {
+        exact_set(&line, l->t_pos);
+        exact_accumulate(&line, l->s_pos, &point);
+        assert_true(exact_compare(&line, &y) <= 0);
+    }
+    if (isfinite(l->t_neg)) {
+        exact_set(&line, l->t_neg);
+        exact_accumulate(&line, l->s_neg, &point);
+        assert_true(exact_compare(&line, &y) >= 0);
+    }
+}
+
+/* long double: 11 bits more on x86; where it has none more, rounding of the reference itself */
+static void check_smooth_line(const bfi_node *node, const bfi_lines *l, double x) {
+    long double z = x, y = node->op == BFI_OP_TANH ? tanhl(z) : 1 / (1 + expl(-z));
+    long double below = (long double)l->s_pos * z + (long double)l->t_pos;
+    long double above = (long double)l->s_neg * z + (long double)l->t_neg;
+    long double slack = 0x1p-60L + (LDBL_MANT_DIG > 60 ? 0x1p-62L : 0x1p-51L) *
+                                       (fabsl(below - (long double)l->t_pos) +
+                                        fabsl(above - (long double)l->t_neg));
+    if (!(below <= y + slack && above >= y - slack))
+        fail_msg("%s at %a: %a, lines %a x + %a and %a x + %a", bfi_op_name(node->op), x, (double)y,
+                 l->s_pos, l->t_pos, l->s_neg, l->t_neg);
+}
+
+static void lines_are_sound(void **state) {
+    (void)state;
+    static const double slopes[] = {0, 0.01, 0.5, 1, -0.5, -3, 1.5, 0x1p-30, 0x1p30};
+    static const bfi_op ops[] = {BFI_OP_RELU, BFI_OP_LEAKY_RELU, BFI_OP_SIGMOID, BFI_OP_TANH};
+    for (int i = 0; i < 40000; i++) {
+        bfi_node node = {.op = ops[i % 4],
+                         .attrs = {.slope = (double)(float)slopes[kit_int(0, 8)]}};
+        double lo = line_end(), hi = line_end();
+        if (!kit_int(0, 3)) hi = lo + fabs(lo) * ldexp(1, -(int)kit_int(20, 53));
+        if (lo > hi) {
+            double swap = lo;
+            lo = hi, hi = swap;
+        }
+        bfi_lines l = bfi_unary_lines(&node, (bfi_dtype)(i / 4 % 2), true, lo, hi);
+        if (i / 4 % 2 == BFI_F32) {
+            assert_true(l.s_pos == (double)(float)l.s_pos && l.s_neg == (double)(float)l.s_neg);
+        }
+        for (int k = 0; k < 64; k++) {
+            double x = line_point(lo, hi, k);
+            if (i % 4 < 2)
+                check_kink_line(&node, &l, x);
+            else
+                check_smooth_line(&node, &l, x);
+        }
+    }
+}
+
+/* Infinite ends: lines may be useless but never wrong. */
+static void lines_of_unbounded_intervals(void **state) {
+    (void)state;
+    const double inf = (double)INFINITY,
+                 ends[][2] = {{-inf, inf}, {-inf, -1}, {-inf, 1}, {-1, inf}, {1, inf}};
+    static const bfi_op ops[] = {BFI_OP_RELU, BFI_OP_LEAKY_RELU, BFI_OP_SIGMOID, BFI_OP_TANH};
+    for (int i = 0; i < 20; i++) {
+        bfi_node node = {.op = ops[i % 4], .attrs = {.slope = 0.25}};
+        double lo = ends[i / 4][0], hi = ends[i / 4][1];
+        bfi_lines l = bfi_unary_lines(&node, BFI_F64, true, lo, hi);
+        for (int k = 0; k < 200; k++) {
+            double x = net_sign() * ldexp(1, (int)kit_int(-40, 1000));
+            if (x < lo || x > hi) continue;
+            double y = bfi_unary_value(&node, x);
+            assert_true(!(fma(l.s_pos, x, l.t_pos) > y + 1e-9 * fabs(y)));
+            assert_true(!(fma(l.s_neg, x, l.t_neg) < y - 1e-9 * fabs(y)));
+            if (ops[i % 4] == BFI_OP_SIGMOID || ops[i % 4] == BFI_OP_TANH) {
+                assert_true(isfinite(l.t_pos) && isfinite(l.t_neg)); /* these are bounded */
+            }
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_sound),  cmocka_unit_test(lines_of_unbounded_intervals),
+        cmocka_unit_test(every_op),         cmocka_unit_test(mixtures),
+        cmocka_unit_test(crown_within_ibp),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
