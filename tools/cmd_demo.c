@@ -97,11 +97,9 @@ static void print_introduction(const demo *d) {
     print_heading("BoundFlow demo");
     snprintf(text, sizeof text,
              "A small neural network reads handwritten digits: %lld grey pixels go in, %lld scores "
-             "come out, and "
-             "the digit with the largest score wins. Testing tries some pictures. BoundFlow "
-             "answers for all "
-             "pictures of a region at once: it proves that none breaks the rule, or it shows one "
-             "that does.",
+             "come out, and the digit with the largest score wins. Testing tries some pictures. "
+             "BoundFlow answers for all pictures of a region at once: it proves that none breaks "
+             "the rule, or it shows one that does.",
              (long long)bf_model_input_count(d->model), (long long)bf_model_output_count(d->model));
     say(text);
 }
@@ -123,9 +121,8 @@ static bf_status show_proved(demo *d, bf_error *err) {
         print_heading("Question 1");
         snprintf(text, sizeof text,
                  "Take this picture, which the network reads as %s %lld, and let every pixel "
-                 "become darker or lighter "
-                 "by up to %.3g %% of the full range, each on its own. Does the network read %s "
-                 "%lld every time?",
+                 "become darker or lighter by up to %.3g %% of the full range, each on its own. "
+                 "Does the network read %s %lld every time?",
                  article(q.label), (long long)q.label, 100 * q.radius, article(q.label),
                  (long long)q.label);
         say(text);
@@ -134,9 +131,8 @@ static bf_status show_proved(demo *d, bf_error *err) {
         bfi_picture_print(stdout, &q.picture);
         snprintf(text, sizeof text,
                  "proved in %.3g ms (verdict unsat, by %s). No such change makes any other digit "
-                 "win, not one out of "
-                 "infinitely many: over the whole region the score of %lld stays ahead by at least "
-                 "%.3g.",
+                 "win, not one out of infinitely many: over the whole region the score of %lld "
+                 "stays ahead by at least %.3g.",
                  1e3 * q.result.total_s, q.result.decided_by, (long long)q.label, q.result.margin);
         print_answer(BFI_STYLE_GOOD, "Yes:", text);
     }
@@ -190,8 +186,7 @@ static bf_status show_refuted(demo *d, bf_error *err) {
         say(text);
         snprintf(text, sizeof text,
                  "refuted in %.3g ms (verdict sat, by %s). Here is a counterexample. Every pixel "
-                 "moved by no more than "
-                 "was allowed, and still the network reads %s %lld:",
+                 "moved by no more than was allowed, and still the network reads %s %lld:",
                  1e3 * q.result.total_s, q.result.decided_by, article(found), (long long)found);
         print_answer(BFI_STYLE_BAD, "No:", text);
         putchar('\n');
@@ -200,8 +195,7 @@ static bf_status show_refuted(demo *d, bf_error *err) {
         snprintf(after, sizeof after, "read as %lld", (long long)found);
         snprintf(caption, sizeof caption,
                  "Every pixel on the right differs from the left by at most %.3g %% of the full "
-                 "range. Before a "
-                 "counterexample is printed, separate code evaluates it again.",
+                 "range. Before a counterexample is printed, separate code evaluates it again.",
                  100 * q.radius);
         q.picture.title = "BoundFlow demo: a counterexample";
         q.picture.before_title = before;

@@ -58,6 +58,7 @@ void bfi_help_overview(FILE *out) {
     print_heading(out, "Start with");
     print_examples(out, BFI_COMMAND_DEMO);
     fputs("  boundflow COMMAND --help\n      options and examples of a command\n", out);
+    fputs("  boundflow help exit-codes\n      what the numbers mean\n", out);
 }
 
 static void print_option(FILE *out, int option) {
@@ -101,23 +102,17 @@ static void print_notes(FILE *out, bfi_command command) {
     if (command == BFI_COMMAND_VERIFY)
         text =
             "The first line on stdout is the verdict. For sat the assignment follows, every input "
-            "exactly "
-            "inside its box and re-checked by separate code. Any verdict is exit code 0. With "
-            "--batch there is "
-            "one row per instance (with --json one object per line); a line that fails is a row "
-            "'error', the "
-            "others go on, and the exit code is that of the first failure; --timeout caps the time "
-            "of each line, and "
+            "exactly inside its box and re-checked by separate code. Any verdict is exit code 0 "
+            "(boundflow help exit-codes). With --batch there is one row per instance (with --json "
+            "one object per line); a line that fails is a row 'error', the others go on, and the "
+            "exit code is that of the first failure; --timeout caps the time of each line, and "
             "lines without one get 60 s. Ctrl-C stops with what is known.";
     if (command == BFI_COMMAND_BOUND)
         text =
             "Bounds are sound for every input in the box, rounding errors included, unless "
-            "--rounding nearest "
-            "is given. Decimal options are taken outward. JSON: time_s is the median time of "
-            "computing bounds, "
-            "load_s that of reading and planning, planned_bytes what the plan and its workspace "
-            "take, "
-            "peak_bytes the most memory the process held.";
+            "--rounding nearest is given. Decimal options are taken outward. JSON: time_s is the "
+            "median time of computing bounds, load_s that of reading and planning, planned_bytes "
+            "what the plan and its workspace take, peak_bytes the most memory the process held.";
     if (!text) return;
     print_heading(out, "Notes");
     fputs("  ", out);
