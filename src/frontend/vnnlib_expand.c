@@ -256,7 +256,7 @@ static bf_status write_deltas(expander *e, size_t *count) {
     size_t n = (size_t)e->touched_count;
     for (size_t i = 1; i < n; i++) sorted &= e->touched[i - 1] < e->touched[i];
     if (!sorted) qsort(e->touched, n, sizeof *e->touched, ascending);
-    TRY(bfi_vnnlib_reserve(&e->deltas, &e->delta_capacity, e->delta_count + n, sizeof *e->deltas,
+    TRY(bfi_vnnlib_reserve(&e->deltas, &e->delta_capacity, e->delta_count + n + 1, sizeof *e->deltas,
                            e->err));
     *count = 0;
     for (size_t i = 0; i < n; i++) {
