@@ -5,12 +5,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${1:-60}
-scripts/build.sh fuzz
+targets=()
+for source in tests/fuzz/fuzz_*.c; do targets+=("$(basename "$source" .c)"); done
+scripts/build.sh fuzz "${targets[@]}"
 mkdir -p build-fuzz/crashes
 passed=0 failed=0
-for source in tests/fuzz/fuzz_*.c; do
-    [ -e "$source" ] || continue
-    name=$(basename "$source" .c)
+for name in "${targets[@]}"; do
     corpus=build-fuzz/corpus/$name
     seeds=tests/fuzz/corpus/${name#fuzz_}
     mkdir -p "$corpus"
