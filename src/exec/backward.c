@@ -10,7 +10,7 @@
 /* One tile on its way from the spec to the input. */
 typedef struct tile {
     const bf_plan *plan;
-    const bf_workspace *ws;
+    bf_workspace *ws;
     const bfi_program *program;
     char *memory;
     int64_t lanes, ls;
@@ -193,15 +193,25 @@ static void run_linear(const tile *t, const bfi_back_op *op) {
     const char *in = buffer(t, op->a);
     char *out = buffer(t, op->out);
     size_t row = (size_t)t->ls * t->size;
+    int64_t chunk = bfi_chunk(2.0 * (double)(w->k * t->lanes), BF_PACK);
     for (int64_t r = 0; r < t->plan->graph->nodes[op->node].attrs.rows; r++)
-        t->plan->kernels->linear(w, 0, w->m, in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row,
-                                 t->ls, t->lanes);
+        for (int64_t m = 0; m < w->m; m += chunk) {
+            if ((r || m) && bfi_ws_stopped(t->ws)) return;
+            t->plan->kernels->linear(w, m, m + chunk < w->m ? m + chunk : w->m, in + (size_t)(r * w->k) * row,
+                                     out + (size_t)(r * w->m) * row, t->ls, t->lanes);
+        }
 }
 
 static void run_conv(const tile *t, const bfi_back_op *op) {
     const bfi_conv *conv = &t->plan->constants->nodes[op->node].conv_backward;
     leave_constants(t, op->node, op->a);
-    t->plan->kernels->conv(conv, 0, conv->h_dst, buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+    int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
+    int64_t chunk = bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
+    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        if (y && bfi_ws_stopped(t->ws)) return;
+        t->plan->kernels->conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst, buffer(t, op->a),
+                               buffer(t, op->out), t->ls, t->lanes);
+    }
 }
 
 static void run_sparse(const tile *t, const bfi_back_op *op) {
@@ -317,7 +327,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *)
     [BFI_BACK_TRY] = run_try,
 };
 
-bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const bfi_program *program,
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_program *program,
                             int worker, int64_t lanes, const double *spec, double *lower, double *error) {
     assert(lanes >= 1 && lanes <= plan->tile_lanes);
     tile t = {.plan = plan,
@@ -334,10 +344,11 @@ bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const b
         t.v.best[l] = -INFINITY;
     }
     for (int i = 0; i < program->op_count; i++) {
-        bf_status status = bfi_budget_check(&ws->budget);
-        if (status != BF_STATUS_OK) return status;
+        if (bfi_ws_stopped(ws)) return (bf_status)atomic_load(&ws->failed);
         handlers[program->ops[i].kind](&t, &program->ops[i]);
     }
+    /* the last op may have stopped half-way */
+    if (atomic_load_explicit(&ws->failed, memory_order_relaxed)) return (bf_status)atomic_load(&ws->failed);
     for (int64_t l = 0; l < lanes; l++) {
         double bound = certified(&t, t.v.constant[l], t.v.error[l]);
         lower[l] = bound > t.v.best[l] ? bound : t.v.best[l];

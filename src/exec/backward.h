@@ -13,7 +13,7 @@ bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, i
  * error[l] is its part that is error term.
  * The intervals of all values the program passes are final. Returns the budget's status; on anything
  * but OK |lower| is not written. Thread-safe for different workers. */
-bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const bfi_program *program,
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_program *program,
                             int worker, int64_t lanes, const double *spec, double *lower, double *error);
 
 /* Multiply-adds times two of the program, per lane. */

@@ -107,20 +107,30 @@ static void forward_linear(const bfi_transfer *t) {
     char *s_lo = scratch(t, 0), *s_hi = scratch(t, 1), *mag = scratch(t, 2);
     size_t size = bfi_dtype_size(t->plan->dtype);
     const bfi_packed *w = &t->constants->forward;
+    int64_t chunk = bfi_chunk(6.0 * (double)w->k, BF_PACK);
     for (int64_t r = 0; r < t->node->attrs.rows; r++)
-        t->plan->kernels->interval_linear(w, 0, w->m, at(lo, r * w->k, size), at(hi, r * w->k, size),
-                                          s_lo + (size_t)(r * w->m) * size,
-                                          s_hi + (size_t)(r * w->m) * size,
-                                          mag + (size_t)(r * w->m) * size, 1, 1);
+        for (int64_t m = 0; m < w->m; m += chunk) {
+            if ((r || m) && bfi_ws_stopped(t->ws)) return;
+            int64_t end = m + chunk < w->m ? m + chunk : w->m;
+            t->plan->kernels->interval_linear(w, m, end, at(lo, r * w->k, size), at(hi, r * w->k, size),
+                                              s_lo + (size_t)(r * w->m) * size,
+                                              s_hi + (size_t)(r * w->m) * size,
+                                              mag + (size_t)(r * w->m) * size, 1, 1);
+        }
     finish_sums(t, s_lo, s_hi, mag);
 }
 
 static void forward_conv(const bfi_transfer *t) {
     const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
     const bfi_conv *conv = &t->constants->conv_forward;
-    t->plan->kernels->interval_conv(conv, 0, conv->h_dst, bfi_ws_numbers(t->ws, in->lo_t),
-                                    bfi_ws_numbers(t->ws, in->hi_t), scratch(t, 0), scratch(t, 1),
-                                    scratch(t, 2), 1, 1);
+    double row_flops = 6.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * t->constants->terms_forward);
+    int64_t chunk = bfi_chunk(row_flops, 1);
+    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        if (y && bfi_ws_stopped(t->ws)) return;
+        t->plan->kernels->interval_conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                                        bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
+                                        scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
+    }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
 }
 
