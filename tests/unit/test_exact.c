@@ -2,6 +2,7 @@
 #include "base/fp.h"
 #include "bounds_kit.h"
 #include "exact.h"
+#include "op_cases.h"
 
 enum { MAX_IN = 128, MAX_OUT = 1024, MAX_ROWS = 6 };
 
@@ -176,6 +177,41 @@ static void convs(void **state) {
         net_style style = (net_style)(i % NET_STYLES);
         attack(net_conv(style), style);
     }
+}
+
+/* True when exact arithmetic knows all ops of |graph|. */
+static bool computable(const bfi_graph *graph) {
+    for (int id = 0; id < graph->count; id++) {
+        const bfi_node *node = &graph->nodes[id];
+        switch (bfi_op_class_of(node->op)) {
+            case BFI_CLASS_UNARY:
+                if (node->op != BFI_OP_RELU && node->op != BFI_OP_LEAKY_RELU) return false;
+                break;
+            case BFI_CLASS_NONLINEAR:
+                if (node->op != BFI_OP_MAX_POOL) return false;
+                break;
+            default: /* means have divisors that are no powers of two */
+                if (node->op == BFI_OP_REDUCE_MEAN || node->op == BFI_OP_AVERAGE_POOL) return false;
+                break;
+        }
+    }
+    return graph->nodes[graph->output].count <= MAX_OUT && graph->nodes[0].count <= MAX_IN;
+}
+
+static void every_op(void **state) {
+    (void)state;
+    int attacked = 0;
+    for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
+        for (int v = 0; v < op_cases[c].variants; v++) {
+            bfi_graph *graph = op_cases[c].build(v);
+            if (strcmp(op_cases[c].name, "random") && computable(graph)) {
+                attack(graph, NET_PLAIN);
+                attacked++;
+            } else {
+                bfi_graph_free(graph);
+            }
+        }
+    assert_true(attacked > 45);
 }
 
 /* Sums in which every addition rounds the same way: |scale| times one, then numbers that each
@@ -391,6 +427,7 @@ int main(void) {
                                        cmocka_unit_test(nearest_is_caught),
                                        cmocka_unit_test(outward_is_tight),
                                        cmocka_unit_test(sums_that_lose_every_term),
+                                       cmocka_unit_test(every_op),
                                        cmocka_unit_test(mlps),
                                        cmocka_unit_test(convs)};
     return cmocka_run_group_tests(tests, NULL, NULL);

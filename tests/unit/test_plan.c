@@ -393,6 +393,47 @@ static void stopped_rows_hold(void **state) {
     bf_model_free(model);
 }
 
+typedef struct sharer {
+    const bf_plan *plan;
+    const double *lo, *hi;
+    double lower[10], upper[10];
+} sharer;
+
+static void *run_shared(void *user) {
+    sharer *s = user;
+    bf_workspace *ws = NULL;
+    bf_request request = {.lo = s->lo, .hi = s->hi, .lower = s->lower, .upper = s->upper};
+    if (bf_workspace_create(s->plan, &ws, NULL)) return NULL;
+    for (int i = 0; i < 5; i++)
+        if (bf_bounds_run(s->plan, ws, &request, NULL)) s->lower[0] = (double)NAN;
+    bf_workspace_free(ws);
+    return NULL;
+}
+
+/* One plan, one pool, a workspace for each thread. */
+static void shared_plan(void **state) {
+    (void)state;
+    enum { SHARERS = 4, INPUTS = 128 }; /* work enough for the pool */
+    double lo[INPUTS], hi[INPUTS], lower[10], upper[10];
+    bf_model *model = net_model(wide_mlp(INPUTS));
+    net_box(NET_PLAIN, INPUTS, lo, hi);
+    kit_engine e = kit_engine_new(3, model, bf_options_default());
+    kit_bounds(&e, lo, hi, NULL, 0, lower, upper);
+    sharer sharers[SHARERS];
+    pthread_t threads[SHARERS];
+    for (int i = 0; i < SHARERS; i++) {
+        sharers[i] = (sharer){.plan = e.plan, .lo = lo, .hi = hi};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_shared, &sharers[i]), 0);
+    }
+    for (int i = 0; i < SHARERS; i++) {
+        pthread_join(threads[i], NULL);
+        for (int j = 0; j < 10; j++)
+            assert_true(sharers[i].lower[j] == lower[j] && sharers[i].upper[j] == upper[j]);
+    }
+    kit_engine_free(&e);
+    bf_model_free(model);
+}
+
 static void expect_refused(const kit_engine *e, bf_request request, const char *words) {
     bf_error err = {""};
     assert_int_equal(bf_bounds_run(e->plan, e->ws, &request, &err), BF_STATUS_INVALID_ARGUMENT);
@@ -512,7 +553,7 @@ int main(void) {
         cmocka_unit_test(planned_memory), cmocka_unit_test(deadlines),
         cmocka_unit_test(cancellation),   cmocka_unit_test(stopped_rows_hold),
         cmocka_unit_test(bad_requests),   cmocka_unit_test(bad_options),
-        cmocka_unit_test(life_cycle),
+        cmocka_unit_test(life_cycle),     cmocka_unit_test(shared_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
