@@ -27,7 +27,7 @@ static question ask(bfi_graph *graph, net_style style) {
     q.rows = kit_int(1, MAX_ROWS);
     q.spec = calloc((size_t)(q.rows * q.n_out), sizeof *q.spec);
     for (int64_t i = 0; i < q.rows * q.n_out; i++) {
-        static const double extreme[] = {0, 1, -1, 1e30, -1e-30, 0x1p-1060, 0.1};
+        static const double extreme[] = {0, 1, -1, 1e30, -1e-30, 0x1p-1060, 1e200};
         q.spec[i] = kit_int(0, 2) ? net_uniform() : extreme[kit_int(0, 6)];
     }
     q.at = exact_values_new(graph);
@@ -212,6 +212,36 @@ static void every_op(void **state) {
             }
         }
     assert_true(attacked > 45);
+}
+
+static void nudge(bfi_numbers *numbers, int ulps) {
+    for (int64_t i = 0; i < numbers->count; i++)
+        for (int64_t k = kit_int(0, ulps); k > 0; k--)
+            numbers->data[i] = nextafter(numbers->data[i], i % 2 ? 1e300 : -1e300);
+}
+
+/* Constants derived at import may be off by const_ulps half-ulps: bounds hold for all such
+ * networks. */
+static void derived_constants(void **state) {
+    (void)state;
+    static answers all[KIT_SETTINGS];
+    for (int i = 0; i < 200; i++) {
+        net_style style = i % 2 ? NET_CANCEL : NET_PLAIN;
+        bfi_graph *graph = kit_graph(KIT_SHAPE(4));
+        int a = net_linear(graph, style, 0, 1, 4, 5);
+        a = net_scale(graph, style, net_same(graph, BFI_OP_RELU, a, -1));
+        net_linear(graph, style, a, 1, 5, 2);
+        int ulps = (int)kit_int(1, 8);
+        for (int id = 1; id < graph->count; id++) graph->nodes[id].attrs.const_ulps = 2 * ulps;
+        question q = ask(graph, style);
+        for (int k = 0; k < KIT_SETTINGS; k++) compute(&q, kit_setting(k), &all[k]);
+        for (int id = 1; id < graph->count; id++) {
+            nudge(&graph->nodes[id].weight, ulps);
+            nudge(&graph->nodes[id].bias, ulps);
+        }
+        check_points(&q, all, KIT_SETTINGS);
+        answer(&q);
+    }
 }
 
 /* Sums in which every addition rounds the same way: |scale| times one, then numbers that each
@@ -428,6 +458,7 @@ int main(void) {
                                        cmocka_unit_test(outward_is_tight),
                                        cmocka_unit_test(sums_that_lose_every_term),
                                        cmocka_unit_test(every_op),
+                                       cmocka_unit_test(derived_constants),
                                        cmocka_unit_test(mlps),
                                        cmocka_unit_test(convs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
