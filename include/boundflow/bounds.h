@@ -49,10 +49,12 @@ typedef struct bf_options {
                            functionals on hidden boxes on the way; 0: textbook values */
     int all_neurons;    /* 1: backward bounds for stable neurons too */
     int64_t memory;     /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
+    int keep_layers;    /* 1: bf_workspace_layer has every layer; 0: only the outputs, storage is reused */
+    int partition;      /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     const char *isa;    /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory. */
+/* crown, float32, native, outward, real, no intersection, unlimited memory, partition 1. */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;
@@ -67,6 +69,9 @@ BF_API void bf_plan_free(bf_plan *plan);
 
 /* Bytes that one workspace of this plan takes, exactly. */
 BF_API int64_t bf_plan_workspace_bytes(const bf_plan *plan);
+
+/* What the workspace would take with one buffer per vector and coefficient tensor, nothing reused. */
+BF_API int64_t bf_plan_baseline_bytes(const bf_plan *plan);
 
 /* Bytes of packed weights and tables that the plan holds itself. */
 BF_API int64_t bf_plan_constant_bytes(const bf_plan *plan);
@@ -94,7 +99,7 @@ BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, con
                                bf_error *err);
 
 /* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|, |upper|
- * have the layer's count. False when this plan does not keep that layer. */
+ * have the layer's count. False when this plan does not keep that layer (see bf_options.keep_layers). */
 BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index, double *lower,
                               double *upper);
 

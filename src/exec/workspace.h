@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/budget.h"
+#include "exec/trace.h"
 #include "plan/plan.h"
 
 struct bf_workspace {
@@ -14,6 +15,7 @@ struct bf_workspace {
     bfi_budget budget;
     atomic_int failed;   /* bf_status of a stopped run */
     bool ran;
+    bfi_trace *trace; /* NULL: not recording */
 };
 
 static inline double *bfi_ws_doubles(const bf_workspace *ws, int64_t offset) {

@@ -44,6 +44,7 @@ static void sample(const char *what, bfi_graph *graph, int points, bf_semantics 
     for (int64_t j = 0; j < m; j++) spec[j] = net_uniform();
     for (int setting = 0; setting < KIT_SETTINGS; setting++) {
         bf_options o = kit_setting(setting);
+        o.keep_layers = 1;
         o.semantics = semantics;
         if (o.executor == BF_EXECUTOR_REFERENCE) continue;
         kit_engine e = kit_engine_new(1, model, o);

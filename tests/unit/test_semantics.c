@@ -263,6 +263,7 @@ static void every_op(void **state) {
             for (int setting = 0; setting < 6; setting++) {
                 bf_options o = kit_setting(setting);
                 o.semantics = BF_SEMANTICS_FLOAT32;
+                o.keep_layers = 1;
                 kit_engine e = kit_engine_new(1, model, o);
                 kit_bounds(&e, lo, hi, NULL, 0, NULL, NULL);
                 for (int i = 0; i < 5; i++) {
