@@ -130,6 +130,7 @@ static void check_intervals(question *q) {
         bf_options o = bf_options_default();
         o.method = BF_METHOD_IBP;
         o.dtype = (bf_dtype)dtype;
+        o.keep_layers = 1;
         answers a = {.options = o};
         kit_engine e = kit_engine_new(1, q->model, o);
         kit_bounds(&e, q->lo, q->hi, NULL, 0, a.out_lower, a.out_upper);
@@ -244,6 +245,53 @@ static void derived_constants(void **state) {
     }
 }
 
+static bfi_numbers constant_numbers(int64_t n, double value) {
+    bfi_numbers numbers = kit_numbers(NULL, n);
+    for (int64_t i = 0; i < n; i++) numbers.data[i] = value;
+    return numbers;
+}
+
+/* A little above one, halfway between float32 numbers or anywhere. */
+static double above_one(void) {
+    return net_sign() * (1 + (double)kit_int(0, 64) * (kit_int(0, 1) ? 0x1p-24 : 0x1p-27));
+}
+
+static bfi_graph *single_op(int kind) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1));
+    if (kind == 0) {
+        net_leaky(graph, 0, above_one() / 2);
+        return graph;
+    }
+    if (kind == 1) {
+        net_same(graph, BFI_OP_RELU, 0, -1);
+        return graph;
+    }
+    bfi_op op = kind % 2 ? BFI_OP_LINEAR : BFI_OP_SCALE_SHIFT;
+    bfi_node *node = kit_add(graph, op, 0, -1, KIT_SHAPE(1));
+    node->attrs.rows = node->attrs.k = node->attrs.n = 1;
+    node->weight = constant_numbers(1, kind < 6 ? above_one() : 0);
+    if (kind > 3) node->bias = constant_numbers(1, above_one());
+    return graph;
+}
+
+/* One element, every number just above a float32: each rounding is as large as it may be, and no
+ * slack of longer sums helps. */
+static void single_roundings(void **state) {
+    (void)state;
+    static answers all[6];
+    for (int i = 0; i < 6000; i++) {
+        question q = ask(single_op(i % 8), NET_DOUBLE);
+        q.lo[0] = q.hi[0] = kit_int(0, 1) ? 1 : (double)(float)above_one();
+        if (i % 8 == 1) q.lo[0] = -fabs((double)(float)above_one()), q.hi[0] = fabs(q.hi[0]);
+        q.rows = 1;
+        q.spec[0] = above_one();
+        for (int k = 0; k < 6; k++) compute(&q, kit_setting(k), &all[k]);
+        check_point(&q, all, 6, q.lo);
+        check_point(&q, all, 6, q.hi);
+        answer(&q);
+    }
+}
+
 /* Sums in which every addition rounds the same way: |scale| times one, then numbers that each
  * vanish. */
 static double vanishing; /* half an ulp of one: of float32, then of float64 */
@@ -255,12 +303,6 @@ static void sticky(double *data, int64_t n, double scale) {
 static bfi_numbers sticky_numbers(int64_t n, double scale) {
     bfi_numbers numbers = kit_numbers(NULL, n);
     sticky(numbers.data, n, scale);
-    return numbers;
-}
-
-static bfi_numbers constant_numbers(int64_t n, double value) {
-    bfi_numbers numbers = kit_numbers(NULL, n);
-    for (int64_t i = 0; i < n; i++) numbers.data[i] = value;
     return numbers;
 }
 
@@ -459,6 +501,7 @@ int main(void) {
                                        cmocka_unit_test(sums_that_lose_every_term),
                                        cmocka_unit_test(every_op),
                                        cmocka_unit_test(derived_constants),
+                                       cmocka_unit_test(single_roundings),
                                        cmocka_unit_test(mlps),
                                        cmocka_unit_test(convs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
