@@ -246,7 +246,7 @@ static bf_status parse_indices(bfi_lexer *l, draft *d) {
         d->n_indices++;
     } while (bfi_lex_accept(l, ","));
     TRY(bfi_lex_expect(l, "]"));
-    if (d->op != BFI_OP_GATHER) return BF_STATUS_OK;
+    if (d->op != BFI_OP_GATHER && !bfi_lex_is(l, "as")) return BF_STATUS_OK;
     TRY(bfi_lex_expect(l, "as"));
     return parse_shape(l, &d->indices_shape);
 }

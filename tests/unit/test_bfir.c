@@ -242,9 +242,13 @@ static void test_names_and_extremes(void **state) {
     node = kit_add(graph, BFI_OP_SLICE, 2, -1, KIT_SHAPE(1, 1));
     node->attrs.start[1] = 1;
     node->attrs.step[0] = INT64_MIN, node->attrs.step[1] = INT64_MAX;
-    node = kit_add(graph, BFI_OP_REDUCE_SUM, 3, -1, kit_shape(0, (int64_t[1]){0}));
+    node = kit_add(graph, BFI_OP_RESIZE, 3, -1, KIT_SHAPE(1, 3)); /* as the importer leaves it */
+    node->indices = kit_indices((int64_t[]){0, 0, 0}, 3);
+    node->n_indices = 3;
+    node->indices_shape = node->shape;
+    node = kit_add(graph, BFI_OP_REDUCE_SUM, 4, -1, kit_shape(0, (int64_t[1]){0}));
     node->attrs.reduce[0] = node->attrs.reduce[1] = true;
-    node = kit_add(graph, BFI_OP_SCALE_SHIFT, 4, -1, kit_shape(0, (int64_t[1]){0}));
+    node = kit_add(graph, BFI_OP_SCALE_SHIFT, 5, -1, kit_shape(0, (int64_t[1]){0}));
     node->attrs.roundings = INT32_MAX, node->attrs.const_ulps = 1;
     node->weight = kit_numbers((double[]){-0x1.fffffffffffffp+1023}, 1);
     kit_validate(graph);
@@ -675,7 +679,19 @@ static void test_damaged_files(void **state) {
     bfi_graph_free(graph);
 }
 
-/* docs/ir.md names everything that the tables hold. */
+/* The first block of code on the page. */
+static void parse_example(const char *page) {
+    const char *start = strstr(page, "```\n"), *end = start ? strstr(start + 4, "```") : NULL;
+    bfi_module *module;
+    bf_error err = {""};
+    assert_non_null(end);
+    if (bfi_module_parse(start + 4, (size_t)(end - start - 4), "example", &module, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(module->count, 1);
+    bfi_module_free(module);
+}
+
+/* docs/ir.md names everything that the tables hold, and its example parses. */
 static void test_documented(void **state) {
     (void)state;
     const char *root = getenv("BOUNDFLOW_SOURCE_DIR");
@@ -692,6 +708,7 @@ static void test_documented(void **state) {
         snprintf(quoted, sizeof quoted, "`%s`", bfi_back_name((bfi_back_kind)i));
         if (!strstr(data, quoted)) fail_msg("docs/ir.md does not explain %s", quoted);
     }
+    parse_example(data);
     free(data);
 }
 
