@@ -25,12 +25,14 @@ static int root_of(const bfi_graph *graph, int id) {
     return id;
 }
 
-static bfi_task_kind kind_of(const bf_plan *plan, const bfi_step *step) {
+/* |open| is the kind of the task before: a reshape, which does nothing, stays in that region. */
+static bfi_task_kind kind_of(const bf_plan *plan, const bfi_step *step, bfi_task_kind open) {
     if (step->kind == BFI_STEP_BOUND) return BFI_TASK_BACKWARD;
     if (step->kind == BFI_STEP_SPEC) return BFI_TASK_SPEC;
     bfi_op op = plan->graph->nodes[step->node].op;
-    bool moves = op == BFI_OP_TRANSPOSE || op == BFI_OP_RESHAPE || op == BFI_OP_SLICE || op == BFI_OP_CONCAT ||
-                 op == BFI_OP_GATHER || op == BFI_OP_EXPAND;
+    if (op == BFI_OP_RESHAPE) return open == BFI_TASK_LAYOUT ? open : BFI_TASK_FORWARD;
+    bool moves = op == BFI_OP_TRANSPOSE || op == BFI_OP_SLICE || op == BFI_OP_CONCAT || op == BFI_OP_GATHER ||
+                 op == BFI_OP_EXPAND;
     return moves ? BFI_TASK_LAYOUT : BFI_TASK_FORWARD;
 }
 
@@ -94,12 +96,15 @@ static void note_writes(grouping *g, int index) {
 /* A step joins the open task when that has its kind and feeds it (or is the start of everything). */
 static void assign(grouping *g, int partition) {
     for (int i = 0; i < g->count; i++) {
-        bfi_task_kind kind = partition == 0 ? BFI_TASK_ALL : kind_of(g->plan, &g->steps[i]);
+        bfi_task_kind open = g->task_count > 0 ? g->tasks[g->task_count - 1].kind : BFI_TASK_FORWARD;
+        bfi_task_kind kind = partition == 0 ? BFI_TASK_ALL : kind_of(g->plan, &g->steps[i], open);
+        bool reshape = g->steps[i].kind == BFI_STEP_FORWARD &&
+                       g->plan->graph->nodes[g->steps[i].node].op == BFI_OP_RESHAPE;
         reader r = {g, g->task_count - 1, 0, false, false};
         if (g->task_count > 0) visit_reads(g, i, note_join, &r);
         bool region = kind == BFI_TASK_ALL || kind == BFI_TASK_FORWARD || kind == BFI_TASK_LAYOUT;
         bool same = g->task_count > 0 && g->tasks[g->task_count - 1].kind == kind;
-        if (!(same && region && (r.joins || kind == BFI_TASK_ALL)))
+        if (!(same && region && (r.joins || reshape || kind == BFI_TASK_ALL)))
             g->tasks[g->task_count++] = (bfi_task){.kind = kind, .first = i};
         g->task_of[i] = g->task_count - 1;
         g->tasks[g->task_count - 1].count++;

@@ -4,7 +4,15 @@
 
 /* A tile's coefficients should stay in a core's L2 cache; the number is fixed so that a plan is the same
  * on every machine (bits do not depend on it anyway). */
-enum { CACHE_BYTES = 1 << 19, SCRATCH_VECTORS = 6 };
+enum { CACHE_BYTES = 1 << 19 };
+
+/* Forward scratch: three sums, and three more for the parts of a concatenation. */
+static int64_t scratch_bytes(const bf_plan *plan) {
+    int vectors = 3;
+    for (int id = 0; id < plan->graph->count; id++)
+        if (plan->graph->nodes[id].op == BFI_OP_CONCAT) vectors = 6;
+    return vectors * plan->scratch_count * (int64_t)bfi_dtype_size(plan->dtype);
+}
 
 static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -15,7 +23,7 @@ static int64_t lane_bytes(const bf_plan *plan) {
 static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
     int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
     int64_t tile = aligned(plan->height * lanes * size + lanes * lane_bytes(plan));
-    int64_t scratch = SCRATCH_VECTORS * plan->scratch_count * size;
+    int64_t scratch = scratch_bytes(plan);
     return tile > scratch ? tile : scratch;
 }
 
@@ -30,9 +38,10 @@ static bool fits(const bf_plan *plan) {
     return plan->options.memory == 0 || plan->workspace_bytes <= plan->options.memory;
 }
 
-/* Widest tile whose coefficients stay in cache; then narrower, then fewer workers, to meet the budget. */
+/* Widest tile whose coefficients stay in cache (IBP has only the spec's few rows, one op deep); then
+ * narrower, then fewer workers, to meet the budget. */
 static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
-    int64_t lanes = BFI_WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t lanes = plan->options.method == BF_METHOD_IBP ? BF_LANE_PAD : BFI_WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
     while (lanes > BF_LANE_PAD && lanes * lane > CACHE_BYTES) lanes -= BF_LANE_PAD;
     int workers = bf_session_threads(plan->session);
     set_tiles(plan, lanes, workers);
@@ -55,7 +64,7 @@ static int64_t baseline(const bf_plan *plan) {
             sum += (plan->programs[i].buffers[b].count + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
         if (sum > tallest) tallest = sum;
     }
-    int64_t scratch = SCRATCH_VECTORS * plan->scratch_count * size;
+    int64_t scratch = scratch_bytes(plan);
     int64_t tile = aligned(tallest * plan->tile_lanes * size + plan->tile_lanes * lane_bytes(plan));
     return persistent + plan->workers * (tile > scratch ? tile : scratch);
 }
@@ -63,9 +72,12 @@ static int64_t baseline(const bf_plan *plan) {
 bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err) {
     for (int i = 0; i < plan->program_count; i++)
         if (plan->programs[i].height > plan->height) plan->height = plan->programs[i].height;
-    for (int id = 0; id < plan->graph->count; id++)
-        if (aligned(plan->graph->nodes[id].count) > plan->scratch_count)
+    for (int id = 0; id < plan->graph->count; id++) {
+        bfi_op_class c = bfi_op_class_of(plan->graph->nodes[id].op);
+        bool sums = c == BFI_CLASS_WEIGHTED || c == BFI_CLASS_STRUCTURAL;
+        if (sums && aligned(plan->graph->nodes[id].count) > plan->scratch_count)
             plan->scratch_count = aligned(plan->graph->nodes[id].count);
+    }
     bf_status status = choose_tiles(plan, err);
     plan->baseline_bytes = baseline(plan);
     return status;

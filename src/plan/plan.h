@@ -103,7 +103,7 @@ struct bf_plan {
                                  (underflow), of the node's backward op */
     int64_t persistent_bytes;
 
-    int64_t scratch_count;    /* elements of one forward scratch vector; six of them fit in every tile */
+    int64_t scratch_count;    /* elements of one forward scratch vector; three (with concatenations six) fit in every tile */
     int64_t tile_lanes;       /* widest tile */
     int64_t height;           /* elements per lane: the highest program */
     int64_t tile_bytes;       /* one worker's part */
