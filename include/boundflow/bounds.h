@@ -1,4 +1,5 @@
-/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> run, run, run ...
+/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> reshape -> bind -> run, run, run ...
+ * (bf_bounds_run does the last three in one call).
  *
  * A plan is immutable and thread-safe to share; a workspace belongs to one running call at a time. run
  * allocates nothing. Bounds hold for the real-number network (or for every float32 evaluation order, see
@@ -92,7 +93,22 @@ typedef struct bf_request {
     double deadline;       /* bf_clock() time at which to give up; 0: none */
 } bf_request;
 
-/* Computes bounds. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
+/* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so neither the
+ * plan nor the workspace's size depends on it. Undoes an earlier bind. */
+BF_API bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *workspace, int64_t rows,
+                                      bf_error *err);
+
+/* Checks |request| (box, finite numbers, rows as reshaped when there is a spec) and keeps its pointers,
+ * which must stay valid, and may be written with new numbers of the same kind, until the last run. A run
+ * trusts them: a box that is empty or not finite gives infinite bounds, never wrong ones. */
+BF_API bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
+                                   bf_error *err);
+
+/* Computes what is bound; allocates nothing. BF_STATUS_INVALID_ARGUMENT when nothing is bound, else as
+ * bf_bounds_run. */
+BF_API bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *workspace, bf_error *err);
+
+/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
  * that hold, infinite where there was no time for one. Not-a-number never comes out: a bound that cannot
  * be computed is infinite. */
 BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,

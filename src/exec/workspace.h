@@ -15,6 +15,9 @@ struct bf_workspace {
     bfi_budget budget;
     atomic_int failed;   /* bf_status of a stopped run */
     bool ran;
+    int64_t rows;       /* of the spec, as reshaped */
+    bool bound;
+    bf_request request; /* when bound */
     bfi_trace *trace; /* NULL: not recording */
 };
 

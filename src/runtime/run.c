@@ -238,15 +238,43 @@ static bf_status check_request(const bf_plan *plan, const bf_request *request, b
     return BF_STATUS_OK;
 }
 
-bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *ws, int64_t rows, bf_error *err) {
+    int64_t numbers, outputs = plan->graph->nodes[plan->graph->output].count;
+    if (rows < 0 || !bfi_mul_i64(rows, 2 * outputs, &numbers))
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "cannot take a spec of %lld rows", (long long)rows);
+    ws->rows = rows;
+    ws->bound = false;
+    return BF_STATUS_OK;
+}
+
+bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    if (request->spec && request->rows != ws->rows)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "the spec has %lld rows, but the workspace was reshaped to %lld",
+                        (long long)request->rows, (long long)ws->rows);
     bf_status status = check_request(plan, request, err);
-    if (status != BF_STATUS_OK) return status;
-    ws->budget = (bfi_budget){request->deadline, &plan->session->stop};
+    ws->bound = status == BF_STATUS_OK;
+    if (ws->bound) ws->request = *request;
+    return status;
+}
+
+bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *ws, bf_error *err) {
+    if (!ws->bound)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "nothing is bound: call bf_workspace_bind first");
+    ws->budget = (bfi_budget){ws->request.deadline, &plan->session->stop};
     ws->stats = (bf_run_stats){.used_bytes = plan->workspace_bytes};
     atomic_store(&ws->failed, BF_STATUS_OK);
     ws->ran = false;
-    status = run_tasks(plan, ws, request, err);
+    bf_status status = run_tasks(plan, ws, &ws->request, err);
     ws->ran = status == BF_STATUS_OK;
+    return status;
+}
+
+bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    bf_status status = bf_workspace_reshape(plan, ws, request->spec ? request->rows : 0, err);
+    if (status == BF_STATUS_OK) status = bf_workspace_bind(plan, ws, request, err);
+    if (status == BF_STATUS_OK) status = bf_workspace_run(plan, ws, err);
+    ws->bound = false;
     return status;
 }
 
