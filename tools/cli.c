@@ -43,12 +43,19 @@ void bfi_cli_session_free(bf_session *session) {
     bf_session_free(session);
 }
 
-void bfi_cli_options(const bfi_arguments *args, bf_options *options) {
+bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_error *err) {
+    if (args->given[BFI_OPTION_EXECUTOR] && args->given[BFI_OPTION_BACKEND] &&
+        args->count[BFI_OPTION_EXECUTOR] != args->count[BFI_OPTION_BACKEND])
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "--executor %s and --backend %s contradict each other: give one of them",
+                        args->text[BFI_OPTION_EXECUTOR][0], args->text[BFI_OPTION_BACKEND][0]);
     /* The choices of options.def stand in the order of the enums. */
     if (args->given[BFI_OPTION_METHOD]) options->method = (bf_method)args->count[BFI_OPTION_METHOD];
     if (args->given[BFI_OPTION_DTYPE]) options->dtype = (bf_dtype)args->count[BFI_OPTION_DTYPE];
     if (args->given[BFI_OPTION_EXECUTOR])
         options->executor = (bf_executor)args->count[BFI_OPTION_EXECUTOR];
+    if (args->given[BFI_OPTION_BACKEND])
+        options->executor = (bf_executor)args->count[BFI_OPTION_BACKEND];
     if (args->given[BFI_OPTION_ROUNDING])
         options->rounding = (bf_rounding)args->count[BFI_OPTION_ROUNDING];
     if (args->given[BFI_OPTION_SEMANTICS])
@@ -57,7 +64,10 @@ void bfi_cli_options(const bfi_arguments *args, bf_options *options) {
     if (args->given[BFI_OPTION_ALL_NEURONS]) options->all_neurons = 1;
     if (args->given[BFI_OPTION_ALL_LAYERS]) options->keep_layers = 1;
     if (args->given[BFI_OPTION_MEMORY]) options->memory = args->count[BFI_OPTION_MEMORY];
+    if (args->given[BFI_OPTION_PARTITION])
+        options->partition = (int)args->count[BFI_OPTION_PARTITION];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
+    return BF_STATUS_OK;
 }
 
 const char *bfi_cli_method(bf_method method) {

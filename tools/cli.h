@@ -28,8 +28,8 @@ bf_status bfi_cli_flush(bf_error *err);
 bf_status bfi_cli_session(const bfi_arguments *args, bf_session **out, bf_error *err);
 void bfi_cli_session_free(bf_session *session);
 
-/* Lays the options that were given over |options|. */
-void bfi_cli_options(const bfi_arguments *args, bf_options *options);
+/* Lays the options that were given over |options|. --executor and --backend must not differ. */
+bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_error *err);
 
 /* Names of option values, as the command line spells them. Static storage. */
 const char *bfi_cli_method(bf_method method);

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "question.h"
 #include "terminal.h"
+#include "trace_json.h"
 
 #define MOST_REPEATS 1000000
 
@@ -34,6 +35,8 @@ static bf_status load(bound_run *run, bf_error *err) {
     if (status == BF_STATUS_OK)
         status = bf_plan_create(run->session, run->model, &run->options, &run->plan, err);
     if (status == BF_STATUS_OK) status = bf_workspace_create(run->plan, &run->workspace, err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_TRACE])
+        status = bfi_trace_start(run->workspace, err);
     run->load_s += bf_clock() - start;
     if (status != BF_STATUS_OK) return status;
     run->lower = bfi_malloc((size_t)run->question.rows, sizeof(double));
@@ -231,6 +234,19 @@ static bf_status print_table(const bound_run *run, bf_error *err) {
     return status;
 }
 
+/* The trace of a run that ended early is worth as much: where did the time go? */
+static bf_status write_trace(const bound_run *run, bf_status status, bf_error *err) {
+    const char *path = run->args->text[BFI_OPTION_TRACE][0];
+    bf_error own = {""};
+    int64_t dropped = 0;
+    bf_status written = bfi_trace_write(run->plan, run->workspace, path, &dropped, &own);
+    if (dropped > 0)
+        fprintf(stderr, "boundflow bound: %s lacks the last %lld events: no room for them\n", path,
+                (long long)dropped);
+    if (status != BF_STATUS_OK || written == BF_STATUS_OK) return status;
+    return bfi_fail(err, written, "%s", own.message);
+}
+
 static bf_status bound(bound_run *run, bf_error *err) {
     const bfi_arguments *args = run->args;
     int64_t repeats = args->count[BFI_OPTION_REPEAT];
@@ -238,8 +254,12 @@ static bf_status bound(bound_run *run, bf_error *err) {
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--repeat: %lld is not between 1 and %d",
                         (long long)repeats, MOST_REPEATS);
     bf_status status = bfi_question_check(args, err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_TRACE])
+        status = bfi_cli_writable(args->text[BFI_OPTION_TRACE][0], err);
     if (status == BF_STATUS_OK) status = load(run, err);
-    if (status == BF_STATUS_OK) status = compute(run, err);
+    if (status != BF_STATUS_OK) return status;
+    status = compute(run, err);
+    if (args->given[BFI_OPTION_TRACE]) status = write_trace(run, status, err);
     if (status == BF_STATUS_OK)
         status = args->given[BFI_OPTION_JSON] ? print_json(run, err) : print_table(run, err);
     return status;
@@ -248,8 +268,8 @@ static bf_status bound(bound_run *run, bf_error *err) {
 int bfi_cmd_bound(const bfi_arguments *args) {
     bf_error err = {""};
     bound_run run = {.args = args, .options = bf_options_default()};
-    bfi_cli_options(args, &run.options);
-    bf_status status = bound(&run, &err);
+    bf_status status = bfi_cli_options(args, &run.options, &err);
+    if (status == BF_STATUS_OK) status = bound(&run, &err);
     free(run.lower);
     free(run.upper);
     bfi_question_free(&run.question);

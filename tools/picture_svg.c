@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "picture_panel.h"
+#include "svg.h"
 
 #define PANEL 240 /* user units a panel takes */
 #define MARGIN 16
@@ -9,20 +10,6 @@
 #define CAPTION_WIDTH 100 /* characters */
 #define MOST_BARS 64
 #define MOST_CELLS 128 /* of a side: larger images are averaged down */
-
-static void write_text(FILE *out, const char *text, int length) {
-    for (int i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else
-            fputc(c < 32 || c > 126 ? '?' : c, out);
-    }
-}
 
 /* Characters of the next line of at most CAPTION_WIDTH, broken at a blank. */
 static int line_length(const char *text) {
@@ -47,7 +34,7 @@ static void write_caption(FILE *out, const char *text, int y) {
     for (; *text; y += LINE) {
         int length = line_length(text);
         fprintf(out, "<text x=\"%d\" y=\"%d\">", MARGIN, y);
-        write_text(out, text, length);
+        bfi_svg_text(out, text, length);
         fputs("</text>\n", out);
         text += length;
         while (*text == ' ') text++;
@@ -61,9 +48,9 @@ static void write_head(FILE *out, const bfi_picture *p, int width, int height) {
             "height=\"%d\" "
             "role=\"img\" font-family=\"sans-serif\" font-size=\"13\">\n<title>",
             width, height, width, height);
-    write_text(out, p->title, (int)strlen(p->title));
+    bfi_svg_text(out, p->title, (int)strlen(p->title));
     fputs("</title>\n<desc>", out);
-    write_text(out, p->caption, (int)strlen(p->caption));
+    bfi_svg_text(out, p->caption, (int)strlen(p->caption));
     fprintf(out, "</desc>\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", width, height);
 }
 
@@ -88,7 +75,7 @@ static void write_panel(FILE *out, const bfi_panel *panel, int left, int top) {
     int width = (p->width + shrink - 1) / shrink, height = (p->height + shrink - 1) / shrink;
     double cell = (double)PANEL / side * shrink;
     fprintf(out, "<text x=\"%d\" y=\"%d\">", left, top - 6);
-    write_text(out, panel->title, (int)strlen(panel->title));
+    bfi_svg_text(out, panel->title, (int)strlen(panel->title));
     fprintf(
         out,
         "</text>\n<g transform=\"translate(%d %d) scale(%.6g)\" shape-rendering=\"crispEdges\">\n",

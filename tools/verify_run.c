@@ -23,15 +23,16 @@ static void show_progress(void *user, const bf_progress *progress) {
     bfi_progress_show(&run->progress, run->batch_done, run->batch_total, text);
 }
 
-void bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run) {
+bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf_error *err) {
     *run = (bfi_verify_run){.options = bf_verify_options_default()};
-    bfi_cli_options(args, &run->options.bounds);
+    bf_status status = bfi_cli_options(args, &run->options.bounds, err);
     if (args->given[BFI_OPTION_SEED]) run->options.seed = (uint64_t)args->count[BFI_OPTION_SEED];
     const int64_t most = 1000000;
     int64_t restarts = args->count[BFI_OPTION_RESTARTS], steps = args->count[BFI_OPTION_STEPS];
     if (args->given[BFI_OPTION_RESTARTS])
         run->options.restarts = (int)(restarts < most ? restarts : most);
     if (args->given[BFI_OPTION_STEPS]) run->options.steps = (int)(steps < most ? steps : most);
+    return status;
 }
 
 static bf_status load_model(bfi_verify_run *run, const char *network, bf_error *err) {

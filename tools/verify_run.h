@@ -21,7 +21,8 @@ typedef struct bfi_verify_run {
     char batch_eta[48];
 } bfi_verify_run;
 
-void bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run);
+/* Whatever it returns, bfi_verify_run_clear is allowed afterwards. */
+bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf_error *err);
 
 /* Decides |property| on |network| within |timeout| seconds (0: none), reading included. The network
  * is read again only when its path differs from the last one. */

@@ -1,0 +1,84 @@
+#include "trace_json.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "cli.h"
+#include "json.h"
+
+#define ROOM (1 << 18) /* events; memory is touched only as far as they come */
+
+bf_status bfi_trace_start(bf_workspace *workspace, bf_error *err) {
+    return bf_workspace_trace(workspace, ROOM, err);
+}
+
+/* Whole nanoseconds: what the clock tells, without the digits of a binary fraction. */
+static double microseconds(double seconds) { return round(seconds * 1e9) / 1e3; }
+
+/* Names a row: the process's (tid -1) or a worker's. */
+static void write_name(bfi_json *json, int worker) {
+    char name[32];
+    snprintf(name, sizeof name, worker < 0 ? "boundflow" : "worker %d", worker);
+    fputc('\n', json->out);
+    bfi_json_open(json, NULL, '{');
+    bfi_json_string(json, "name", worker < 0 ? "process_name" : "thread_name");
+    bfi_json_string(json, "ph", "M");
+    bfi_json_integer(json, "pid", 1);
+    if (worker >= 0) bfi_json_integer(json, "tid", worker);
+    bfi_json_open(json, "args", '{');
+    bfi_json_string(json, "name", name);
+    bfi_json_close(json, '}');
+    bfi_json_close(json, '}');
+}
+
+static void write_event(bfi_json *json, const bf_plan *plan, const bf_trace_event *event,
+                        double start) {
+    fputc('\n', json->out);
+    bfi_json_open(json, NULL, '{');
+    bfi_json_string(json, "name", event->name);
+    bfi_json_string(json, "cat", bf_plan_task(plan, event->task).kind);
+    bfi_json_string(json, "ph", "X");
+    bfi_json_number(json, "ts", microseconds(event->begin - start));
+    bfi_json_number(json, "dur", microseconds(event->end - event->begin));
+    bfi_json_integer(json, "pid", 1);
+    bfi_json_integer(json, "tid", event->worker);
+    bfi_json_open(json, "args", '{');
+    bfi_json_string(json, "layer", event->layer);
+    bfi_json_integer(json, "lanes", event->lanes);
+    bfi_json_integer(json, "task", event->task);
+    bfi_json_close(json, '}');
+    bfi_json_close(json, '}');
+}
+
+static void write_events(FILE *out, const bf_plan *plan, const bf_workspace *workspace) {
+    bfi_json json = {.out = out};
+    int64_t count = bf_workspace_trace_count(workspace, NULL);
+    double start = INFINITY;
+    int workers = 0;
+    for (int64_t i = 0; i < count; i++) {
+        bf_trace_event event = bf_workspace_trace_event(workspace, i);
+        start = fmin(start, event.begin);
+        if (event.worker >= workers) workers = event.worker + 1;
+    }
+    bfi_json_open(&json, NULL, '[');
+    for (int worker = -1; worker < workers; worker++) write_name(&json, worker);
+    for (int64_t i = 0; i < count; i++) {
+        bf_trace_event event = bf_workspace_trace_event(workspace, i);
+        write_event(&json, plan, &event, start);
+    }
+    bfi_json_close(&json, ']');
+    fputc('\n', out);
+}
+
+bf_status bfi_trace_write(const bf_plan *plan, const bf_workspace *workspace, const char *path,
+                          int64_t *dropped, bf_error *err) {
+    bf_workspace_trace_count(workspace, dropped);
+    bfi_text text;
+    bf_status status = bfi_text_open(&text, err);
+    if (status != BF_STATUS_OK) return status;
+    write_events(text.stream, plan, workspace);
+    status = bfi_text_close(&text, err);
+    if (status == BF_STATUS_OK) status = bfi_file_write(path, text.data, text.size, err);
+    bfi_text_free(&text);
+    return status;
+}
