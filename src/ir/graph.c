@@ -29,6 +29,21 @@ bfi_op bfi_op_from_name(const char *name) {
     return BFI_OP_COUNT;
 }
 
+bool bfi_op_is_elementwise(bfi_op op) {
+    switch (op) {
+        case BFI_OP_SCALE_SHIFT:
+        case BFI_OP_ADD:
+        case BFI_OP_SUB:
+        case BFI_OP_MUL:
+        case BFI_OP_DIV:
+        case BFI_OP_MAX:
+        case BFI_OP_MIN:
+            return true;
+        default:
+            return bfi_op_class_of(op) == BFI_CLASS_UNARY;
+    }
+}
+
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit) {
     int64_t count = 1;
     bool empty = false;
@@ -161,11 +176,16 @@ static bool copy_text(char **to, const char *from) {
     return true;
 }
 
+bool bfi_graph_copy_names(bfi_graph *graph, const bfi_graph *from) {
+    graph->is_float64 = from->is_float64;
+    return copy_text(&graph->source, from->source) &&
+           copy_text(&graph->input_name, from->input_name) &&
+           copy_text(&graph->output_name, from->output_name);
+}
+
 bfi_graph *bfi_graph_view(const bfi_graph *graph) {
     bfi_graph *view = bfi_graph_new();
-    bool ok = view && copy_text(&view->source, graph->source) &&
-              copy_text(&view->input_name, graph->input_name) &&
-              copy_text(&view->output_name, graph->output_name);
+    bool ok = view && bfi_graph_copy_names(view, graph);
     for (int id = 0; ok && id < graph->count; id++)
         ok = bfi_graph_add_like(view, &graph->nodes[id], graph->nodes[id].inputs) == id;
     if (!ok) {
@@ -173,7 +193,6 @@ bfi_graph *bfi_graph_view(const bfi_graph *graph) {
         return NULL;
     }
     view->output = graph->output;
-    view->is_float64 = graph->is_float64;
     return view;
 }
 

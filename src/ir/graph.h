@@ -124,6 +124,9 @@ bfi_op_class bfi_op_class_of(bfi_op op);
 /* The op with text name |name|, or BFI_OP_COUNT. */
 bfi_op bfi_op_from_name(const char *name);
 
+/* Element i of the output depends on element i of each input alone, all of one shape. */
+bool bfi_op_is_elementwise(bfi_op op);
+
 /* Elements of |shape|, or -1 when a dimension is negative or the product exceeds |limit|. */
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit);
 bool bfi_shape_equal(const bfi_shape *a, const bfi_shape *b);
@@ -146,8 +149,12 @@ int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onn
 int bfi_graph_add_like(bfi_graph *graph, const bfi_node *like, const int *inputs);
 
 /* A graph equal to |graph| that borrows its numbers: |graph| must outlive it. Nodes may be changed
- * without touching |graph| (bfi_numbers_clear before other numbers are set). NULL: out of memory. */
+ * without touching |graph| (bfi_numbers_clear before other numbers are set). NULL: out of memory.
+ */
 bfi_graph *bfi_graph_view(const bfi_graph *graph);
+
+/* Copies source, input and output names and the element type. False: out of memory. */
+bool bfi_graph_copy_names(bfi_graph *graph, const bfi_graph *from);
 
 /* Frees owned numbers; leaves them empty. */
 void bfi_numbers_clear(bfi_numbers *numbers);

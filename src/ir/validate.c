@@ -177,7 +177,8 @@ static bf_status check_transpose(const site *s) {
         bool outside = perm[i] < 0 || perm[i] >= x->rank;
         if (outside || (seen >> perm[i] & 1u)) {
             snprintf(text, sizeof text,
-                     "perm is not a permutation: entry %d is axis %" PRId64 ", %s (the input has %d)",
+                     "perm is not a permutation: entry %d is axis %" PRId64
+                     ", %s (the input has %d)",
                      i, perm[i], outside ? "which does not exist" : "a second time", x->rank);
             return reject_shape(s, text);
         }

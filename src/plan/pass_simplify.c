@@ -23,7 +23,7 @@ bfi_simplify_options bfi_simplify_options_default(void) {
         .dtype = BFI_F32, .fold_scales = true, .merge_linears = true, .fold_constants = true};
 }
 
-#define NOTE(p, ...)                                                             \
+#define NOTE(p, ...)                                                     \
     (bfi_pass_notes_add(&(p)->report->notes, __VA_ARGS__) ? BF_STATUS_OK \
                                                           : bfi_fail_memory((p)->err))
 
@@ -292,8 +292,7 @@ static bool exact_product(const pass *p, const bfi_node *second, const bfi_node 
 }
 
 /* W2 b1 + b2 and its error; false when it leaves the range. */
-static bool product_bias(const pass *p, const bfi_node *second, const bfi_node *first,
-                         folded *f) {
+static bool product_bias(const pass *p, const bfi_node *second, const bfi_node *first, folded *f) {
     int64_t n = second->attrs.n, middle = second->attrs.k;
     for (int64_t i = 0; i < n; i++) {
         double sum = second->bias.count ? second->bias.data[i] : 0;

@@ -1,8 +1,8 @@
 /* simplify: a smaller graph that is the same function.
  *
  * Requires a valid graph. Provides an equal one in which
- *   - a scale_shift (batch normalisation) that alone reads a linear, conv or conv_transpose is part of
- *     its weights and bias; their derived numbers carry their errors (attrs.const_ulps, bias_error)
+ *   - a scale_shift (batch normalisation) that alone reads a linear, conv or conv_transpose is part
+ * of its weights and bias; their derived numbers carry their errors (attrs.const_ulps, bias_error)
  *   - a linear that alone reads a linear is one with it, where the product of the matrices is exact
  *     in float64 and no larger work
  *   - nodes of constants alone are constants, where float64 gives them exactly

@@ -1,8 +1,7 @@
 /* simplify: every rule on a graph of its own, what it must leave alone, and models as a whole. */
-#include "plan/pass_simplify.h"
-
 #include "pass_kit.h"
 #include "plan/exact_fold.h"
+#include "plan/pass_simplify.h"
 
 typedef struct result {
     bfi_graph *graph;
@@ -50,9 +49,19 @@ static int add_conv(bfi_graph *g, bfi_op op, int from, int64_t c_out, int64_t gr
     bool back = op == BFI_OP_CONV_TRANSPOSE;
     int64_t ho = back ? h + 1 : h - 1, wo = back ? w + 1 : w - 1;
     bfi_node *node = kit_add(g, op, from, -1, KIT_SHAPE(1, c_out, ho, wo));
-    node->attrs.window = (bfi_window){.groups = groups, .c_in = c, .h_in = h, .w_in = w,
-                                      .c_out = c_out, .h_out = ho, .w_out = wo, .kh = 2, .kw = 2,
-                                      .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1};
+    node->attrs.window = (bfi_window){.groups = groups,
+                                      .c_in = c,
+                                      .h_in = h,
+                                      .w_in = w,
+                                      .c_out = c_out,
+                                      .h_out = ho,
+                                      .w_out = wo,
+                                      .kh = 2,
+                                      .kw = 2,
+                                      .stride_h = 1,
+                                      .stride_w = 1,
+                                      .dil_h = 1,
+                                      .dil_w = 1};
     node->weight = kit_numbers(NULL, c_out * c / groups * 4);
     return g->output;
 }
@@ -214,8 +223,9 @@ static void test_fold_sound(void **state) {
                 s[i] = net_number(style), t[i] = net_number(style), c[i] = net_number(style);
                 if (trial % 3 == 0) t[i] = -c[i] * s[i]; /* cancels but for rounding */
             }
-            a = image ? add_conv(g, layer ? BFI_OP_CONV : BFI_OP_CONV_TRANSPOSE, a, layer ? 6 : 4, 2)
-                      : add_linear(g, a, 1, layer ? 6 : 8, 6, true);
+            a = image
+                    ? add_conv(g, layer ? BFI_OP_CONV : BFI_OP_CONV_TRANSPOSE, a, layer ? 6 : 4, 2)
+                    : add_linear(g, a, 1, layer ? 6 : 8, 6, true);
             for (int64_t i = 0; i < g->nodes[a].weight.count; i++)
                 g->nodes[a].weight.data[i] = net_number(style);
             a = add_scale(g, a, NULL, c);
