@@ -293,6 +293,40 @@ static void test_bias_error(void **state) {
     }
 }
 
+/* Where nothing but the folded bias counts, its error alone must carry the bounds, at a seed and
+ * on the way back through a second layer. */
+static void test_cancelled_bias(void **state) {
+    (void)state;
+    const double lo = -0x1p-300, hi = 0x1p-300;
+    double lower, upper;
+    for (int trial = 0; trial < 240; trial++) {
+        bool deep = trial % 2;
+        double s = net_uniform(), b = net_uniform(), shift = -(s * b);
+        bfi_graph *g = kit_graph(KIT_SHAPE(1, 1));
+        int a = add_linear(g, 0, 1, 1, 1, true);
+        g->nodes[a].weight.data[0] = 1;
+        g->nodes[a].bias.data[0] = b;
+        a = add_scale(g, a, &s, &shift);
+        if (deep) {
+            a = add_linear(g, net_leaky(g, a, 1), 1, 1, 1, false);
+            g->nodes[a].weight.data[0] = 1;
+        }
+        g->is_float64 = true;
+        result r = simplify_with(g, bfi_simplify_options_default());
+        assert_int_equal(r.report.folded_scales, 1);
+        const double x = 0;
+        exact_values at = exact_values_new(g);
+        exact_evaluate(g, &x, &x, &at);
+        for (int setting = 0; setting < 12; setting++) {
+            assert_true(kit_graph_bounds(r.graph, kit_setting(setting), &lo, &hi, &lower, &upper));
+            assert_true(exact_at_least(&at.lo[a][0], lower));
+            assert_true(exact_at_most(&at.lo[a][0], upper));
+        }
+        exact_values_free(g, &at);
+        done(g, &r);
+    }
+}
+
 /* ---- neighbouring linears ---- */
 
 static bfi_graph *two_linears(int64_t rows, int64_t k, int64_t middle, int64_t n) {
@@ -487,7 +521,8 @@ int main(void) {
         cmocka_unit_test(test_bias_error),      cmocka_unit_test(test_merge),
         cmocka_unit_test(test_apart),           cmocka_unit_test(test_constants),
         cmocka_unit_test(test_constant_copies), cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_all_identity),    cmocka_unit_test(test_models),
+        cmocka_unit_test(test_cancelled_bias),  cmocka_unit_test(test_all_identity),
+        cmocka_unit_test(test_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
