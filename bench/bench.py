@@ -310,12 +310,16 @@ def main():
               "startup": [], "bounds": [], "rounding": []}
     print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores, load {report['machine']['load'][0]}")
     arguments.cases = find_cases(arguments)
-    if "startup" in arguments.parts:
-        part_startup(arguments, report["startup"])
-    if "bounds" in arguments.parts:
-        part_bounds(arguments, peer, report["bounds"])
-    if "rounding" in arguments.parts:
-        part_rounding(arguments, report["rounding"])
+    try:
+        if "startup" in arguments.parts:
+            part_startup(arguments, report["startup"])
+        if "bounds" in arguments.parts:
+            part_bounds(arguments, peer, report["bounds"])
+        if "rounding" in arguments.parts:
+            part_rounding(arguments, report["rounding"])
+    except KeyboardInterrupt:
+        print("stopped; what was measured so far follows only in the JSON file")
+    report["load_at_end"] = support.machine()["load"]
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as out:
             json.dump(report, out, indent=1)

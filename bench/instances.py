@@ -161,14 +161,15 @@ def summary(family, rows):
     solved = [row for row in rows if row["verdict"] in ("sat", "unsat")]
     seconds = [float(row["wall_s"]) for row in rows]
     by_attack = sum("attack" in row["by"] for row in solved)
-    witnesses = [sum(row.get("witness") == kind for row in rows) for kind in ("exact", "marginal", "invalid")]
+    witnesses = [sum(row.get("witness") == kind for row in rows)
+                 for kind in ("exact", "nearest", "marginal", "invalid")]
     return [family, len(rows), *counts.values(), sum(row["wrong"] for row in rows), by_attack, len(solved) - by_attack,
             "/".join(map(str, witnesses)), f"{support.median(seconds):.3f}", f"{sum(seconds):.1f}"]
 
 
 def print_summary(rows):
     families = list(dict.fromkeys(row["family"] for row in rows))
-    header = ["family", "instances", *VERDICTS, "error", "wrong", "attack", "bounds", "witness e/m/i", "median s",
+    header = ["family", "instances", *VERDICTS, "error", "wrong", "attack", "bounds", "witness e/n/m/i", "median s",
               "total s"]
     table = [summary(family, [row for row in rows if row["family"] == family]) for family in families]
     if len(families) > 1:

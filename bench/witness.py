@@ -7,8 +7,8 @@ witness.py --serve                              one request (a JSON list of the 
 
 verdict of a check:
   exact     the inputs, as float32, are in the box and onnxruntime's own outputs satisfy the property, no tolerance
-  marginal  not exact, but by at most 1e-4 relative in the outputs and 1e-6 relative in the inputs
-            (an input fixed to a decimal that no float32 equals cannot be exact)
+  nearest   the same, but for inputs whose interval holds no float32 (fixed to a decimal, say): a neighbour of it
+  marginal  neither, but by at most 1e-4 relative in the outputs and 1e-6 relative in the inputs
   invalid   anything else; `why` says what
 Needs numpy and onnxruntime.
 """
@@ -92,6 +92,38 @@ def violation(formula, point):
     return (relative, 0.0) if only_inputs else (0.0, relative)
 
 
+def bounds(asserts):
+    """{variable: [lower, upper]} of the plain input bounds that hold in every case."""
+    found = {}
+    for formula in asserts:
+        if formula[0] == "and":
+            inner = bounds(formula[1:])
+        elif formula[0] in COMPARISONS and formula[1][0] == "X" and re.match(r"[-+.\d]", str(formula[2])):
+            side = Fraction(formula[2])
+            inner = {formula[1]: [None, side] if formula[0][0] == "<" else [side, None]}
+        else:
+            continue
+        for name, (low, high) in inner.items():
+            old = found.setdefault(name, [None, None])
+            old[0] = max((v for v in (old[0], low) if v is not None), default=None)
+            old[1] = min((v for v in (old[1], high) if v is not None), default=None)
+    return found
+
+
+def move_into_gaps(point, asserts):
+    """|point| with each input that lies beside its interval moved to it, where that interval holds no float32
+    and the input is a neighbour of it."""
+    moved = dict(point)
+    for name, (low, high) in bounds(asserts).items():
+        if low is None or high is None or low > high or low <= point[name] <= high:
+            continue
+        here = numpy.float32(float(point[name]))
+        beyond = numpy.nextafter(here, numpy.float32(numpy.inf if point[name] < low else -numpy.inf))
+        if (Fraction(float(beyond)) > high) if point[name] < low else (Fraction(float(beyond)) < low):
+            moved[name] = low if point[name] < low else high
+    return moved
+
+
 def assignment(path):
     """(X, Y) of a results file: the numbers as written, in order of their index."""
     text = read(path).decode()
@@ -149,7 +181,10 @@ class Checker:
             return {"verdict": "invalid", "why": f"outside the box by {inputs:.2g}", **answer}
         if outputs > OUTPUT_TOLERANCE:
             return {"verdict": "invalid", "why": f"the property fails by {outputs:.2g}", **answer}
-        return {"verdict": "exact" if inputs == 0 and outputs == 0 else "marginal", **answer}
+        if inputs == 0 and outputs == 0:
+            return {"verdict": "exact", **answer}
+        nearest = violation(["and", *asserts], move_into_gaps(point, asserts)) == (0.0, 0.0)
+        return {"verdict": "nearest" if nearest else "marginal", **answer}
 
     def answer(self, request):
         try:

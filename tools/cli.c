@@ -55,6 +55,7 @@ void bfi_cli_options(const bfi_arguments *args, bf_options *options) {
         options->semantics = (bf_semantics)args->count[BFI_OPTION_SEMANTICS];
     if (args->given[BFI_OPTION_INTERSECT]) options->intersect = 1;
     if (args->given[BFI_OPTION_ALL_NEURONS]) options->all_neurons = 1;
+    if (args->given[BFI_OPTION_ALL_LAYERS]) options->keep_layers = 1;
     if (args->given[BFI_OPTION_MEMORY]) options->memory = args->count[BFI_OPTION_MEMORY];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
 }

@@ -118,10 +118,12 @@ static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, b
     if (status == BF_STATUS_OK) status = write_results(args, &run->result, err);
     if (status == BF_STATUS_OK) status = write_svg(args, run, err);
     if (status != BF_STATUS_OK) return status;
-    if (args->given[BFI_OPTION_JSON])
+    if (args->given[BFI_OPTION_JSON]) { /* the verdict is the first line in every form */
+        printf("%s\n", bf_verdict_name(run->result.verdict));
         bfi_verify_run_json(run, stdout);
-    else
+    } else {
         bfi_assignment_write(stdout, &run->result);
+    }
     status = bfi_cli_flush(err);
     if (status == BF_STATUS_OK && !quiet) print_summary(run);
     return status;
@@ -130,13 +132,12 @@ static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, b
 int bfi_cmd_verify(const bfi_arguments *args) {
     bf_error err = {""};
     bfi_verify_run run;
-    bfi_verify_run_init(args, &run);
     int code = 0;
-    bf_status status;
-    if (args->given[BFI_OPTION_BATCH]) {
+    bf_status status = bfi_verify_run_init(args, &run, &err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_BATCH]) {
         status = check_batch(args, &err);
         if (status == BF_STATUS_OK) status = bfi_batch(args, &run, &code, &err);
-    } else {
+    } else if (status == BF_STATUS_OK) {
         status = verify_single(args, &run, &err);
     }
     bf_session *session = run.session;

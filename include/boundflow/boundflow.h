@@ -8,6 +8,7 @@
 #define BOUNDFLOW_BOUNDFLOW_H
 
 #include "boundflow/bounds.h"
+#include "boundflow/inspect.h"
 #include "boundflow/model.h"
 #include "boundflow/property.h"
 #include "boundflow/session.h"

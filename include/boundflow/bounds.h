@@ -1,4 +1,5 @@
-/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> run, run, run ...
+/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> reshape -> bind -> run, run, run ...
+ * (bf_bounds_run does the last three in one call).
  *
  * A plan is immutable and thread-safe to share; a workspace belongs to one running call at a time. run
  * allocates nothing. Bounds hold for the real-number network (or for every float32 evaluation order, see
@@ -49,10 +50,12 @@ typedef struct bf_options {
                            functionals on hidden boxes on the way; 0: textbook values */
     int all_neurons;    /* 1: backward bounds for stable neurons too */
     int64_t memory;     /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
+    int keep_layers;    /* 1: bf_workspace_layer has every layer; 0: only the outputs, storage is reused */
+    int partition;      /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     const char *isa;    /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory. */
+/* crown, float32, native, outward, real, no intersection, unlimited memory, partition 1. */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;
@@ -67,6 +70,9 @@ BF_API void bf_plan_free(bf_plan *plan);
 
 /* Bytes that one workspace of this plan takes, exactly. */
 BF_API int64_t bf_plan_workspace_bytes(const bf_plan *plan);
+
+/* What the workspace would take with one buffer per vector and coefficient tensor, nothing reused. */
+BF_API int64_t bf_plan_baseline_bytes(const bf_plan *plan);
 
 /* Bytes of packed weights and tables that the plan holds itself. */
 BF_API int64_t bf_plan_constant_bytes(const bf_plan *plan);
@@ -87,14 +93,29 @@ typedef struct bf_request {
     double deadline;       /* bf_clock() time at which to give up; 0: none */
 } bf_request;
 
-/* Computes bounds. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
+/* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so neither the
+ * plan nor the workspace's size depends on it. Undoes an earlier bind. */
+BF_API bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *workspace, int64_t rows,
+                                      bf_error *err);
+
+/* Checks |request| (box, finite numbers, rows as reshaped when there is a spec) and keeps its pointers,
+ * which must stay valid, and may be written with new numbers of the same kind, until the last run. A run
+ * trusts them: a box that is empty or not finite gives infinite bounds, never wrong ones. */
+BF_API bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
+                                   bf_error *err);
+
+/* Computes what is bound; allocates nothing. BF_STATUS_INVALID_ARGUMENT when nothing is bound, else as
+ * bf_bounds_run. */
+BF_API bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *workspace, bf_error *err);
+
+/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
  * that hold, infinite where there was no time for one. Not-a-number never comes out: a bound that cannot
  * be computed is infinite. */
 BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
                                bf_error *err);
 
 /* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|, |upper|
- * have the layer's count. False when this plan does not keep that layer. */
+ * have the layer's count. False when this plan does not keep that layer (see bf_options.keep_layers). */
 BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index, double *lower,
                               double *upper);
 

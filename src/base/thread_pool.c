@@ -17,6 +17,7 @@ struct bfi_pool {
     bool quit;
     atomic_int_fast64_t next;
     int64_t items;
+    int taking_part; /* workers of this loop */
     void (*work)(void *user, int64_t item, int worker);
     void *user;
 };
@@ -45,7 +46,7 @@ static void *worker_main(void *argument) {
         if (pool->quit) break;
         seen = pool->generation;
         pthread_mutex_unlock(&pool->lock);
-        drain(pool, begin.index);
+        if (begin.index < pool->taking_part) drain(pool, begin.index);
         pthread_mutex_lock(&pool->lock);
         if (--pool->busy == 0) pthread_cond_signal(&pool->done);
     }
@@ -103,14 +104,15 @@ void bfi_pool_free(bfi_pool *pool) {
 
 int bfi_pool_threads(const bfi_pool *pool) { return pool->threads; }
 
-void bfi_pool_run(bfi_pool *pool, int64_t items, void (*work)(void *user, int64_t item, int worker),
+void bfi_pool_run(bfi_pool *pool, int64_t items, int workers, void (*work)(void *user, int64_t item, int worker),
                   void *user) {
     pthread_mutex_lock(&pool->turn);
     pool->items = items;
+    pool->taking_part = workers;
     pool->work = work;
     pool->user = user;
     atomic_store(&pool->next, 0);
-    bool parallel = pool->started > 0 && items > 1;
+    bool parallel = pool->started > 0 && items > 1 && workers > 1;
     if (parallel) {
         pthread_mutex_lock(&pool->lock);
         pool->busy = pool->started;

@@ -12,8 +12,10 @@
 
 static double row_value(const bf_halfspace *row, const double *x, const double *y) {
     double sum = 0;
-    for (int32_t i = 0; i < row->y_count; i++) sum += row->y_terms[i].coef * y[row->y_terms[i].index];
-    for (int32_t i = 0; i < row->x_count; i++) sum += row->x_terms[i].coef * x[row->x_terms[i].index];
+    for (int32_t i = 0; i < row->y_count; i++)
+        sum += row->y_terms[i].coef * y[row->y_terms[i].index];
+    for (int32_t i = 0; i < row->x_count; i++)
+        sum += row->x_terms[i].coef * x[row->x_terms[i].index];
     return sum;
 }
 

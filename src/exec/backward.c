@@ -10,8 +10,9 @@
 /* One tile on its way from the spec to the input. */
 typedef struct tile {
     const bf_plan *plan;
-    const bf_workspace *ws;
+    bf_workspace *ws;
     const bfi_program *program;
+    const bfi_kernels *kernels; /* of the op that runs */
     char *memory;
     int64_t lanes, ls;
     bfi_lane_vectors v;
@@ -76,7 +77,7 @@ static void relax_and_settle(const tile *t, bfi_relax r, double gamma, double fl
     if (!t->plan->outward) r.e = NULL;
     if (!r.t_pos) r.t_sum = NULL;
     if (!r.e) r.e_sum = NULL;
-    if (r.out || r.t_sum || r.e_sum) t->plan->kernels->relax(&r);
+    if (r.out || r.t_sum || r.e_sum) t->kernels->relax(&r);
     if (r.t_sum || r.e_sum || flat > 0) settle(t, r.t_sum, r.e_sum, gamma, t->plan->outward ? flat : 0);
 }
 
@@ -193,20 +194,30 @@ static void run_linear(const tile *t, const bfi_back_op *op) {
     const char *in = buffer(t, op->a);
     char *out = buffer(t, op->out);
     size_t row = (size_t)t->ls * t->size;
+    int64_t chunk = bfi_chunk(2.0 * (double)(w->k * t->lanes), BF_PACK);
     for (int64_t r = 0; r < t->plan->graph->nodes[op->node].attrs.rows; r++)
-        t->plan->kernels->linear(w, 0, w->m, in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row,
-                                 t->ls, t->lanes);
+        for (int64_t m = 0; m < w->m; m += chunk) {
+            if ((r || m) && bfi_ws_stopped(t->ws)) return;
+            t->kernels->linear(w, m, m + chunk < w->m ? m + chunk : w->m, in + (size_t)(r * w->k) * row,
+                                     out + (size_t)(r * w->m) * row, t->ls, t->lanes);
+        }
 }
 
 static void run_conv(const tile *t, const bfi_back_op *op) {
     const bfi_conv *conv = &t->plan->constants->nodes[op->node].conv_backward;
     leave_constants(t, op->node, op->a);
-    t->plan->kernels->conv(conv, 0, conv->h_dst, buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+    int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
+    int64_t chunk = bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
+    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        if (y && bfi_ws_stopped(t->ws)) return;
+        t->kernels->conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst, buffer(t, op->a),
+                               buffer(t, op->out), t->ls, t->lanes);
+    }
 }
 
 static void run_sparse(const tile *t, const bfi_back_op *op) {
     if (op->which == 0) leave_constants(t, op->node, op->a);
-    t->plan->kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
+    t->kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
                              buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
 }
 
@@ -251,7 +262,7 @@ static void run_accumulate(const tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     void *out = buffer(t, op->out), *a = buffer(t, op->a);
     if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
-    t->plan->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
+    t->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
     bfi_relax r = relaxation(t, n, op->out, -1);
     r.e = bfi_ws_numbers(t->ws, t->plan->state[op->node].e_sum);
     relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, 0);
@@ -259,7 +270,7 @@ static void run_accumulate(const tile *t, const bfi_back_op *op) {
 
 static void run_negate(const tile *t, const bfi_back_op *op) {
     clear(t, op->out);
-    t->plan->kernels->accumulate(t->plan->graph->nodes[op->node].count, -1, buffer(t, op->a),
+    t->kernels->accumulate(t->plan->graph->nodes[op->node].count, -1, buffer(t, op->a),
                                  buffer(t, op->out), t->ls, t->lanes);
 }
 
@@ -295,7 +306,7 @@ static double certified(const tile *t, double constant, double error) {
 static void run_try(const tile *t, const bfi_back_op *op) {
     bfi_relax r = box_of(t, op);
     if (!t->plan->outward) r.e = NULL, r.e_sum = NULL;
-    t->plan->kernels->relax(&r);
+    t->kernels->relax(&r);
     double gamma = t->plan->errors[op->node].gamma_dot, flat = t->plan->outward ? box_flat(t, op) : 0;
     for (int64_t l = 0; l < t->lanes; l++) {
         double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
@@ -317,8 +328,19 @@ static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *)
     [BFI_BACK_TRY] = run_try,
 };
 
-bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const bfi_program *program,
-                            int worker, int64_t lanes, const double *spec, double *lower, double *error) {
+static void run_op(tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step, int worker) {
+    double begin = t->ws->trace ? bfi_clock() : 0;
+    t->kernels = lowering->kernels;
+    handlers[op->kind](t, op);
+    if (t->ws->trace)
+        bfi_trace_add(t->ws->trace, (bfi_trace_event){begin, bfi_clock(), (int)op->kind, op->node, step,
+                                                      worker, t->lanes});
+}
+
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program_index, int step, int worker,
+                            int64_t lanes, const double *spec, double *lower, double *error) {
+    const bfi_program *program = &plan->programs[program_index];
+    const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[program_index]];
     assert(lanes >= 1 && lanes <= plan->tile_lanes);
     tile t = {.plan = plan,
               .ws = ws,
@@ -334,10 +356,11 @@ bf_status bfi_backward_tile(const bf_plan *plan, const bf_workspace *ws, const b
         t.v.best[l] = -INFINITY;
     }
     for (int i = 0; i < program->op_count; i++) {
-        bf_status status = bfi_budget_check(&ws->budget);
-        if (status != BF_STATUS_OK) return status;
-        handlers[program->ops[i].kind](&t, &program->ops[i]);
+        if (bfi_ws_stopped(ws)) return (bf_status)atomic_load(&ws->failed);
+        run_op(&t, &program->ops[i], &lowering[i], step, worker);
     }
+    /* the last op may have stopped half-way */
+    if (atomic_load_explicit(&ws->failed, memory_order_relaxed)) return (bf_status)atomic_load(&ws->failed);
     for (int64_t l = 0; l < lanes; l++) {
         double bound = certified(&t, t.v.constant[l], t.v.error[l]);
         lower[l] = bound > t.v.best[l] ? bound : t.v.best[l];

@@ -95,7 +95,7 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
 
 static void *scratch(const bfi_transfer *t, int which) {
     size_t size = bfi_dtype_size(t->plan->dtype);
-    return t->ws->memory + t->plan->scratch + (size_t)which * (size_t)t->plan->scratch_count * size;
+    return bfi_ws_tile(t->ws, t->worker) + (size_t)which * (size_t)t->plan->scratch_count * size;
 }
 
 static const char *at(const void *array, int64_t index, size_t size) {
@@ -108,26 +108,36 @@ static void forward_linear(const bfi_transfer *t) {
     char *s_lo = scratch(t, 0), *s_hi = scratch(t, 1), *mag = scratch(t, 2);
     size_t size = bfi_dtype_size(t->plan->dtype);
     const bfi_packed *w = &t->constants->forward;
+    int64_t chunk = bfi_chunk(6.0 * (double)w->k, BF_PACK);
     for (int64_t r = 0; r < t->node->attrs.rows; r++)
-        t->plan->kernels->interval_linear(w, 0, w->m, at(lo, r * w->k, size), at(hi, r * w->k, size),
-                                          s_lo + (size_t)(r * w->m) * size,
-                                          s_hi + (size_t)(r * w->m) * size,
-                                          mag + (size_t)(r * w->m) * size, 1, 1);
+        for (int64_t m = 0; m < w->m; m += chunk) {
+            if ((r || m) && bfi_ws_stopped(t->ws)) return;
+            int64_t end = m + chunk < w->m ? m + chunk : w->m;
+            t->kernels->interval_linear(w, m, end, at(lo, r * w->k, size), at(hi, r * w->k, size),
+                                              s_lo + (size_t)(r * w->m) * size,
+                                              s_hi + (size_t)(r * w->m) * size,
+                                              mag + (size_t)(r * w->m) * size, 1, 1);
+        }
     finish_sums(t, s_lo, s_hi, mag);
 }
 
 static void forward_conv(const bfi_transfer *t) {
     const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
     const bfi_conv *conv = &t->constants->conv_forward;
-    t->plan->kernels->interval_conv(conv, 0, conv->h_dst, bfi_ws_numbers(t->ws, in->lo_t),
-                                    bfi_ws_numbers(t->ws, in->hi_t), scratch(t, 0), scratch(t, 1),
-                                    scratch(t, 2), 1, 1);
+    double row_flops = 6.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * t->constants->terms_forward);
+    int64_t chunk = bfi_chunk(row_flops, 1);
+    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        if (y && bfi_ws_stopped(t->ws)) return;
+        t->kernels->interval_conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                                        bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
+                                        scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
+    }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
 }
 
 /* Rows of the inputs of a concatenation are disjoint, so the parts just add up (to themselves). */
 static void forward_structural(const bfi_transfer *t) {
-    const bfi_kernels *k = t->plan->kernels;
+    const bfi_kernels *k = t->kernels;
     for (int which = 0; which < t->node->n_inputs; which++) {
         const bfi_value_state *in = &t->plan->state[t->node->inputs[which]];
         int base = which == 0 ? 0 : 3;
@@ -146,6 +156,7 @@ static void forward_scale(const bfi_transfer *t) {
     bool outward = t->plan->outward;
     double exec_rel = outward ? execution_rel(t, t->node->attrs.roundings) : 0;
     double exec_abs = outward ? execution_abs(t, t->node->attrs.roundings) : 0;
+    put_flat_error(t, c->scale ? 2 * t->eta : 0); /* before the operand is overwritten in place */
     for (int64_t j = 0; j < t->n; j++) {
         double s = c->scale ? t->node->weight.data[j] : 1, b = c->bias_exact ? c->bias_exact[j] : 0;
         double a = fma(s, s >= 0 ? lo[j] : hi[j], b), z = fma(s, s >= 0 ? hi[j] : lo[j], b);
@@ -163,7 +174,6 @@ static void forward_scale(const bfi_transfer *t) {
         }
         bfi_put_interval(t, j, a, z);
     }
-    put_flat_error(t, c->scale ? 2 * t->eta : 0);
 }
 
 static void forward_add(const bfi_transfer *t) {
@@ -192,10 +202,12 @@ static void forward_const(const bfi_transfer *t) {
 /* The interval of a reshape is its input's: both share storage. */
 static void forward_alias(const bfi_transfer *t) { (void)t; }
 
-static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id) {
+static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id, int worker) {
     return (bfi_transfer){.plan = plan,
                           .ws = ws,
                           .id = id,
+                          .worker = worker,
+                          .kernels = plan->lowerings[id].kernels,
                           .node = &plan->graph->nodes[id],
                           .constants = &plan->constants->nodes[id],
                           .state = &plan->state[id],
@@ -205,12 +217,12 @@ static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id) {
 }
 
 void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, const double *hi) {
-    bfi_transfer t = view(plan, ws, 0);
+    bfi_transfer t = view(plan, ws, 0, 0);
     for (int64_t j = 0; j < t.n; j++) bfi_put_interval(&t, j, lo[j], hi[j]);
 }
 
-void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id) {
-    bfi_transfer t = view(plan, ws, id);
+void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker) {
+    bfi_transfer t = view(plan, ws, id, worker);
     switch (t.node->op) {
     case BFI_OP_LINEAR: forward_linear(&t); break;
     case BFI_OP_CONV:
@@ -230,10 +242,10 @@ void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id) {
 }
 
 void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id) {
-    bfi_transfer t = view(plan, ws, id);
+    bfi_transfer t = view(plan, ws, id, 0);
     const double *lo = bfi_ws_doubles(ws, t.state->lo), *hi = bfi_ws_doubles(ws, t.state->hi);
     void *lo_t = bfi_ws_numbers(ws, t.state->lo_t), *hi_t = bfi_ws_numbers(ws, t.state->hi_t);
-    if (plan->dtype == BFI_F32) {
+    if (plan->dtype == BFI_F32 && lo_t && hi_t) {
         for (int64_t j = 0; j < t.n; j++) {
             ((float *)lo_t)[j] = (float)lo[j];
             ((float *)hi_t)[j] = (float)hi[j];

@@ -17,8 +17,8 @@
 /* Copies the box into value 0, outward. */
 void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, const double *hi);
 
-/* Runs the forward transfer of node |id| > 0. */
-void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id);
+/* Runs the forward transfer of node |id| > 0, with |worker|'s tile as scratch. */
+void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker);
 
 /* To be called when the interval of value |id| is final: the numbers that depend on it. */
 void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id);

@@ -8,7 +8,8 @@
 typedef struct bfi_transfer {
     const bf_plan *plan;
     bf_workspace *ws;
-    int id;
+    int id, worker;
+    const bfi_kernels *kernels; /* the node's lowering */
     const bfi_node *node;
     const bfi_node_constants *constants;
     const bfi_value_state *state;

@@ -53,13 +53,13 @@ void bfi_forward_unary(const bfi_transfer *t) {
     double magnitudes = 0;
     bool rounds = false, executes = float32_execution(t);
     for (int64_t j = 0; j < t->n; j++) {
-        double y_lo, y_hi;
-        bfi_unary_interval(t->node, t->plan->outward, lo[j], hi[j], &y_lo, &y_hi);
+        double x_lo = lo[j], x_hi = hi[j], y_lo, y_hi; /* the result may take over the operand's storage */
+        bfi_unary_interval(t->node, t->plan->outward, x_lo, x_hi, &y_lo, &y_hi);
         double exec = executes ? unary_execution(t, y_lo, y_hi) : 0;
         bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
                          exec > 0 ? bfi_up(y_hi + exec) : y_hi);
-        if (t->state->s_pos >= 0) rounds = put_lines(t, j, lo[j], hi[j], exec) || rounds;
-        magnitudes += bfi_magnitude(lo[j], hi[j]);
+        if (t->state->s_pos >= 0) rounds = put_lines(t, j, x_lo, x_hi, exec) || rounds;
+        magnitudes += bfi_magnitude(x_lo, x_hi);
     }
     double flat = 4 * t->eta * (double)t->n;
     if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * ERROR_ROOM);

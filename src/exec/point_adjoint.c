@@ -61,11 +61,15 @@ static double slope_at(const bfi_node *node, double x, double y) {
     return 0;
 }
 
-static void relu(const bfi_point_eval *eval, int64_t n, const float *g, const float *x, float *to) {
+static void relu(const bfi_point_eval *eval, int64_t n, const float *restrict g,
+                 const float *restrict x, float *restrict to) {
     int64_t ls = eval->ls;
+    const float *restrict leak = eval->leak;
     for (int64_t j = 0; j < n * ls; j += ls)
-        for (int64_t l = 0; l < ls; l++)
-            to[j + l] = x[j + l] > 0 ? g[j + l] : eval->leak[l] * g[j + l];
+        for (int64_t l = 0; l < ls; l++) {
+            float on = x[j + l] > 0 ? 1.0f : 0.0f; /* no branch: this loop vectorises */
+            to[j + l] = (on + (1 - on) * leak[l]) * g[j + l];
+        }
 }
 
 static void unary(const bfi_node *node, const float *g, const float *x, const float *y, float *to,

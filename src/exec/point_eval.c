@@ -13,9 +13,7 @@ static int64_t stride_of(int64_t lanes) {
     return (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
 }
 
-static bool is_alias(const bfi_node *node) {
-    return bfi_op_class_of(node->op) == BFI_CLASS_ALIAS;
-}
+static bool is_alias(const bfi_node *node) { return bfi_op_class_of(node->op) == BFI_CLASS_ALIAS; }
 
 /* Elements per point: a value and an adjoint of every node, and the scratch. */
 static bool count_elements(const bfi_graph *graph, size_t *total) {

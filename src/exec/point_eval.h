@@ -37,16 +37,16 @@ const float *bfi_point_eval_output(const bfi_point_eval *eval);
 float *bfi_point_eval_seed(bfi_point_eval *eval);
 float *bfi_point_eval_gradient(bfi_point_eval *eval);
 
-/* By point, zeros at first: the slope with which adjoint passes an inactive relu. Other than 0 it makes
- * a search direction where the true gradient dies, no derivative. Resize leaves it alone. */
+/* By point, zeros at first: the slope with which adjoint passes an inactive relu. Other than 0 it
+ * makes a search direction where the true gradient dies, no derivative. Resize leaves it alone. */
 float *bfi_point_eval_leak(bfi_point_eval *eval);
 
 /* y = f(x). The budget is polled every few milliseconds; on timeout or stop the arrays are
  * undefined. */
 bf_status bfi_point_eval_forward(bfi_point_eval *eval, const bfi_budget *budget);
 
-/* Reverse mode after forward: gradient = J^T seed, by point. Where a function has a kink, one of its
- * one-sided derivatives; floor and sign have none (0). */
+/* Reverse mode after forward: gradient = J^T seed, by point. Where a function has a kink, one of
+ * its one-sided derivatives; floor and sign have none (0). */
 bf_status bfi_point_eval_adjoint(bfi_point_eval *eval, const bfi_budget *budget);
 
 #endif

@@ -6,9 +6,9 @@
 #include "ir/evaluate.h"
 
 static void add_bias(const bfi_point_eval *eval, int id) {
-    const float *bias = eval->constants->nodes[id].bias;
+    const float *restrict bias = eval->constants->nodes[id].bias;
     int64_t n = eval->graph->nodes[id].count, ls = eval->ls;
-    float *y = eval->value[id];
+    float *restrict y = eval->value[id];
     for (int64_t j = 0; bias && j < n; j++)
         for (int64_t l = 0; l < ls; l++) y[j * ls + l] += bias[j];
 }
@@ -38,7 +38,7 @@ static void structural(const bfi_point_eval *eval, int id) {
         copy_rows(&m[which], bfi_point_operand(eval, node, which), y, eval->ls);
 }
 
-static void unary(const bfi_node *node, const float *x, float *y, int64_t n) {
+static void unary(const bfi_node *node, const float *restrict x, float *restrict y, int64_t n) {
     float slope = (float)node->attrs.slope;
     if (node->op == BFI_OP_RELU) {
         for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
@@ -104,8 +104,7 @@ static void softmax(const bfi_node *node, const float *x, float *y, int64_t ls) 
     int64_t inner = ls, n = node->shape.dim[node->attrs.axis];
     for (int i = node->attrs.axis + 1; i < node->shape.rank; i++) inner *= node->shape.dim[i];
     for (int64_t first = 0; first < node->count * ls; first += n * inner)
-        for (int64_t i = 0; i < inner; i++)
-            softmax_line(n, inner, x + first + i, y + first + i);
+        for (int64_t i = 0; i < inner; i++) softmax_line(n, inner, x + first + i, y + first + i);
 }
 
 static void max_window(const float *plane, bfi_point_taps taps, float *y, int64_t ls) {

@@ -8,10 +8,10 @@ struct bfi_point_eval {
     const bfi_graph *graph;
     const bfi_constants *constants;
     const bfi_kernels *kernels;
-    int64_t room, ls; /* stride created for, and in use */
-    int *root;        /* the value whose elements value i shares (aliases) */
-    bool *needed;     /* the gradient reaches this value */
-    bool *started;    /* its adjoint holds a first contribution; by root */
+    int64_t room, ls;         /* stride created for, and in use */
+    int *root;                /* the value whose elements value i shares (aliases) */
+    bool *needed;             /* the gradient reaches this value */
+    bool *started;            /* its adjoint holds a first contribution; by root */
     float **value, **adjoint; /* by id; adjoint NULL where not needed */
     float *scratch;           /* as large as the largest value */
     float *leak;              /* by lane */

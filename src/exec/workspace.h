@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/budget.h"
+#include "exec/trace.h"
 #include "plan/plan.h"
 
 struct bf_workspace {
@@ -14,6 +15,10 @@ struct bf_workspace {
     bfi_budget budget;
     atomic_int failed;   /* bf_status of a stopped run */
     bool ran;
+    int64_t rows;       /* of the spec, as reshaped */
+    bool bound;
+    bf_request request; /* when bound */
+    bfi_trace *trace; /* NULL: not recording */
 };
 
 static inline double *bfi_ws_doubles(const bf_workspace *ws, int64_t offset) {
@@ -24,6 +29,22 @@ static inline void *bfi_ws_numbers(const bf_workspace *ws, int64_t offset) {
 }
 static inline int32_t *bfi_ws_ints(const bf_workspace *ws, int64_t offset) {
     return offset < 0 ? NULL : (int32_t *)(void *)(ws->memory + offset);
+}
+
+/* Most floating-point operations between two looks at the budget: 10 ms at 1 Gflop/s. */
+#define BFI_CHUNK_FLOPS 1e7
+
+/* Chunks of |step| units of a loop so that one takes about BFI_CHUNK_FLOPS, given those of one unit. */
+static inline int64_t bfi_chunk(double unit_flops, int64_t step) {
+    double units = BFI_CHUNK_FLOPS / (unit_flops + 1) / (double)step;
+    return units < 1 ? step : units > 1e9 ? (int64_t)1e9 * step : (int64_t)units * step;
+}
+
+/* True when the run has to stop; bf_bounds_run reports why. */
+static inline bool bfi_ws_stopped(bf_workspace *ws) {
+    bf_status status = bfi_budget_check(&ws->budget);
+    if (status != BF_STATUS_OK) atomic_store(&ws->failed, (int)status);
+    return atomic_load_explicit(&ws->failed, memory_order_relaxed) != BF_STATUS_OK;
 }
 
 /* Part of worker |worker|. */

@@ -279,7 +279,7 @@ static size_t find_slot(const expander *e, uint64_t hash, size_t first, size_t c
     for (; e->table[slot]; slot = (slot + 1) & (e->table_size - 1)) {
         const case_entry *c = &e->cases[e->table[slot] - 1];
         if (c->hash == hash && c->delta_count == count &&
-            same_deltas(&e->deltas[c->delta], &e->deltas[first], count))
+            (count == 0 || same_deltas(&e->deltas[c->delta], &e->deltas[first], count)))
             break;
     }
     return slot;
@@ -322,7 +322,7 @@ static bf_status find_case(expander *e, int32_t *out) {
     TRY(write_deltas(e, &count));
     TRY(grow_table(e));
     size_t first = e->delta_count;
-    uint64_t hash = hash_deltas(&e->deltas[first], count);
+    uint64_t hash = hash_deltas(count ? &e->deltas[first] : NULL, count);
     size_t slot = find_slot(e, hash, first, count);
     if (!e->table[slot]) {
         TRY(check_bounded(e));

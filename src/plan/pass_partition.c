@@ -82,10 +82,7 @@ static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
 }
 
 static bf_status add_step(bf_plan *plan, bfi_step step, bf_error *err) {
-    if (!bfi_grow((void **)&plan->steps, &plan->step_capacity, (size_t)plan->step_count + 1, sizeof *plan->steps))
-        return bfi_fail_memory(err);
-    plan->steps[plan->step_count++] = step;
-    return BF_STATUS_OK;
+    return bfi_task_graph_add_step(&plan->tasks, step) ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
 static bf_status add_program(bf_plan *plan, int target, bfi_emit_options options, int *out, bf_error *err) {
@@ -170,6 +167,8 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
         status = add_steps(plan, &f, err);
     }
     if (status == BF_STATUS_OK) status = add_spec_programs(plan, err);
+    if (status == BF_STATUS_OK)
+        status = add_step(plan, (bfi_step){BFI_STEP_SPEC, plan->graph->output, plan->spec_program}, err);
     if (status == BF_STATUS_OK && plan->options.method != BF_METHOD_IBP) status = add_fallback_notes(plan, err);
     free(f.box);
     free(f.exact);

@@ -13,13 +13,14 @@ bf_options bf_options_default(void) {
                         .dtype = BF_DTYPE_FLOAT32,
                         .executor = BF_EXECUTOR_NATIVE,
                         .rounding = BF_ROUNDING_OUTWARD,
-                        .semantics = BF_SEMANTICS_REAL};
+                        .semantics = BF_SEMANTICS_REAL,
+                        .partition = 1};
 }
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
         (unsigned)o->executor > BF_EXECUTOR_NATIVE || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
-        (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0)
+        (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 || (unsigned)o->partition > 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "options hold a value outside its enum: start from bf_options_default()");
     return BF_STATUS_OK;
@@ -42,7 +43,30 @@ static bf_status choose_kernels(bf_plan *plan, bf_error *err) {
     return BF_STATUS_OK;
 }
 
+/* Vectors that live at the same time do not overlap, unless one takes over the other's storage. */
+static bf_status validate_vectors(const bf_plan *plan, bf_error *err) {
+    for (int x = 0; x < plan->vector_count; x++)
+        for (int y = 0; y < x; y++) {
+            const bfi_vector *a = &plan->vectors[x], *b = &plan->vectors[y];
+            bool together = a->first <= b->last && b->first <= a->last;
+            bool apart = a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset;
+            bool handed = (a->alias_of == y && a->first == b->last) || (b->alias_of == x && b->first == a->last);
+            if (together && !apart && !handed)
+                return bfi_fail(err, BF_STATUS_INTERNAL, "vectors %s of value %d and %s of value %d overlap",
+                                bfi_role_name(a->role), a->value, bfi_role_name(b->role), b->value);
+        }
+    return BF_STATUS_OK;
+}
+
 static bf_status validate(const bf_plan *plan, bf_error *err) {
+    bf_status tasks = bfi_task_graph_validate(&plan->tasks, err);
+    if (tasks != BF_STATUS_OK) return tasks;
+#ifndef NDEBUG
+    bf_status vectors = validate_vectors(plan, err); /* quadratic */
+    if (vectors != BF_STATUS_OK) return vectors;
+#else
+    (void)validate_vectors;
+#endif
     for (int i = 0; i < plan->program_count; i++) {
         bf_status status = bfi_program_validate(&plan->programs[i], plan->graph, err);
         if (status != BF_STATUS_OK) return status;
@@ -59,15 +83,18 @@ static bf_status place_programs(bf_plan *plan, bf_error *err) {
     return status;
 }
 
-/* The pipeline: constants, errors, partition (emits the backward programs), liveness and reuse of every
- * program, layout of the workspace; the validator last. */
+/* The pipeline. Constants are packed, error constants found; partition emits the backward programs, whose
+ * buffers are placed; tasks group the steps; vectors and the workspace get their storage. */
 static bf_status compile(bf_plan *plan, bf_error *err) {
     bf_status status = choose_kernels(plan, err);
     if (status == BF_STATUS_OK) status = bfi_constants_create(plan->graph, plan->dtype, &plan->constants, err);
     if (status == BF_STATUS_OK) status = bfi_pass_errors(plan, err);
     if (status == BF_STATUS_OK) status = bfi_pass_partition(plan, err);
     if (status == BF_STATUS_OK) status = place_programs(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_layout(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_tasks(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_vectors(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_workspace(plan, err);
+    if (status == BF_STATUS_OK) status = bfi_pass_lower(plan, err);
     if (status == BF_STATUS_OK) status = validate(plan, err);
     return status;
 }
@@ -95,7 +122,10 @@ void bf_plan_free(bf_plan *plan) {
     if (!plan) return;
     for (int i = 0; i < plan->program_count; i++) bfi_program_clear(&plan->programs[i]);
     free(plan->programs);
-    free(plan->steps);
+    bfi_task_graph_clear(&plan->tasks);
+    free(plan->vectors);
+    free(plan->lowerings);
+    free(plan->program_lowering);
     free(plan->state);
     free(plan->relu_only);
     free(plan->errors);
@@ -107,6 +137,8 @@ void bf_plan_free(bf_plan *plan) {
 }
 
 int64_t bf_plan_workspace_bytes(const bf_plan *plan) { return plan->workspace_bytes; }
+
+int64_t bf_plan_baseline_bytes(const bf_plan *plan) { return plan->baseline_bytes; }
 
 int64_t bf_plan_constant_bytes(const bf_plan *plan) { return plan->constants->bytes; }
 

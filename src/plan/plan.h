@@ -1,15 +1,16 @@
 /* The plan: what to run, in which order, where every number lives.
  *
- * A step is the forward (interval) transfer of one node, or a backward program that bounds one value.
- * Workspace layout: a persistent part (vectors per value of the one box, at fixed byte offsets) and one
- * tile part per worker (coefficients of a lane tile plus per-lane vectors). All sizes are known here;
- * running a plan allocates nothing. Immutable after creation, thread-safe to share. */
+ * Tasks and steps: ir/task.h. Workspace layout: a persistent part (vectors per value of the one box, their
+ * storage reused when they die) and one tile part per worker (coefficients of a lane tile plus per-lane
+ * vectors; forward steps use it as scratch). All sizes are known here; running a plan allocates nothing.
+ * Immutable after creation, thread-safe to share. */
 #ifndef BFI_PLAN_PLAN_H
 #define BFI_PLAN_PLAN_H
 
 #include "boundflow/bounds.h"
 #include "frontend/model.h"
 #include "ir/bound.h"
+#include "ir/task.h"
 #include "plan/constants.h"
 
 /* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the value.
@@ -24,18 +25,41 @@ typedef struct bfi_value_state {
     int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max pooling:
                                            t_neg alone, the constant that A- meets */
     int64_t pick_lo, pick_hi;   /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
+    int64_t rows;               /* int32[n]: neurons of a bounded value that need backward bounds */
 } bfi_value_state;
 
 /* Widest lane tile of any plan. */
 enum { BFI_WIDEST_TILE = 64 };
 
-typedef enum bfi_step_kind { BFI_STEP_FORWARD, BFI_STEP_BOUND, BFI_STEP_SPEC } bfi_step_kind;
+/* One vector of the persistent part: which value's, what, when it lives (step numbers), where. */
+typedef enum bfi_role {
+#define BF_VECTOR(ROLE, field, element, meaning) BFI_ROLE_##ROLE,
+#include "plan/vector.def"
+#undef BF_VECTOR
+    BFI_ROLE_COUNT
+} bfi_role;
 
-typedef struct bfi_step {
-    bfi_step_kind kind;
-    int node;    /* FORWARD: its node; BOUND: the value that is bounded */
-    int program; /* BOUND, SPEC */
-} bfi_step;
+typedef struct bfi_vector {
+    int value;
+    bfi_role role;
+    int64_t bytes;
+    int first, last; /* steps that write and last read it */
+    int alias_of;    /* vector whose storage it takes over in place, -1: own */
+    int64_t offset;  /* bytes */
+} bfi_vector;
+
+typedef enum bfi_backend { BFI_BACKEND_NATIVE, BFI_BACKEND_REFERENCE, BFI_BACKEND_SCALAR } bfi_backend;
+
+/* How one bound op is run (rows of lowering.def). */
+typedef struct bfi_lowering {
+    const char *op;
+    int node, program; /* program -1: forward */
+    bfi_backend backend;
+    const bfi_kernels *kernels; /* of the backend; the plan's for scalar code */
+    const char *kernel, *schedule, *layout, *error;
+    int64_t depth;
+    const char *reason; /* why not the backend asked for, NULL: it is */
+} bfi_lowering;
 
 typedef struct bfi_note {
     char text[240];
@@ -62,29 +86,34 @@ struct bf_plan {
     bfi_node_error *errors;
     double *term_gammas; /* storage of all by_term */
 
-    bfi_step *steps;
-    int step_count;
-    size_t step_capacity;
+    bfi_task_graph tasks;
     bfi_program *programs;
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
     int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it */
 
-    bfi_value_state *state;
     bool *relu_only; /* value feeds only (leaky) relus: stable neurons need no backward bounds */
+
+    bfi_vector *vectors;
+    int vector_count;
+    size_t vector_capacity;
+    bfi_value_state *state;   /* the vectors' offsets by value; reshapes share their input's */
+    int64_t e_flat;           /* persistent offset of double[nodes]: error per lane, whatever its coefficients
+                                 (underflow), of the node's backward op */
     int64_t persistent_bytes;
-    int64_t e_flat;        /* persistent offset of double[nodes]: error per lane, whatever its coefficients
-                              (underflow), of the node's backward op */
-    int64_t scratch;       /* persistent offset of forward scratch: 5 T vectors of the largest value */
-    int64_t scratch_count;
-    int64_t rows;          /* persistent offset of int32[scratch_count]: neurons to bound */
-    int64_t tile_lanes;    /* widest tile */
-    int64_t height;        /* elements per lane: the highest program */
-    int64_t lane_bytes;    /* per-lane vectors of one tile */
-    int64_t tile_bytes;    /* one worker's part */
+
+    int64_t scratch_count;    /* elements of one forward scratch vector; three (with concatenations six) fit in every tile */
+    int64_t tile_lanes;       /* widest tile */
+    int64_t height;           /* elements per lane: the highest program */
+    int64_t tile_bytes;       /* one worker's part */
     int workers;
     int64_t workspace_bytes;
+    int64_t baseline_bytes;   /* the same with one buffer per vector and coefficient tensor: no reuse */
+
+    bfi_lowering *lowerings; /* forward ops by node, then the programs' ops */
+    int lowering_count;
+    int *program_lowering;   /* first lowering of each program */
 
     bfi_note *notes;
     int note_count;

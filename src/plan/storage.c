@@ -28,22 +28,15 @@ static void find_aliases(bfi_program *p) {
     }
 }
 
-/* A root owns storage for itself and everything that takes it over. */
-typedef struct root {
-    int buffer;
-    int64_t size;
-    int first, last;
-} root;
-
 static int root_of(const bfi_program *p, int buffer) {
     while (p->buffers[buffer].alias_of >= 0) buffer = p->buffers[buffer].alias_of;
     return buffer;
 }
 
 static int larger_first(const void *x, const void *y) {
-    const root *a = x, *b = y;
+    const bfi_lifetime *a = *(bfi_lifetime *const *)x, *b = *(bfi_lifetime *const *)y;
     if (a->size != b->size) return a->size > b->size ? -1 : 1;
-    return a->buffer - b->buffer;
+    return (a > b) - (a < b);
 }
 
 static int by_offset(const void *x, const void *y) {
@@ -51,7 +44,7 @@ static int by_offset(const void *x, const void *y) {
     return (a[0] > b[0]) - (a[0] < b[0]);
 }
 
-/* Smallest gap between the spans (offset, end) of conflicting roots that holds |size|. */
+/* Smallest gap between the spans (offset, end) of conflicting items that holds |size|. */
 static int64_t best_gap(int64_t (*spans)[2], size_t count, int64_t size) {
     qsort(spans, count, sizeof *spans, by_offset);
     int64_t best = -1, best_room = INT64_MAX, end = 0;
@@ -63,48 +56,56 @@ static int64_t best_gap(int64_t (*spans)[2], size_t count, int64_t size) {
     return best >= 0 ? best : end;
 }
 
-static void place(bfi_program *p, root *roots, int count, int64_t (*spans)[2]) {
-    qsort(roots, (size_t)count, sizeof *roots, larger_first);
-    p->height = 0;
+static int64_t place(bfi_lifetime **order, int count, int64_t (*spans)[2]) {
+    int64_t height = 0;
     for (int i = 0; i < count; i++) {
+        bfi_lifetime *item = order[i];
         size_t conflicts = 0;
         for (int j = 0; j < i; j++) {
-            if (roots[j].first > roots[i].last || roots[i].first > roots[j].last) continue;
-            int64_t offset = p->buffers[roots[j].buffer].offset;
-            spans[conflicts][0] = offset;
-            spans[conflicts++][1] = offset + roots[j].size;
+            if (order[j]->first > item->last || item->first > order[j]->last) continue;
+            spans[conflicts][0] = order[j]->offset;
+            spans[conflicts++][1] = order[j]->offset + order[j]->size;
         }
-        int64_t offset = best_gap(spans, conflicts, roots[i].size);
-        p->buffers[roots[i].buffer].offset = offset;
-        if (offset + roots[i].size > p->height) p->height = offset + roots[i].size;
+        item->offset = best_gap(spans, conflicts, item->size);
+        if (item->offset + item->size > height) height = item->offset + item->size;
     }
+    return height;
+}
+
+bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_error *err) {
+    bfi_lifetime **order = bfi_calloc((size_t)count, sizeof(bfi_lifetime *));
+    int64_t(*spans)[2] = bfi_calloc((size_t)count, sizeof *spans);
+    bf_status status = order && spans ? BF_STATUS_OK : bfi_fail_memory(err);
+    if (status == BF_STATUS_OK) {
+        for (int i = 0; i < count; i++) order[i] = &items[i];
+        qsort(order, (size_t)count, sizeof *order, larger_first);
+        *height = place(order, count, spans);
+    }
+    free(order);
+    free(spans);
+    return status;
 }
 
 bf_status bfi_pass_reuse(bfi_program *p, bf_error *err) {
     find_aliases(p);
     size_t n = (size_t)p->buffer_count;
-    root *roots = bfi_calloc(n, sizeof *roots);
+    bfi_lifetime *items = bfi_calloc(n, sizeof *items);
     int *slot = bfi_calloc(n, sizeof *slot);
-    int64_t(*spans)[2] = bfi_calloc(n, sizeof *spans);
-    bf_status status = roots && slot && spans ? BF_STATUS_OK : bfi_fail_memory(err);
-    if (status == BF_STATUS_OK) {
-        int count = 0;
-        for (int b = 0; b < p->buffer_count; b++) {
-            const bfi_buffer *buffer = &p->buffers[b];
-            if (buffer->alias_of < 0) {
-                slot[b] = count;
-                roots[count++] = (root){b, aligned(buffer->count), buffer->first, buffer->last};
-            } else {
-                root *r = &roots[slot[root_of(p, b)]];
-                if (buffer->last > r->last) r->last = buffer->last;
-            }
-        }
-        place(p, roots, count, spans);
-        for (int b = 0; b < p->buffer_count; b++)
-            p->buffers[b].offset = p->buffers[root_of(p, b)].offset;
+    bf_status status = items && slot ? BF_STATUS_OK : bfi_fail_memory(err);
+    int count = 0;
+    for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++) {
+        const bfi_buffer *buffer = &p->buffers[b];
+        slot[b] = buffer->alias_of < 0 ? count++ : slot[root_of(p, b)];
+        bfi_lifetime *item = &items[slot[b]];
+        if (buffer->alias_of < 0)
+            *item = (bfi_lifetime){aligned(buffer->count), buffer->first, buffer->last, 0};
+        else if (buffer->last > item->last)
+            item->last = buffer->last;
     }
-    free(roots);
+    if (status == BF_STATUS_OK) status = bfi_storage_place(items, count, &p->height, err);
+    for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++)
+        p->buffers[b].offset = items[slot[b]].offset;
+    free(items);
     free(slot);
-    free(spans);
     return status;
 }

@@ -1,16 +1,25 @@
-/* Liveness and storage of a backward program's buffers.
- *
- * Requires emitted ops; provides first/last use, in-place aliases and offsets. Offset allocation is best
- * fit over decreasing size (as XNNPACK's and MLIR's planners), one arena per lane tile. */
+/* Storage: offsets in one arena, by best fit over decreasing size (as XNNPACK's and MLIR's planners), and
+ * liveness and in-place reuse of a backward program's buffers. */
 #ifndef BFI_PLAN_STORAGE_H
 #define BFI_PLAN_STORAGE_H
 
 #include "ir/bound.h"
 
+/* Something that needs |size| units of an arena from time |first| to |last|, both included. */
+typedef struct bfi_lifetime {
+    int64_t size;
+    int first, last;
+    int64_t offset; /* provided */
+} bfi_lifetime;
+
+/* Places |items| so that no two that live at the same time overlap; *|height| is the arena's size. */
+bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_error *err);
+
 /* First and last use of every buffer. */
 void bfi_pass_liveness(bfi_program *program);
 
-/* In-place aliases where an op allows them and its operand dies there; then offsets and height. */
+/* Requires liveness; provides in-place aliases where an op allows them and its operand dies there, then
+ * offsets and height. */
 bf_status bfi_pass_reuse(bfi_program *program, bf_error *err);
 
 #endif

@@ -1,80 +1,85 @@
-/* Running a plan: steps in order, lane tiles of a step in parallel. */
+/* Running a plan: waves of tasks; forward tasks and lane tiles of one wave in parallel. */
 #include <assert.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "exec/backward.h"
 #include "exec/forward.h"
+#include "runtime/job.h"
 #include "runtime/session.h"
 
-/* Below this much work a step stays on the caller's thread: waking a worker costs more. */
+/* Below this much work a wave stays on the caller's thread: waking a worker costs more. */
 #define PARALLEL_FLOPS 4e5
 
-/* One backward step: |rows| functionals, both sides or one. */
-typedef struct job {
+/* Bounded layers of one wave that run together; more go in turns. */
+enum { JOBS_AT_ONCE = 8 };
+
+/* What the workers of one parallel loop share: forward tasks first, then the tiles of the jobs. */
+typedef struct batch {
     const bf_plan *plan;
     bf_workspace *ws;
-    const bfi_program *program;
-    const double *spec;   /* rows of C, or NULL: neurons */
-    const int32_t *rows;  /* neurons, NULL: 0, 1, 2, ... */
-    int sides;            /* 2: lower then upper of each row; 1: only the side |first_sign| */
-    double first_sign;
-    int64_t lanes, width; /* in all; per tile */
-    double *lower, *upper; /* indexed by row (of C or of the target); NULL: not wanted */
-    double *lower_error;   /* likewise */
-    bool keep_better;      /* hidden layers with intersection: never loosen */
-} job;
+    const bf_request *request;
+    const int *tasks; /* forward tasks */
+    int task_count;
+    bfi_job jobs[JOBS_AT_ONCE];
+    int job_count;
+} batch;
 
-static void store(const job *j, int64_t row, double sign, double bound, double error) {
-    if (sign > 0 && j->lower) {
-        if (j->keep_better && bound <= j->lower[row]) return;
-        j->lower[row] = bound;
-        if (j->lower_error) j->lower_error[row] = error;
-    } else if (sign < 0 && j->upper) {
-        if (!j->keep_better || -bound < j->upper[row]) j->upper[row] = -bound;
-    }
+static void run_forward_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index,
+                             int worker) {
+    int id = plan->tasks.steps[index].node;
+    double begin = ws->trace ? bfi_clock() : 0;
+    if (id == 0)
+        bfi_forward_input(plan, ws, request->lo, request->hi);
+    else
+        bfi_forward_node(plan, ws, id, worker);
+    if (plan->graph->nodes[id].op != BFI_OP_RESHAPE) bfi_forward_finish(plan, ws, id);
+    if (ws->trace) bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), -1, id, index, worker, 1});
 }
 
-static void run_tile(void *user, int64_t item, int worker) {
-    const job *j = user;
-    if (atomic_load_explicit(&j->ws->failed, memory_order_relaxed)) return;
-    bfi_lane_vectors v = bfi_tile_vectors(j->plan, j->ws, worker);
-    int64_t first = item * j->width, lanes = j->lanes - first < j->width ? j->lanes - first : j->width;
-    for (int64_t l = 0; l < lanes; l++) {
-        int64_t index = (first + l) / j->sides;
-        v.row[l] = j->rows ? j->rows[index] : index;
-        v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
-    }
-    double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
-    bf_status status =
-        bfi_backward_tile(j->plan, j->ws, j->program, worker, lanes, j->spec, bounds, errors);
-    if (status != BF_STATUS_OK) {
-        atomic_store(&j->ws->failed, (int)status);
+static void run_forward_task(const batch *b, int task, int worker) {
+    const bfi_task *t = &b->plan->tasks.tasks[task];
+    for (int i = t->first; i < t->first + t->count && !bfi_ws_stopped(b->ws); i++)
+        run_forward_step(b->plan, b->ws, b->request, i, worker);
+}
+
+static void run_item(void *user, int64_t item, int worker) {
+    const batch *b = user;
+    if (item < b->task_count) {
+        run_forward_task(b, b->tasks[item], worker);
         return;
     }
-    for (int64_t l = 0; l < lanes; l++) store(j, v.row[l], v.sign[l], bounds[l], errors[l]);
+    item -= b->task_count;
+    for (int j = 0; j < b->job_count; j++) {
+        if (item < b->jobs[j].tiles) {
+            bfi_job_tile(&b->jobs[j], item, worker);
+            return;
+        }
+        item -= b->jobs[j].tiles;
+    }
 }
 
-/* Tiles as wide as the plan allows, narrower where that gives every worker one. */
-static void run_job(job *j) {
-    const bf_plan *plan = j->plan;
-    if (j->lanes == 0) return;
-    double flops = bfi_program_flops(plan, j->program) * (double)j->lanes;
-    j->ws->stats.flops += flops;
-    j->ws->stats.lanes += j->lanes;
-    bool parallel = plan->workers > 1 && flops >= PARALLEL_FLOPS;
-    j->width = plan->tile_lanes;
-    if (parallel) {
-        int64_t share = (j->lanes + plan->workers - 1) / plan->workers;
-        share = (share + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
-        if (share < j->width) j->width = share;
+/* Runs the batch's tasks and tiles, on the pool when that pays. */
+static void run_batch(batch *b) {
+    double flops = b->task_count > 1 ? PARALLEL_FLOPS : 0;
+    int64_t items = b->task_count;
+    for (int j = 0; j < b->job_count; j++) {
+        double here = bfi_job_flops(&b->jobs[j]);
+        b->ws->stats.flops += here;
+        b->ws->stats.lanes += b->jobs[j].lanes;
+        flops += here;
     }
-    int64_t tiles = (j->lanes + j->width - 1) / j->width;
-    if (parallel && plan->workers >= bfi_pool_threads(plan->session->pool)) {
-        bfi_pool_run(plan->session->pool, tiles, run_tile, j);
-    } else {
-        for (int64_t item = 0; item < tiles; item++) run_tile(j, item, 0);
+    bool parallel = b->plan->workers > 1 && flops >= PARALLEL_FLOPS;
+    for (int j = 0; j < b->job_count; j++) {
+        b->jobs[j].width = b->plan->tile_lanes;
+        b->jobs[j].tiles = (b->jobs[j].lanes + b->jobs[j].width - 1) / b->jobs[j].width;
+        if (parallel) bfi_job_cut(&b->jobs[j]);
+        items += b->jobs[j].tiles;
     }
+    if (parallel)
+        bfi_pool_run(b->plan->session->pool, items, b->plan->workers, run_item, b);
+    else
+        for (int64_t item = 0; item < items; item++) run_item(b, item, 0);
 }
 
 /* Neurons of |node| that need backward bounds. */
@@ -87,47 +92,37 @@ static int64_t select_rows(const bf_plan *plan, const bf_workspace *ws, int node
     return count;
 }
 
-static void run_bound_step(const bf_plan *plan, bf_workspace *ws, const bfi_step *step) {
-    int32_t *rows = bfi_ws_ints(ws, plan->rows);
+static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
+    const bfi_step *step = &plan->tasks.steps[index];
+    int32_t *rows = bfi_ws_ints(ws, plan->state[step->node].rows);
     int64_t count = select_rows(plan, ws, step->node, rows);
     ws->stats.unstable += count;
-    job j = {.plan = plan,
-             .ws = ws,
-             .program = &plan->programs[step->program],
-             .rows = rows,
-             .sides = 2,
-             .lanes = 2 * count,
-             .lower = bfi_ws_doubles(ws, plan->state[step->node].lo),
-             .upper = bfi_ws_doubles(ws, plan->state[step->node].hi),
-             .keep_better = plan->options.intersect};
-    run_job(&j);
-    bfi_forward_finish(plan, ws, step->node);
+    return (bfi_job){.plan = plan,
+                     .ws = ws,
+                     .program = step->program,
+                     .step = index,
+                     .rows = rows,
+                     .sides = 2,
+                     .lanes = 2 * count,
+                     .lower = bfi_ws_doubles(ws, plan->state[step->node].lo),
+                     .upper = bfi_ws_doubles(ws, plan->state[step->node].hi),
+                     .keep_better = plan->options.intersect};
 }
 
 static bf_status stopped(bf_workspace *ws, bf_error *err) {
+    bfi_ws_stopped(ws);
     int status = atomic_load(&ws->failed);
-    if (status == BF_STATUS_OK) status = (int)bfi_budget_check(&ws->budget);
     if (status == BF_STATUS_TIMEOUT) return bfi_fail(err, BF_STATUS_TIMEOUT, "time budget ran out");
     if (status == BF_STATUS_CANCELLED) return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
     return (bf_status)status;
 }
 
-static bf_status run_steps(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
-    bf_status status = BF_STATUS_OK;
-    for (int i = 0; i < plan->step_count && status == BF_STATUS_OK; i++) {
-        const bfi_step *step = &plan->steps[i];
-        if (step->kind == BFI_STEP_BOUND) {
-            run_bound_step(plan, ws, step);
-        } else {
-            if (step->node == 0)
-                bfi_forward_input(plan, ws, request->lo, request->hi);
-            else
-                bfi_forward_node(plan, ws, step->node);
-            if (plan->graph->nodes[step->node].op != BFI_OP_RESHAPE) bfi_forward_finish(plan, ws, step->node);
-        }
-        status = stopped(ws, err);
-    }
-    return status;
+/* One bounded layer, alone. */
+static void run_bound_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index) {
+    batch b = {.plan = plan, .ws = ws, .request = request, .job_count = 1};
+    b.jobs[0] = bound_job(plan, ws, index);
+    run_batch(&b);
+    bfi_forward_finish(plan, ws, plan->tasks.steps[index].node);
 }
 
 /* What holds before anything is computed: the interval of the outputs, or nothing. Later results only
@@ -143,27 +138,83 @@ static void start_results(const bf_plan *plan, const bf_workspace *ws, const bf_
     }
 }
 
-static bf_status run_spec(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+static void run_job(const bfi_job *job) {
+    batch b = {.plan = job->plan, .ws = job->ws, .job_count = 1};
+    b.jobs[0] = *job;
+    run_batch(&b);
+}
+
+static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index) {
     int program = request->spec ? plan->spec_program : plan->output_program;
     start_results(plan, ws, request, !request->spec && (program < 0 || plan->options.intersect));
-    if (program < 0 || (!request->lower && !request->upper)) return BF_STATUS_OK;
-    job j = {.plan = plan,
-             .ws = ws,
-             .spec = request->spec,
-             .sides = request->lower && request->upper ? 2 : 1,
-             .first_sign = request->lower ? 1 : -1,
-             .lower = request->lower,
-             .upper = request->upper,
-             .lower_error = request->lower_error,
-             .keep_better = true};
+    if (program < 0 || (!request->lower && !request->upper)) return;
+    bfi_job j = {.plan = plan,
+                 .ws = ws,
+                 .step = index,
+                 .spec = request->spec,
+                 .sides = request->lower && request->upper ? 2 : 1,
+                 .first_sign = request->lower ? 1 : -1,
+                 .lower = request->lower,
+                 .upper = request->upper,
+                 .lower_error = request->lower_error,
+                 .keep_better = true};
     j.lanes = j.sides * (request->spec ? request->rows : plan->graph->nodes[plan->graph->output].count);
     if (request->spec && plan->interval_program >= 0) {
-        j.program = &plan->programs[plan->interval_program];
+        j.program = plan->interval_program;
         run_job(&j);
     }
-    j.program = &plan->programs[program];
+    j.program = program;
     run_job(&j);
-    return stopped(ws, err);
+}
+
+/* A task by itself: its steps in order. */
+static void run_task(const bf_plan *plan, bf_workspace *ws, const bf_request *request, const bfi_task *task) {
+    for (int i = task->first; i < task->first + task->count && !bfi_ws_stopped(ws); i++) {
+        switch (plan->tasks.steps[i].kind) {
+        case BFI_STEP_FORWARD: run_forward_step(plan, ws, request, i, 0); break;
+        case BFI_STEP_BOUND: run_bound_step(plan, ws, request, i); break;
+        case BFI_STEP_SPEC: run_spec_step(plan, ws, request, i); break;
+        }
+    }
+}
+
+/* Tasks [first, last) of one wave: they do not depend on each other. */
+static void run_wave(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int first, int last) {
+    batch b = {.plan = plan, .ws = ws, .request = request};
+    const bfi_task *tasks = plan->tasks.tasks;
+    int forward[JOBS_AT_ONCE];
+    b.tasks = forward;
+    for (int t = first; t < last && !bfi_ws_stopped(ws);) {
+        b.task_count = b.job_count = 0;
+        int begin = t;
+        for (; t < last && b.job_count < JOBS_AT_ONCE && b.task_count < JOBS_AT_ONCE; t++) {
+            assert(tasks[t].kind != BFI_TASK_ALL && tasks[t].kind != BFI_TASK_SPEC);
+            if (tasks[t].kind == BFI_TASK_BACKWARD)
+                b.jobs[b.job_count++] = bound_job(plan, ws, tasks[t].first);
+            else
+                forward[b.task_count++] = t;
+        }
+        run_batch(&b);
+        for (int i = begin; i < t; i++)
+            if (tasks[i].kind == BFI_TASK_BACKWARD)
+                bfi_forward_finish(plan, ws, plan->tasks.steps[tasks[i].first].node);
+    }
+}
+
+static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    const bfi_task_graph *g = &plan->tasks;
+    bf_status status = BF_STATUS_OK;
+    for (int t = 0; t < g->task_count && status == BF_STATUS_OK;) {
+        int end = t + 1;
+        while (end < g->task_count && g->tasks[end].wave == g->tasks[t].wave) end++;
+        if (end == t + 1)
+            run_task(plan, ws, request, &g->tasks[t]);
+        else
+            run_wave(plan, ws, request, t, end);
+        status = stopped(ws, err);
+        t = end;
+    }
+    return status;
 }
 
 static bf_status check_request(const bf_plan *plan, const bf_request *request, bf_error *err) {
@@ -187,15 +238,44 @@ static bf_status check_request(const bf_plan *plan, const bf_request *request, b
     return BF_STATUS_OK;
 }
 
-bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *ws, int64_t rows, bf_error *err) {
+    int64_t numbers, outputs = plan->graph->nodes[plan->graph->output].count;
+    if (rows < 0 || !bfi_mul_i64(rows, 2 * outputs, &numbers))
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "cannot take a spec of %lld rows", (long long)rows);
+    ws->rows = rows;
+    ws->bound = false;
+    return BF_STATUS_OK;
+}
+
+bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    if (request->spec && request->rows != ws->rows)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "the spec has %lld rows, but the workspace was reshaped to %lld",
+                        (long long)request->rows, (long long)ws->rows);
     bf_status status = check_request(plan, request, err);
-    if (status != BF_STATUS_OK) return status;
-    ws->budget = (bfi_budget){request->deadline, &plan->session->stop};
+    ws->bound = status == BF_STATUS_OK;
+    if (ws->bound) ws->request = *request;
+    return status;
+}
+
+bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *ws, bf_error *err) {
+    if (!ws->bound)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "nothing is bound: call bf_workspace_bind first");
+    ws->budget = (bfi_budget){ws->request.deadline, &plan->session->stop};
     ws->stats = (bf_run_stats){.used_bytes = plan->workspace_bytes};
     atomic_store(&ws->failed, BF_STATUS_OK);
-    status = run_steps(plan, ws, request, err);
+    ws->ran = false;
+    bf_status status = run_tasks(plan, ws, &ws->request, err);
     ws->ran = status == BF_STATUS_OK;
-    return status == BF_STATUS_OK ? run_spec(plan, ws, request, err) : status;
+    return status;
+}
+
+bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+    bf_status status = bf_workspace_reshape(plan, ws, request->spec ? request->rows : 0, err);
+    if (status == BF_STATUS_OK) status = bf_workspace_bind(plan, ws, request, err);
+    if (status == BF_STATUS_OK) status = bf_workspace_run(plan, ws, err);
+    ws->bound = false;
+    return status;
 }
 
 bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error *err) {
@@ -214,6 +294,8 @@ bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error 
 
 void bf_workspace_free(bf_workspace *ws) {
     if (!ws) return;
+    if (ws->trace) free(ws->trace->events);
+    free(ws->trace);
     free(ws->memory);
     free(ws);
 }
@@ -222,6 +304,10 @@ bf_run_stats bf_workspace_stats(const bf_workspace *ws) { return ws->stats; }
 
 int bf_workspace_layer(const bf_plan *plan, const bf_workspace *ws, int index, double *lower, double *upper) {
     if (!ws->ran || index < 0 || index >= plan->graph->count) return 0;
+    int root = index, output = plan->graph->output;
+    while (plan->graph->nodes[root].op == BFI_OP_RESHAPE) root = plan->graph->nodes[root].inputs[0];
+    while (plan->graph->nodes[output].op == BFI_OP_RESHAPE) output = plan->graph->nodes[output].inputs[0];
+    if (!plan->options.keep_layers && root != output) return 0;
     size_t bytes = (size_t)plan->graph->nodes[index].count * sizeof(double);
     memcpy(lower, bfi_ws_doubles(ws, plan->state[index].lo), bytes);
     memcpy(upper, bfi_ws_doubles(ws, plan->state[index].hi), bytes);

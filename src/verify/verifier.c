@@ -11,7 +11,7 @@
 #include "verify/refute.h"
 
 /* Lanes of one attack; its rounds after the bounds double their effort. */
-enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 6, CHEAP_STEPS = 10 };
+enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 };
 
 typedef struct verifier {
     bf_session *session;
@@ -180,7 +180,8 @@ static bf_status attack_harder(verifier *v, bf_error *err) {
 
 static bf_status run_strategy(verifier *v, bf_error *err) {
     const bf_verify_options *o = v->options;
-    bf_status status = attack_all(v, o->restarts, CHEAP_STEPS, o->seed, v->deadline, err);
+    int cheap = v->open_cases > MANY_CASES ? 0 : CHEAP_STEPS; /* many boxes: probe points alone */
+    bf_status status = attack_all(v, o->restarts, cheap, o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_IBP, "ibp", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_CROWN_IBP, "crown-ibp", err);
     if (status == BF_STATUS_OK && !decided(v))

@@ -15,6 +15,8 @@ same "$(cat out)" unsat "stdout"
 run 0 "--quiet" verify "$proved" --network "$m" --quiet
 [ ! -s err ] || fail "--quiet printed on stderr"
 run 0 "--json" verify "$proved" --network "$m" --json
+test "$(head -n 1 out)" = unsat || fail "the first line is not the verdict"
+sed -i 1d out
 json out "j['verdict'] == 'unsat' and j['margin'] > 0 and j['x'] is None and j['y'] is None"
 json out "j['decided_by'] in ('ibp', 'crown-ibp', 'crown', 'crown-float64') and 0 < j['time_s'] < 60"
 
@@ -49,6 +51,8 @@ cp out seeded
 run 0 "and more threads" verify "$refuted" --network "$m" --seed 7 --threads 3
 cmp -s out seeded || fail "the witness depends on the number of threads"
 run 0 "--json" verify "$refuted" --network "$m" --json
+test "$(head -n 1 out)" = sat || fail "the first line is not the verdict"
+sed -i 1d out
 json out "j['verdict'] == 'sat' and len(j['x']) == 64 and len(j['y']) == 10 and j['decided_by']"
 
 echo "-- signals"

@@ -22,12 +22,20 @@ static outcome run(const bf_model *model, bf_options o, int threads, const doubl
     kit_engine e = kit_engine_new(threads, model, o);
     kit_bounds(&e, lo, hi, NULL, 0, p, p + outputs);
     p += 2 * outputs;
+    kit_bounds(&e, lo, hi, spec, rows, p, p + rows); /* the same workspace again */
+    p += 2 * rows;
+    kit_engine_free(&e);
+    o.keep_layers = 1, o.memory = 0;
+    e = kit_engine_new(threads, model, o);
+    double *again = calloc((size_t)(2 * outputs), sizeof *again);
+    kit_bounds(&e, lo, hi, NULL, 0, again, again + outputs);
+    assert_memory_equal(again, out.numbers, (size_t)(2 * outputs) * sizeof *again); /* reuse or not */
+    free(again);
     for (int i = 0; i < bf_model_layer_count(model); i++) {
         int64_t n = bf_model_layer(model, i).count;
         assert_true(bf_workspace_layer(e.plan, e.ws, i, p, p + n));
         p += 2 * n;
     }
-    kit_bounds(&e, lo, hi, spec, rows, p, p + rows); /* the same workspace again */
     kit_engine_free(&e);
     return out;
 }
@@ -66,6 +74,7 @@ typedef struct problem {
 static void conform(const problem *p, bf_options o, int64_t rows) {
     bf_options reference = o;
     reference.executor = BF_EXECUTOR_REFERENCE;
+    reference.partition = 0;
     outcome want = run(p->model, reference, 1, p->lo, p->hi, p->spec, rows);
     static const char *const isas[] = {"ref", "avx2", "avx512", NULL};
     o.executor = BF_EXECUTOR_NATIVE;

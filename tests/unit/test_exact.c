@@ -2,6 +2,7 @@
 #include "base/fp.h"
 #include "bounds_kit.h"
 #include "exact.h"
+#include "op_cases.h"
 
 enum { MAX_IN = 128, MAX_OUT = 1024, MAX_ROWS = 6 };
 
@@ -26,7 +27,7 @@ static question ask(bfi_graph *graph, net_style style) {
     q.rows = kit_int(1, MAX_ROWS);
     q.spec = calloc((size_t)(q.rows * q.n_out), sizeof *q.spec);
     for (int64_t i = 0; i < q.rows * q.n_out; i++) {
-        static const double extreme[] = {0, 1, -1, 1e30, -1e-30, 0x1p-1060, 0.1};
+        static const double extreme[] = {0, 1, -1, 1e30, -1e-30, 0x1p-1060, 1e200};
         q.spec[i] = kit_int(0, 2) ? net_uniform() : extreme[kit_int(0, 6)];
     }
     q.at = exact_values_new(graph);
@@ -129,6 +130,7 @@ static void check_intervals(question *q) {
         bf_options o = bf_options_default();
         o.method = BF_METHOD_IBP;
         o.dtype = (bf_dtype)dtype;
+        o.keep_layers = 1;
         answers a = {.options = o};
         kit_engine e = kit_engine_new(1, q->model, o);
         kit_bounds(&e, q->lo, q->hi, NULL, 0, a.out_lower, a.out_upper);
@@ -178,6 +180,116 @@ static void convs(void **state) {
     }
 }
 
+/* True when exact arithmetic knows all ops of |graph|. */
+static bool computable(const bfi_graph *graph) {
+    for (int id = 0; id < graph->count; id++) {
+        const bfi_node *node = &graph->nodes[id];
+        switch (bfi_op_class_of(node->op)) {
+            case BFI_CLASS_UNARY:
+                if (node->op != BFI_OP_RELU && node->op != BFI_OP_LEAKY_RELU) return false;
+                break;
+            case BFI_CLASS_NONLINEAR:
+                if (node->op != BFI_OP_MAX_POOL) return false;
+                break;
+            default: /* means have divisors that are no powers of two */
+                if (node->op == BFI_OP_REDUCE_MEAN || node->op == BFI_OP_AVERAGE_POOL) return false;
+                break;
+        }
+    }
+    return graph->nodes[graph->output].count <= MAX_OUT && graph->nodes[0].count <= MAX_IN;
+}
+
+static void every_op(void **state) {
+    (void)state;
+    int attacked = 0;
+    for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
+        for (int v = 0; v < op_cases[c].variants; v++) {
+            bfi_graph *graph = op_cases[c].build(v);
+            if (strcmp(op_cases[c].name, "random") && computable(graph)) {
+                attack(graph, NET_PLAIN);
+                attacked++;
+            } else {
+                bfi_graph_free(graph);
+            }
+        }
+    assert_true(attacked > 45);
+}
+
+static void nudge(bfi_numbers *numbers, int ulps) {
+    for (int64_t i = 0; i < numbers->count; i++)
+        for (int64_t k = kit_int(0, ulps); k > 0; k--)
+            numbers->data[i] = nextafter(numbers->data[i], i % 2 ? 1e300 : -1e300);
+}
+
+/* Constants derived at import may be off by const_ulps half-ulps: bounds hold for all such
+ * networks. */
+static void derived_constants(void **state) {
+    (void)state;
+    static answers all[KIT_SETTINGS];
+    for (int i = 0; i < 200; i++) {
+        net_style style = i % 2 ? NET_CANCEL : NET_PLAIN;
+        bfi_graph *graph = kit_graph(KIT_SHAPE(4));
+        int a = net_linear(graph, style, 0, 1, 4, 5);
+        a = net_scale(graph, style, net_same(graph, BFI_OP_RELU, a, -1));
+        net_linear(graph, style, a, 1, 5, 2);
+        int ulps = (int)kit_int(1, 8);
+        for (int id = 1; id < graph->count; id++) graph->nodes[id].attrs.const_ulps = 2 * ulps;
+        question q = ask(graph, style);
+        for (int k = 0; k < KIT_SETTINGS; k++) compute(&q, kit_setting(k), &all[k]);
+        for (int id = 1; id < graph->count; id++) {
+            nudge(&graph->nodes[id].weight, ulps);
+            nudge(&graph->nodes[id].bias, ulps);
+        }
+        check_points(&q, all, KIT_SETTINGS);
+        answer(&q);
+    }
+}
+
+static bfi_numbers constant_numbers(int64_t n, double value) {
+    bfi_numbers numbers = kit_numbers(NULL, n);
+    for (int64_t i = 0; i < n; i++) numbers.data[i] = value;
+    return numbers;
+}
+
+/* Just above one, where half an ulp is largest, with bits that no dtype of the plan holds. */
+static double above_one(void) { return net_sign() * (1 + (double)kit_int(0, 1 << 24) * 0x1p-28); }
+
+static bfi_graph *single_op(int kind) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1));
+    if (kind == 0) {
+        net_leaky(graph, 0, above_one() / 2);
+        return graph;
+    }
+    if (kind == 1) {
+        net_same(graph, BFI_OP_RELU, 0, -1);
+        return graph;
+    }
+    bfi_op op = kind % 2 ? BFI_OP_LINEAR : BFI_OP_SCALE_SHIFT;
+    bfi_node *node = kit_add(graph, op, 0, -1, KIT_SHAPE(1));
+    node->attrs.rows = node->attrs.k = node->attrs.n = 1;
+    node->weight = constant_numbers(1, kind < 6 ? above_one() : 0);
+    if (kind > 3) node->bias = constant_numbers(1, above_one());
+    return graph;
+}
+
+/* One element, every number just above a float32: each rounding is as large as it may be, and no
+ * slack of longer sums helps. */
+static void single_roundings(void **state) {
+    (void)state;
+    static answers all[6];
+    for (int i = 0; i < 6000; i++) {
+        question q = ask(single_op(i % 8), NET_DOUBLE);
+        q.lo[0] = q.hi[0] = kit_int(0, 1) ? 1 : (double)(float)above_one();
+        if (i % 8 == 1) q.lo[0] = -fabs((double)(float)above_one()), q.hi[0] = fabs(q.hi[0]);
+        q.rows = 1;
+        q.spec[0] = above_one();
+        for (int k = 0; k < 6; k++) compute(&q, kit_setting(k), &all[k]);
+        check_point(&q, all, 6, q.lo);
+        check_point(&q, all, 6, q.hi);
+        answer(&q);
+    }
+}
+
 /* Sums in which every addition rounds the same way: |scale| times one, then numbers that each
  * vanish. */
 static double vanishing; /* half an ulp of one: of float32, then of float64 */
@@ -189,12 +301,6 @@ static void sticky(double *data, int64_t n, double scale) {
 static bfi_numbers sticky_numbers(int64_t n, double scale) {
     bfi_numbers numbers = kit_numbers(NULL, n);
     sticky(numbers.data, n, scale);
-    return numbers;
-}
-
-static bfi_numbers constant_numbers(int64_t n, double value) {
-    bfi_numbers numbers = kit_numbers(NULL, n);
-    for (int64_t i = 0; i < n; i++) numbers.data[i] = value;
     return numbers;
 }
 
@@ -391,6 +497,9 @@ int main(void) {
                                        cmocka_unit_test(nearest_is_caught),
                                        cmocka_unit_test(outward_is_tight),
                                        cmocka_unit_test(sums_that_lose_every_term),
+                                       cmocka_unit_test(every_op),
+                                       cmocka_unit_test(derived_constants),
+                                       cmocka_unit_test(single_roundings),
                                        cmocka_unit_test(mlps),
                                        cmocka_unit_test(convs)};
     return cmocka_run_group_tests(tests, NULL, NULL);

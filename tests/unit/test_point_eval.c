@@ -1,10 +1,9 @@
 /* exec/point_eval.h: values against the interpreter, gradients against finite differences, op by
  * op; the same bits for one point whatever its company and the kernel table. */
-#include "graph_kit.h"
-
 #include <math.h>
 
 #include "exec/point_eval.h"
+#include "graph_kit.h"
 #include "ir/evaluate.h"
 
 /* What builders append to; the input has 24 elements in the shape they ask for. */
@@ -52,10 +51,21 @@ static void build_linear_rows(bfi_graph *graph) {
 }
 
 static bfi_window window(int64_t c_out, int64_t h_out, int64_t w_out) {
-    return (bfi_window){.groups = 1, .c_in = 2, .h_in = 3, .w_in = 4,
-                        .c_out = c_out, .h_out = h_out, .w_out = w_out, .kh = 2, .kw = 3,
-                        .stride_h = 1, .stride_w = 2, .dil_h = 1, .dil_w = 1,
-                        .pad_top = 1, .pad_left = 1};
+    return (bfi_window){.groups = 1,
+                        .c_in = 2,
+                        .h_in = 3,
+                        .w_in = 4,
+                        .c_out = c_out,
+                        .h_out = h_out,
+                        .w_out = w_out,
+                        .kh = 2,
+                        .kw = 3,
+                        .stride_h = 1,
+                        .stride_w = 2,
+                        .dil_h = 1,
+                        .dil_w = 1,
+                        .pad_top = 1,
+                        .pad_left = 1};
 }
 
 static void build_conv(bfi_graph *graph) {
@@ -121,7 +131,8 @@ static void build_binary(bfi_graph *graph, bfi_op op) {
     int other = dense(graph, 0, N, shape);
     if (op == BFI_OP_DIV) { /* a denominator away from zero */
         kit_add(graph, BFI_OP_SQUARE, other, -1, shape);
-        kit_add(graph, BFI_OP_SCALE_SHIFT, graph->count - 1, -1, shape)->bias = kit_numbers(NULL, N);
+        kit_add(graph, BFI_OP_SCALE_SHIFT, graph->count - 1, -1, shape)->bias =
+            kit_numbers(NULL, N);
         for (int i = 0; i < N; i++) graph->nodes[graph->output].bias.data[i] = 1;
         other = graph->output;
     }
@@ -220,9 +231,9 @@ static void check_graph(const bfi_graph *graph, double lo, double hi, int64_t la
     bfi_point_eval *eval;
     kit_validate(graph);
     assert_int_equal(bfi_constants_create(graph, BFI_F32, &constants, NULL), BF_STATUS_OK);
-    assert_int_equal(bfi_point_eval_create(graph, constants, bfi_kernels_native(BFI_F32, NULL), 48,
-                                           &eval, NULL),
-                     BF_STATUS_OK);
+    assert_int_equal(
+        bfi_point_eval_create(graph, constants, bfi_kernels_native(BFI_F32, NULL), 48, &eval, NULL),
+        BF_STATUS_OK);
     int64_t ls = bfi_point_eval_resize(eval, lanes);
     assert_true(ls >= lanes && ls % BF_LANE_PAD == 0);
     float *in = bfi_point_eval_input(eval), *to = bfi_point_eval_seed(eval);
@@ -248,11 +259,12 @@ static void check_graph(const bfi_graph *graph, double lo, double hi, int64_t la
 static void every_structure(void **state) {
     (void)state;
     builder *const builders[] = {
-        build_linear_rows, build_conv,         build_conv_transpose, build_max_pool,
-        build_average_pool, build_scale_shift, build_structural,     build_add,
-        build_sub,         build_mul,          build_div,            build_max,
-        build_min,         build_matmul,       build_softmax,        build_reused_alias,
-        build_flat,
+        build_linear_rows,  build_conv,         build_conv_transpose,
+        build_max_pool,     build_average_pool, build_scale_shift,
+        build_structural,   build_add,          build_sub,
+        build_mul,          build_div,          build_max,
+        build_min,          build_matmul,       build_softmax,
+        build_reused_alias, build_flat,
     };
     for (size_t i = 0; i < sizeof builders / sizeof *builders; i++) {
         bfi_graph *graph = input_24();
@@ -300,6 +312,31 @@ static void constant_output_and_identity(void **state) {
     bfi_graph_free(graph);
 }
 
+static void leak_passes_inactive_relus(void **state) {
+    (void)state;
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1));
+    kit_add(graph, BFI_OP_RELU, 0, -1, KIT_SHAPE(1));
+    bfi_constants *constants;
+    bfi_point_eval *eval;
+    bfi_budget none = {0};
+    assert_int_equal(bfi_constants_create(graph, BFI_F32, &constants, NULL), BF_STATUS_OK);
+    assert_int_equal(
+        bfi_point_eval_create(graph, constants, bfi_kernels_ref(BFI_F32), 16, &eval, NULL),
+        BF_STATUS_OK);
+    for (int l = 0; l < 16; l++) {
+        bfi_point_eval_input(eval)[l] = l % 2 ? 1 : -1;
+        bfi_point_eval_leak(eval)[l] = (float)l / 16;
+    }
+    assert_int_equal(bfi_point_eval_forward(eval, &none), BF_STATUS_OK);
+    for (int l = 0; l < 16; l++) bfi_point_eval_seed(eval)[l] = 3;
+    assert_int_equal(bfi_point_eval_adjoint(eval, &none), BF_STATUS_OK);
+    for (int l = 0; l < 16; l++)
+        assert_true(bfi_point_eval_gradient(eval)[l] == (l % 2 ? 3.0f : 3 * (float)l / 16));
+    bfi_point_eval_free(eval);
+    bfi_constants_free(constants);
+    bfi_graph_free(graph);
+}
+
 /* A small net with most kinds of nodes, for the bits. */
 static bfi_graph *mixed_net(void) {
     bfi_graph *graph = input_24();
@@ -332,8 +369,7 @@ static void evaluate_lanes(const bfi_graph *graph, const char *isa, int64_t lane
     for (int64_t i = 0; i < 3 * ls; i++) seed[i] = i / ls == 0 ? 1 : -1;
     assert_int_equal(bfi_point_eval_adjoint(eval, &none), BF_STATUS_OK);
     for (int64_t i = 0; i < 3; i++) y[i] = bfi_point_eval_output(eval)[i * ls + lanes - 1];
-    for (int64_t i = 0; i < n; i++)
-        gradient[i] = bfi_point_eval_gradient(eval)[i * ls + lanes - 1];
+    for (int64_t i = 0; i < n; i++) gradient[i] = bfi_point_eval_gradient(eval)[i * ls + lanes - 1];
     bfi_point_eval_free(eval);
     bfi_constants_free(constants);
 }
@@ -361,9 +397,9 @@ static void stops_on_request(void **state) {
     atomic_int stop = 1;
     bfi_budget stopped = {0, &stop}, late = {1e-9, NULL};
     assert_int_equal(bfi_constants_create(graph, BFI_F32, &constants, NULL), BF_STATUS_OK);
-    assert_int_equal(bfi_point_eval_create(graph, constants, bfi_kernels_ref(BFI_F32), 16, &eval,
-                                           NULL),
-                     BF_STATUS_OK);
+    assert_int_equal(
+        bfi_point_eval_create(graph, constants, bfi_kernels_ref(BFI_F32), 16, &eval, NULL),
+        BF_STATUS_OK);
     assert_int_equal(bfi_point_eval_forward(eval, &stopped), BF_STATUS_CANCELLED);
     assert_int_equal(bfi_point_eval_adjoint(eval, &late), BF_STATUS_TIMEOUT);
     bfi_point_eval_free(eval);
@@ -378,6 +414,7 @@ int main(void) {
         cmocka_unit_test(every_unary_op),
         cmocka_unit_test(resize_copies),
         cmocka_unit_test(constant_output_and_identity),
+        cmocka_unit_test(leak_passes_inactive_relus),
         cmocka_unit_test(same_bits_in_any_company),
         cmocka_unit_test(stops_on_request),
     };

@@ -1,7 +1,9 @@
 /* semantics=float32: every float32 evaluation of a network, whatever the order of its sums, with or
  * without fma, stays within the bounds; bounds of the real network do not promise that. */
 #include "bounds_kit.h"
+#include "ir/evaluate.h"
 #include "ir/sparse.h"
+#include "op_cases.h"
 
 enum { MAX_IN = 64, MAX_OUT = 1024, MAX_TERMS = 4096, ORDERS = 8 };
 
@@ -247,8 +249,51 @@ static void long_sums(void **state) {
     }
 }
 
+/* The interpreter's float32 mode is one such evaluation, of every op: all layers, no tolerance. */
+static void every_op(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
+        for (int v = 0; v < 3 * op_cases[c].variants; v++) {
+            bfi_graph *graph = op_cases[c].build(v % op_cases[c].variants);
+            bf_model *model = net_model(graph);
+            int64_t n = graph->nodes[0].count;
+            double *lo = calloc((size_t)n, 8), *hi = calloc((size_t)n, 8),
+                   *x = calloc((size_t)n, 8);
+            net_box(NET_PLAIN, n, lo, hi);
+            for (int setting = 0; setting < 6; setting++) {
+                bf_options o = kit_setting(setting);
+                o.semantics = BF_SEMANTICS_FLOAT32;
+                o.keep_layers = 1;
+                kit_engine e = kit_engine_new(1, model, o);
+                kit_bounds(&e, lo, hi, NULL, 0, NULL, NULL);
+                for (int i = 0; i < 5; i++) {
+                    double **values;
+                    net_point(n, lo, hi, x);
+                    assert_int_equal(bfi_evaluate(graph, BFI_EVAL_FLOAT32, x, NULL, &values, NULL),
+                                     0);
+                    for (int id = 0; id < graph->count; id++) {
+                        int64_t m = graph->nodes[id].count;
+                        double *ends = calloc((size_t)(2 * m), 8);
+                        assert_true(bf_workspace_layer(e.plan, e.ws, id, ends, ends + m));
+                        for (int64_t j = 0; j < m; j++)
+                            if (isfinite(values[id][j]) &&
+                                (values[id][j] < ends[j] || values[id][j] > ends[m + j]))
+                                fail_msg("%s %d: layer %d (%s) is %a outside [%a, %a]",
+                                         op_cases[c].name, v, id, bfi_op_name(graph->nodes[id].op),
+                                         values[id][j], ends[j], ends[m + j]);
+                        free(ends);
+                    }
+                    bfi_evaluation_free(graph, values);
+                }
+                kit_engine_free(&e);
+            }
+            free(lo), free(hi), free(x);
+            bf_model_free(model);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_order_is_covered),
-                                       cmocka_unit_test(long_sums)};
+                                       cmocka_unit_test(long_sums), cmocka_unit_test(every_op)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,11 @@
 /* check/witness.h: where a witness is put, which disjuncts count, and what is refused. */
-#include "graph_kit.h"
-
 #include <math.h>
 #include <stdio.h>
 
 #include "base/decimal.h"
 #include "base/fp.h"
 #include "check/witness.h"
+#include "graph_kit.h"
 
 enum { N = 3 };
 

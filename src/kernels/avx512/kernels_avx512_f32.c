@@ -1,3 +1,2 @@
-#include "simd_avx512_f32.h"
-
+#include "kernels/avx512/simd_avx512_f32.h"
 #include "kernels/simd/table.inc"

@@ -12,6 +12,7 @@
 enum {
     PROBES = 32,     /* points looked at before any gradient */
     FOLLOWED = 1024, /* disjuncts, nearest first, that the search looks at */
+    POLLED = 1024,   /* disjuncts evaluated between two looks at the budget */
     ARCHIVE = 8,     /* good points that restarts may begin at */
     LANES_MIN = 16
 };
@@ -27,12 +28,12 @@ struct bfi_attack {
     int64_t lanes; /* room */
     bfi_attack_box box;
     bfi_lane *lane;
-    double *needed;     /* by lane: a violation has to be this low to be checked again */
-    double *violation;  /* by lane: of one disjunct */
+    double *needed;      /* by lane: a violation has to be this low to be checked again */
+    double *violation;   /* by lane: of one disjunct */
     float *best, *m, *v; /* see bfi_columns */
-    float *archive;     /* ARCHIVE x n_in: points, by position in box.free */
+    float *archive;      /* ARCHIVE x n_in: points, by position in box.free */
     double archived[ARCHIVE];
-    double *x; /* one point */
+    double *x;       /* one point */
     int32_t *ranked; /* disjuncts of the case, nearest first */
     double *margin;  /* by disjunct: least violation seen by the probes */
     size_t ranked_capacity, margin_capacity;
@@ -56,8 +57,8 @@ typedef struct hunt {
 static int64_t choose_lanes(const bfi_graph *graph, int64_t lanes) {
     double flops = 0;
     for (int id = 0; id < graph->count; id++) flops += 2 * (double)bfi_node_flops(graph, id);
-    while (lanes > LANES_MIN && (flops * (double)lanes > RUN_FLOPS ||
-                                 bfi_point_eval_bytes(graph, lanes) > RUN_BYTES))
+    while (lanes > LANES_MIN &&
+           (flops * (double)lanes > RUN_FLOPS || bfi_point_eval_bytes(graph, lanes) > RUN_BYTES))
         lanes /= 2;
     return (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
 }
@@ -118,8 +119,12 @@ void bfi_attack_free(bfi_attack *a) {
 
 static bfi_columns columns(const hunt *h, int64_t l) {
     bfi_attack *a = h->a;
-    return (bfi_columns){bfi_point_eval_input(a->eval) + l, bfi_point_eval_gradient(a->eval) + l,
-                         a->best + l, a->m + l, a->v + l, h->ls};
+    return (bfi_columns){bfi_point_eval_input(a->eval) + l,
+                         bfi_point_eval_gradient(a->eval) + l,
+                         a->best + l,
+                         a->m + l,
+                         a->v + l,
+                         h->ls};
 }
 
 static bfi_points points(const hunt *h) {
@@ -163,7 +168,7 @@ static void probe_lane(hunt *h, int64_t l) {
 }
 
 static bfi_rule draw_rule(uint64_t *random) {
-    static const unsigned char share[BFI_RULE_COUNT] = {24, 16, 24, 8, 16, 12}; /* of 100 */
+    static const unsigned char share[BFI_RULE_COUNT] = {24, 14, 30, 8, 12, 12}; /* of 100 */
     unsigned draw = (unsigned)(bfi_random_bits(random) % 100), rule = 0;
     while (rule + 1 < BFI_RULE_COUNT && draw >= share[rule]) draw -= share[rule++];
     return (bfi_rule)rule;
@@ -199,7 +204,7 @@ static void start_lane(hunt *h, int64_t l) {
 }
 
 /* Violations, and the disjunct followed, for every lane. */
-static void evaluate_lanes(hunt *h) {
+static bf_status evaluate_lanes(hunt *h) {
     bfi_attack *a = h->a;
     bfi_points p = points(h);
     for (int64_t l = 0; l < h->ls; l++) {
@@ -207,8 +212,10 @@ static void evaluate_lanes(hunt *h) {
         lane->value = lane->least = (double)INFINITY;
         lane->chosen = lane->target < 0 ? a->ranked[0] : lane->target;
     }
-    for (int32_t k = 0; k < h->followed; k++) {
+    bf_status status = BF_STATUS_OK;
+    for (int32_t k = 0; k < h->followed && status == BF_STATUS_OK; k++) {
         int32_t d = a->ranked[k];
+        if (k % POLLED == POLLED - 1) status = bfi_budget_check(h->budget);
         bfi_objective_violation(&h->c->disjuncts[d], &p, a->violation);
         for (int64_t l = 0; l < h->ls; l++) {
             bfi_lane *lane = &a->lane[l];
@@ -219,6 +226,7 @@ static void evaluate_lanes(hunt *h) {
             lane->chosen = d;
         }
     }
+    return status;
 }
 
 /* Has the lane's point checked. */
@@ -269,7 +277,8 @@ static void update_best(hunt *h) {
 static bf_status look(hunt *h) {
     bf_status status = bfi_point_eval_forward(h->a->eval, h->budget);
     if (status != BF_STATUS_OK) return status;
-    evaluate_lanes(h);
+    status = evaluate_lanes(h);
+    if (status != BF_STATUS_OK) return status;
     update_best(h);
     return try_witnesses(h);
 }
@@ -308,10 +317,12 @@ static bf_status list_disjuncts(hunt *h) {
     return BF_STATUS_OK;
 }
 
-static void rank_disjuncts(hunt *h) {
+static bf_status rank_disjuncts(hunt *h) {
     bfi_attack *a = h->a;
     bfi_points p = points(h);
-    for (int32_t d = 0; h->c->count > 1 && d < h->c->count; d++) {
+    bf_status status = BF_STATUS_OK;
+    for (int32_t d = 0; h->c->count > 1 && d < h->c->count && status == BF_STATUS_OK; d++) {
+        if (d % POLLED == POLLED - 1) status = bfi_budget_check(h->budget);
         bfi_objective_violation(&h->c->disjuncts[d], &p, a->violation);
         a->margin[d] = a->violation[0];
         for (int64_t l = 1; l < h->ls; l++)
@@ -319,6 +330,7 @@ static void rank_disjuncts(hunt *h) {
     }
     if (h->c->count > 1) sort_ranked(a, h->c->count);
     if (h->followed > FOLLOWED) h->followed = FOLLOWED;
+    return status;
 }
 
 /* The centre, corners and random points. */
@@ -328,9 +340,8 @@ static bf_status probe(hunt *h) {
     for (int64_t l = 0; l < h->ls; l++) probe_lane(h, l);
     bf_status status = look(h);
     if (status != BF_STATUS_OK || *h->found) return status;
-    rank_disjuncts(h);
     for (int64_t l = 0; l < h->ls; l++) archive_best(h, l);
-    return BF_STATUS_OK;
+    return rank_disjuncts(h);
 }
 
 static bf_status gradients(hunt *h) {
@@ -384,9 +395,15 @@ static bf_status search(hunt *h) {
 bf_status bfi_attack_case(bfi_attack *a, const bf_property *property, int32_t case_index,
                           const bfi_attack_options *options, const bfi_budget *budget, bool *found,
                           bfi_witness *witness, bf_error *err) {
-    hunt h = {.a = a, .property = property, .c = &property->cases[case_index],
-              .index = case_index, .options = options, .budget = budget,
-              .found = found, .witness = witness, .err = err};
+    hunt h = {.a = a,
+              .property = property,
+              .c = &property->cases[case_index],
+              .index = case_index,
+              .options = options,
+              .budget = budget,
+              .found = found,
+              .witness = witness,
+              .err = err};
     *found = false;
     if (h.c->count == 0) return BF_STATUS_OK;
     bfi_attack_box_set(&a->box, h.c);

@@ -56,8 +56,7 @@ static float starting_point(const bfi_attack_box *box, int32_t i, bfi_start star
             if (bfi_random_bits(random) & 1) return random_end(box, i, random);
             break;
         case BFI_START_NEAR:
-            return clamp(box, i,
-                         near + radius * width(box, i) * (2 * bfi_random_unit(random) - 1));
+            return clamp(box, i, near + radius * width(box, i) * (2 * bfi_random_unit(random) - 1));
         case BFI_START_UNIFORM:
             break;
     }

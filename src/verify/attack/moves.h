@@ -1,8 +1,8 @@
 /* How one lane of an attack starts and steps. Every step goes down the gradient inside the box:
  * signed steps (Madry et al. 2018, arXiv:1706.06083), with momentum (Dong et al. 2018,
- * arXiv:1710.06081), Adam (Kingma and Ba 2015, arXiv:1412.6980), conditional gradient (Frank and Wolfe
- * 1956); or between corners, or at random around the lane's best point. Steps are relative to the
- * width of the box, dimension by dimension. */
+ * arXiv:1710.06081), Adam (Kingma and Ba 2015, arXiv:1412.6980), conditional gradient (Frank and
+ * Wolfe 1956); or between corners, or at random around the lane's best point. Steps are relative to
+ * the width of the box, dimension by dimension. */
 #ifndef BFI_VERIFY_ATTACK_MOVES_H
 #define BFI_VERIFY_ATTACK_MOVES_H
 
@@ -45,18 +45,18 @@ typedef struct bfi_lane {
     uint64_t random;
     bfi_rule rule;
     bfi_row_mix mix;
-    int32_t target; /* disjunct it aims at, or -1: the nearest one at every point */
-    int32_t chosen; /* disjunct followed at this point */
-    int age, span;  /* steps done, steps planned */
-    int stall;      /* steps since |best| fell */
-    float reach;    /* length of the first step, in widths */
+    int32_t target;       /* disjunct it aims at, or -1: the nearest one at every point */
+    int32_t chosen;       /* disjunct followed at this point */
+    int age, span;        /* steps done, steps planned */
+    int stall;            /* steps since |best| fell */
+    float reach;          /* length of the first step, in widths */
     float power1, power2; /* Adam: powers of its decay rates */
     double value, best;   /* violation of |chosen| here; lowest since the start */
     double least;         /* violation of the nearest disjunct here */
 } bfi_lane;
 
-/* Columns of one lane, |ls| apart. Input-shaped ones are indexed by dimension; |best|, |m| and |v| by
- * position in box->free. */
+/* Columns of one lane, |ls| apart. Input-shaped ones are indexed by dimension; |best|, |m| and |v|
+ * by position in box->free. */
 typedef struct bfi_columns {
     float *x, *gradient, *best, *m, *v;
     int64_t ls;

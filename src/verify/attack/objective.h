@@ -1,5 +1,5 @@
-/* What an attack minimises: the violation of a disjunct (largest row - rhs, see check/witness.h), for
- * many points as lanes. Written apart from the check on purpose. */
+/* What an attack minimises: the violation of a disjunct (largest row - rhs, see check/witness.h),
+ * for many points as lanes. Written apart from the check on purpose. */
 #ifndef BFI_VERIFY_ATTACK_OBJECTIVE_H
 #define BFI_VERIFY_ATTACK_OBJECTIVE_H
 

@@ -1,0 +1,14 @@
+/* The blocks of `.bfir`, for parse.c. Each reads from its first word to behind its closing brace.
+ */
+#ifndef BFI_IR_PARSE_H
+#define BFI_IR_PARSE_H
+
+#include "ir/bound.h"
+#include "ir/lex.h"
+
+/* On failure |*out| is NULL. */
+bf_status bfi_parse_graph_block(bfi_lexer *lexer, bfi_graph **out);
+/* On failure |*out| is empty. */
+bf_status bfi_parse_program_block(bfi_lexer *lexer, const bfi_graph *graph, bfi_program *out);
+
+#endif

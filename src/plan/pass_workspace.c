@@ -1,0 +1,84 @@
+/* Workspace: how wide lane tiles are, how many workers, how many bytes in all. */
+#include "base/alloc.h"
+#include "plan/pipeline.h"
+
+/* A tile's coefficients should stay in a core's L2 cache; the number is fixed so that a plan is the same
+ * on every machine (bits do not depend on it anyway). */
+enum { CACHE_BYTES = 1 << 19 };
+
+/* Forward scratch: three sums, and three more for the parts of a concatenation. */
+static int64_t scratch_bytes(const bf_plan *plan) {
+    int vectors = 3;
+    for (int id = 0; id < plan->graph->count; id++)
+        if (plan->graph->nodes[id].op == BFI_OP_CONCAT) vectors = 6;
+    return vectors * plan->scratch_count * (int64_t)bfi_dtype_size(plan->dtype);
+}
+
+static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static int64_t lane_bytes(const bf_plan *plan) {
+    return 4 * (int64_t)sizeof(double) + (int64_t)sizeof(int64_t) + 2 * (int64_t)bfi_dtype_size(plan->dtype);
+}
+
+static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
+    int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t tile = aligned(plan->height * lanes * size + lanes * lane_bytes(plan));
+    int64_t scratch = scratch_bytes(plan);
+    return tile > scratch ? tile : scratch;
+}
+
+static void set_tiles(bf_plan *plan, int64_t lanes, int workers) {
+    plan->tile_lanes = lanes;
+    plan->workers = workers;
+    plan->tile_bytes = tile_bytes(plan, lanes);
+    plan->workspace_bytes = plan->persistent_bytes + workers * plan->tile_bytes;
+}
+
+static bool fits(const bf_plan *plan) {
+    return plan->options.memory == 0 || plan->workspace_bytes <= plan->options.memory;
+}
+
+/* Widest tile whose coefficients stay in cache (IBP has only the spec's few rows, one op deep); then
+ * narrower, then fewer workers, to meet the budget. */
+static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
+    int64_t lanes = plan->options.method == BF_METHOD_IBP ? BF_LANE_PAD : BFI_WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
+    while (lanes > BF_LANE_PAD && lanes * lane > CACHE_BYTES) lanes -= BF_LANE_PAD;
+    int workers = bf_session_threads(plan->session);
+    set_tiles(plan, lanes, workers);
+    while (!fits(plan) && lanes > BF_LANE_PAD) set_tiles(plan, lanes -= BF_LANE_PAD, workers);
+    while (!fits(plan) && workers > 1) set_tiles(plan, lanes, --workers);
+    if (!fits(plan))
+        return bfi_fail(err, BF_STATUS_LIMIT,
+                        "memory budget of %lld bytes is too small: this plan needs at least %lld",
+                        (long long)plan->options.memory, (long long)plan->workspace_bytes);
+    return BF_STATUS_OK;
+}
+
+/* One buffer per vector and per coefficient tensor of the tallest program, no reuse; same tiles. */
+static int64_t baseline(const bf_plan *plan) {
+    int64_t persistent = 0, tallest = 0, size = (int64_t)bfi_dtype_size(plan->dtype);
+    for (int v = 0; v < plan->vector_count; v++) persistent += plan->vectors[v].bytes;
+    for (int i = 0; i < plan->program_count; i++) {
+        int64_t sum = 0;
+        for (int b = 0; b < plan->programs[i].buffer_count; b++)
+            sum += (plan->programs[i].buffers[b].count + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+        if (sum > tallest) tallest = sum;
+    }
+    int64_t scratch = scratch_bytes(plan);
+    int64_t tile = aligned(tallest * plan->tile_lanes * size + plan->tile_lanes * lane_bytes(plan));
+    return persistent + plan->workers * (tile > scratch ? tile : scratch);
+}
+
+bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err) {
+    for (int i = 0; i < plan->program_count; i++)
+        if (plan->programs[i].height > plan->height) plan->height = plan->programs[i].height;
+    for (int id = 0; id < plan->graph->count; id++) {
+        bfi_op_class c = bfi_op_class_of(plan->graph->nodes[id].op);
+        bool sums = c == BFI_CLASS_WEIGHTED || c == BFI_CLASS_STRUCTURAL;
+        if (sums && aligned(plan->graph->nodes[id].count) > plan->scratch_count)
+            plan->scratch_count = aligned(plan->graph->nodes[id].count);
+    }
+    bf_status status = choose_tiles(plan, err);
+    plan->baseline_bytes = baseline(plan);
+    return status;
+}
