@@ -1,4 +1,5 @@
 /* simplify: every rule on a graph of its own, what it must leave alone, and models as a whole. */
+#include "ir/text.h"
 #include "pass_kit.h"
 #include "plan/exact_fold.h"
 #include "plan/pass_simplify.h"
@@ -490,10 +491,27 @@ static void check_model(const char *path, const bf_model *model) {
     }
 }
 
+/* The graph's text reads back, bias errors included. */
+static void expect_text(const bfi_graph *graph) {
+    char *text = NULL, *again = NULL;
+    size_t size = 0, again_size = 0;
+    bfi_graph *back;
+    bf_error err = {""};
+    assert_int_equal(bfi_graph_print(graph, BFI_TEXT_FULL, &text, &size, NULL), BF_STATUS_OK);
+    assert_non_null(strstr(text, "bias_error="));
+    if (bfi_graph_parse(text, size, "text", &back, &err)) fail_msg("%s", err.message);
+    assert_int_equal(bfi_graph_print(back, BFI_TEXT_FULL, &again, &again_size, NULL), BF_STATUS_OK);
+    assert_string_equal(text, again);
+    bfi_graph_free(back);
+    free(text);
+    free(again);
+}
+
 static void check_resnet(const char *path, const bf_model *model) {
     (void)path;
     result r = simplify(model->graph);
     assert_int_equal(kit_count_op(r.graph, BFI_OP_SCALE_SHIFT), 0);
+    expect_text(r.graph);
     for (int s = 0; s < 12; s++) {
         bf_options o = kit_setting(s);
         double tolerance = o.dtype == BF_DTYPE_FLOAT32 ? 1e-4 : 1e-11;
