@@ -78,6 +78,7 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
             double m = bfi_load(t->plan->dtype, mag, j);
             m = m * (1 + 2 * error->gamma_forward) + flat;
             double inexact = c->weight_rel * m + c->bias_rel * fabs(b);
+            if (c->bias_error) inexact += c->bias_error[j];
             double exec = exec_rel * (m + fabs(b)) + exec_abs;
             double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
             double forward = (error->gamma_forward * m + inexact + exec + flat) * ERROR_ROOM;
@@ -162,6 +163,7 @@ static void forward_scale(const bfi_transfer *t) {
         if (outward) {
             double m = fabs(s) * bfi_magnitude(lo[j], hi[j]) * ERROR_ROOM;
             double inexact = BF_U64 * t->node->attrs.const_ulps * (m + fabs(b));
+            if (c->bias_error) inexact += c->bias_error[j];
             double exec = exec_rel * (m + fabs(b)) + exec_abs;
             double slope = c->scale ? (t->u + c->weight_rel) * m * ERROR_ROOM : 0;
             double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;

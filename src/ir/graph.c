@@ -29,6 +29,21 @@ bfi_op bfi_op_from_name(const char *name) {
     return BFI_OP_COUNT;
 }
 
+bool bfi_op_is_elementwise(bfi_op op) {
+    switch (op) {
+        case BFI_OP_SCALE_SHIFT:
+        case BFI_OP_ADD:
+        case BFI_OP_SUB:
+        case BFI_OP_MUL:
+        case BFI_OP_DIV:
+        case BFI_OP_MAX:
+        case BFI_OP_MIN:
+            return true;
+        default:
+            return bfi_op_class_of(op) == BFI_CLASS_UNARY;
+    }
+}
+
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit) {
     int64_t count = 1;
     bool empty = false;
@@ -75,12 +90,18 @@ bfi_graph *bfi_graph_new(void) {
     return graph;
 }
 
+void bfi_numbers_clear(bfi_numbers *numbers) {
+    if (!numbers->borrowed) free(numbers->data);
+    *numbers = (bfi_numbers){0};
+}
+
 static void clear_node(bfi_node *node) {
     free(node->name);
     free(node->onnx_op);
     free(node->inputs);
-    free(node->weight.data);
-    free(node->bias.data);
+    bfi_numbers_clear(&node->weight);
+    bfi_numbers_clear(&node->bias);
+    bfi_numbers_clear(&node->bias_error);
     free(node->indices);
 }
 
@@ -119,7 +140,63 @@ int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onn
     return graph->count++;
 }
 
-bool bfi_graph_prune(bfi_graph *graph) {
+static bfi_numbers borrow(const bfi_numbers *numbers) {
+    return (bfi_numbers){.data = numbers->data, .count = numbers->count, .borrowed = true};
+}
+
+int bfi_graph_add_like(bfi_graph *graph, const bfi_node *like, const int *inputs) {
+    int64_t *indices = NULL;
+    if (like->indices) {
+        indices = bfi_malloc((size_t)like->n_indices, sizeof *indices);
+        if (!indices) return -1;
+        memcpy(indices, like->indices, (size_t)like->n_indices * sizeof *indices);
+    }
+    int id = bfi_graph_add(graph, like->op, like->name, like->onnx_op, inputs, like->n_inputs,
+                           &like->shape);
+    if (id < 0) {
+        free(indices);
+        return -1;
+    }
+    bfi_node *node = &graph->nodes[id];
+    node->attrs = like->attrs;
+    node->weight = borrow(&like->weight);
+    node->bias = borrow(&like->bias);
+    node->bias_error = borrow(&like->bias_error);
+    node->indices = indices;
+    node->n_indices = like->n_indices;
+    node->indices_shape = like->indices_shape;
+    return id;
+}
+
+static bool copy_text(char **to, const char *from) {
+    char *copy = bfi_strdup(from);
+    if (!copy) return false;
+    free(*to);
+    *to = copy;
+    return true;
+}
+
+bool bfi_graph_copy_names(bfi_graph *graph, const bfi_graph *from) {
+    graph->is_float64 = from->is_float64;
+    return copy_text(&graph->source, from->source) &&
+           copy_text(&graph->input_name, from->input_name) &&
+           copy_text(&graph->output_name, from->output_name);
+}
+
+bfi_graph *bfi_graph_view(const bfi_graph *graph) {
+    bfi_graph *view = bfi_graph_new();
+    bool ok = view && bfi_graph_copy_names(view, graph);
+    for (int id = 0; ok && id < graph->count; id++)
+        ok = bfi_graph_add_like(view, &graph->nodes[id], graph->nodes[id].inputs) == id;
+    if (!ok) {
+        bfi_graph_free(view);
+        return NULL;
+    }
+    view->output = graph->output;
+    return view;
+}
+
+bool bfi_graph_prune_map(bfi_graph *graph, int *new_id) {
     if (graph->count == 0) return true;
     assert(graph->output >= 0 && graph->output < graph->count);
     int *id = bfi_calloc((size_t)graph->count, sizeof *id); /* 0: unused, then new id */
@@ -131,6 +208,7 @@ bool bfi_graph_prune(bfi_graph *graph) {
     int kept = 0;
     for (int i = 0; i < graph->count; i++) {
         bfi_node *node = &graph->nodes[i];
+        if (new_id) new_id[i] = id[i] ? kept : -1;
         if (!id[i]) {
             clear_node(node);
             continue;
@@ -145,6 +223,8 @@ bool bfi_graph_prune(bfi_graph *graph) {
     free(id);
     return true;
 }
+
+bool bfi_graph_prune(bfi_graph *graph) { return bfi_graph_prune_map(graph, NULL); }
 
 /* True when |data| has the same value at all positions along |axis|. */
 static bool constant_along(const double *data, const bfi_shape *shape, int axis) {

@@ -80,6 +80,7 @@ typedef struct bfi_attrs {
 typedef struct bfi_numbers {
     double *data;
     int64_t count;
+    bool borrowed; /* |data| belongs to another graph, which lives longer (bfi_graph_view) */
 } bfi_numbers;
 
 typedef struct bfi_node {
@@ -95,6 +96,9 @@ typedef struct bfi_node {
      * SCALE_SHIFT: scale, bias of |count| each (scale empty: all ones; bias empty: zeros).
      * CONST: weight holds the |count| elements. */
     bfi_numbers weight, bias;
+    /* LINEAR, CONV*, SCALE_SHIFT, where the bias was derived from other numbers and may have
+     * cancelled: one upper bound of |exact - stored| per element of bias; empty: all 0. */
+    bfi_numbers bias_error;
     /* GATHER: |n_indices| indices along attrs.axis (already non-negative), shaped |indices_shape|:
      * output shape = x.shape[:axis] + indices_shape + x.shape[axis+1:].
      *
@@ -120,6 +124,9 @@ bfi_op_class bfi_op_class_of(bfi_op op);
 /* The op with text name |name|, or BFI_OP_COUNT. */
 bfi_op bfi_op_from_name(const char *name);
 
+/* Element i of the output depends on element i of each input alone, all of one shape. */
+bool bfi_op_is_elementwise(bfi_op op);
+
 /* Elements of |shape|, or -1 when a dimension is negative or the product exceeds |limit|. */
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit);
 bool bfi_shape_equal(const bfi_shape *a, const bfi_shape *b);
@@ -137,6 +144,21 @@ void bfi_graph_free(bfi_graph *graph);
 int bfi_graph_add(bfi_graph *graph, bfi_op op, const char *name, const char *onnx_op,
                   const int *inputs, int n_inputs, const bfi_shape *shape);
 
+/* Appends a node like |like|, a node of another graph that must outlive this one (its numbers are
+ * borrowed), reading |inputs| (like->n_inputs of them); returns its id, or -1. */
+int bfi_graph_add_like(bfi_graph *graph, const bfi_node *like, const int *inputs);
+
+/* A graph equal to |graph| that borrows its numbers: |graph| must outlive it. Nodes may be changed
+ * without touching |graph| (bfi_numbers_clear before other numbers are set). NULL: out of memory.
+ */
+bfi_graph *bfi_graph_view(const bfi_graph *graph);
+
+/* Copies source, input and output names and the element type. False: out of memory. */
+bool bfi_graph_copy_names(bfi_graph *graph, const bfi_graph *from);
+
+/* Frees owned numbers; leaves them empty. */
+void bfi_numbers_clear(bfi_numbers *numbers);
+
 /* Largest number of elements of one value: indices of bfi_sparse are 32 bits. */
 #define BFI_MAX_COUNT INT32_MAX
 
@@ -148,6 +170,8 @@ bf_status bfi_graph_validate(const bfi_graph *graph, bf_error *err);
 /* Removes nodes that the output does not depend on (INPUT stays), renumbering; false: out of
  * memory. */
 bool bfi_graph_prune(bfi_graph *graph);
+/* The same; |new_id| receives the new id of each of the |count| nodes there were, or -1. */
+bool bfi_graph_prune_map(bfi_graph *graph, int *new_id);
 
 /* Parameters (weights and biases as stored in the file's sense: LINEAR, CONV*, SCALE_SHIFT) and
  * multiply-adds of one forward evaluation, times two (FLOPs). */

@@ -31,7 +31,7 @@ typedef struct draft {
     bfi_attrs attrs;
     entry given[BFI_ATTR_COUNT];
     bfi_shape shape;
-    bfi_numbers weight, bias;
+    bfi_numbers weight, bias, bias_error;
     int64_t *indices;
     int64_t n_indices;
     bfi_shape indices_shape;
@@ -43,6 +43,7 @@ static void clear_draft(draft *d) {
     free(d->inputs);
     free(d->weight.data);
     free(d->bias.data);
+    free(d->bias_error.data);
     free(d->indices);
 }
 
@@ -254,14 +255,16 @@ static bf_status parse_indices(bfi_lexer *l, draft *d) {
 static bf_status parse_constants(bfi_lexer *l, draft *d) {
     for (;;) {
         bool weight = bfi_lex_is(l, "weight"), bias = bfi_lex_is(l, "bias");
-        bool indices = bfi_lex_is(l, "indices");
-        if (!weight && !bias && !indices) return BF_STATUS_OK;
-        if ((weight && !bfi_op_has_weight(d->op)) || (bias && !bfi_op_has_bias(d->op)) ||
+        bool error = bfi_lex_is(l, "bias_error"), indices = bfi_lex_is(l, "indices");
+        if (!weight && !bias && !error && !indices) return BF_STATUS_OK;
+        if ((weight && !bfi_op_has_weight(d->op)) || ((bias || error) && !bfi_op_has_bias(d->op)) ||
             (indices && !bfi_op_has_indices(d->op)))
             return bfi_lex_fail(l, l->at, BF_STATUS_PARSE, "%s has no %.*s", bfi_op_name(d->op),
                                 (int)l->length, l->text + l->at);
         if (indices)
             TRY(parse_indices(l, d));
+        else if (error)
+            TRY(parse_numbers(l, "bias_error", &d->bias_error));
         else
             TRY(parse_numbers(l, weight ? "weight" : "bias", weight ? &d->weight : &d->bias));
     }
@@ -312,10 +315,11 @@ static bf_status add_node(graph_parser *p, draft *d) {
     node->attrs = d->attrs;
     node->weight = d->weight;
     node->bias = d->bias;
+    node->bias_error = d->bias_error;
     node->indices = d->indices;
     node->n_indices = d->n_indices;
     node->indices_shape = d->indices_shape;
-    d->weight = d->bias = (bfi_numbers){0};
+    d->weight = d->bias = d->bias_error = (bfi_numbers){0};
     d->indices = NULL;
     return BF_STATUS_OK;
 }

@@ -266,6 +266,7 @@ static void put_node(writer *w, const bfi_graph *graph, int id, unsigned flags) 
     put_shape(w, &node->shape);
     put_numbers(w, node, "weight", &node->weight, flags);
     put_numbers(w, node, "bias", &node->bias, flags);
+    put_numbers(w, node, "bias_error", &node->bias_error, flags);
     put_indices(w, node, flags);
     put(w, "\n");
 }

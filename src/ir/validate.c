@@ -65,6 +65,18 @@ static bf_status check_numbers(const site *s, const bfi_numbers *numbers, const 
     return BF_STATUS_OK;
 }
 
+/* Bounds of the bias' error: as many as there are biases, none negative. */
+static bf_status check_bias_error(const site *s) {
+    const bfi_numbers *e = &s->node->bias_error;
+    bf_status st = check_numbers(s, e, "bias error");
+    if (st != BF_STATUS_OK || e->count == 0) return st;
+    if (s->node->op == BFI_OP_CONST || e->count != s->node->bias.count)
+        return reject_shape(s, "bias errors do not fit the bias");
+    for (int64_t i = 0; i < e->count; i++)
+        if (e->data[i] < 0) return reject(s, BF_STATUS_INTERNAL, "a bias error is negative");
+    return BF_STATUS_OK;
+}
+
 static bf_status check_linear(const site *s) {
     const bfi_node *node = s->node;
     const bfi_attrs *a = &node->attrs;
@@ -159,10 +171,17 @@ static bf_status check_transpose(const site *s) {
     const bfi_shape *x = &s->x->shape, *y = &s->node->shape;
     const int64_t *perm = s->node->attrs.perm;
     unsigned seen = 0;
+    char text[128];
     if (x->rank != y->rank) return reject_shapes(s, "ranks differ");
     for (int i = 0; i < y->rank; i++) {
-        if (perm[i] < 0 || perm[i] >= x->rank || (seen >> perm[i] & 1u))
-            return reject_shape(s, "perm is not a permutation");
+        bool outside = perm[i] < 0 || perm[i] >= x->rank;
+        if (outside || (seen >> perm[i] & 1u)) {
+            snprintf(text, sizeof text,
+                     "perm is not a permutation: entry %d is axis %" PRId64
+                     ", %s (the input has %d)",
+                     i, perm[i], outside ? "which does not exist" : "a second time", x->rank);
+            return reject_shape(s, text);
+        }
         seen |= 1u << perm[i];
         if (y->dim[i] != x->dim[perm[i]]) return reject_shapes(s, "shape does not follow perm");
     }
@@ -347,6 +366,7 @@ static bf_status check_node(const bfi_graph *graph, int id, bf_error *err) {
     bf_status st = check_op(&s);
     if (st == BF_STATUS_OK) st = check_numbers(&s, &node->weight, "weight");
     if (st == BF_STATUS_OK) st = check_numbers(&s, &node->bias, "bias");
+    if (st == BF_STATUS_OK) st = check_bias_error(&s);
     return st;
 }
 

@@ -203,7 +203,13 @@ static bool lower_bias(bfi_constants *c, const bfi_node *node, const bfi_numbers
     for (int64_t i = 0; i < node->count; i++) exact[i] = numbers->data[i / inner % numbers->count];
     out->bias_exact = exact;
     out->bias = keep_numbers(c, exact, node->count, NULL);
-    return out->bias != NULL;
+    if (node->bias_error.count > 0) {
+        assert(node->bias_error.count == numbers->count);
+        out->bias_error = keep(c, node->count, sizeof *out->bias_error);
+        for (int64_t i = 0; out->bias_error && i < node->count; i++)
+            out->bias_error[i] = node->bias_error.data[i / inner % numbers->count];
+    }
+    return out->bias && (out->bias_error || node->bias_error.count == 0);
 }
 
 static bf_status lower_node(bfi_constants *c, const bfi_graph *graph, int id, bf_error *err) {

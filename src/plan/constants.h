@@ -20,6 +20,7 @@ typedef struct bfi_node_constants {
     void *bias;            /* |count| constants in the dtype, broadcast over positions; NULL: none.
                               CONST: the elements. STRUCTURAL: the fill */
     double *bias_exact;    /* the same in float64 as the graph has them; NULL: none */
+    double *bias_error;    /* |count| absolute errors of bias_exact, besides bias_rel; NULL: none */
     double weight_rel;     /* relative error of the dtype's weights (or scale) against the exact ones */
     double bias_rel;       /* relative error of bias_exact itself */
     int64_t terms_forward, terms_backward;   /* terms of one sum in each direction */
