@@ -157,7 +157,7 @@ static void print_amount(const char *name, int64_t bytes, const char *what, FILE
 
 static void print_buffer(const bf_plan *plan, const buffer_row *row, int width, FILE *out) {
     const bf_buffer_info *b = &row->info;
-    char where[32] = "persistent", life[48], over[96] = "", bytes[32];
+    char where[32] = "persistent", life[48], over[96] = "-", bytes[32];
     if (b->task >= 0) snprintf(where, sizeof where, "task %d", b->task);
     snprintf(life, sizeof life, "%s %d-%d", b->task < 0 ? "steps" : "ops", b->first, b->last);
     if (b->alias_of >= 0) {

@@ -242,10 +242,11 @@ static void write_head(const bfi_plan_view *view, double width, double height, F
     bfi_cli_bytes(m.persistent_bytes, persistent, sizeof persistent);
     bfi_cli_bytes(m.tile_bytes, tile, sizeof tile);
     snprintf(text, sizeof text,
-             "%d tasks, %d steps. A run takes %s: %s persistent and %s for each of %d worker%s, "
+             "%d task%s, %d steps. A run takes %s: %s persistent and %s for each of %d worker%s, "
              "%.1f %% less than without reuse.",
-             bf_plan_task_count(view->plan), m.steps, planned, persistent, tile, m.workers,
-             m.workers == 1 ? "" : "s", bfi_plan_saving(view->plan));
+             bf_plan_task_count(view->plan), bf_plan_task_count(view->plan) == 1 ? "" : "s",
+             m.steps, planned, persistent, tile, m.workers, m.workers == 1 ? "" : "s",
+             bfi_plan_saving(view->plan));
     bfi_plan_svg_say(out, MARGIN, 54, "fill=\"#444\"", text);
 }
 

@@ -50,15 +50,15 @@ static int group_of(bfi_role role) {
 
 /* A buffer; |name| is written inside where it fits, |about| on hovering. */
 typedef struct block {
-    int first, last;
+    int first, end; /* columns, |end| excluded */
     int64_t offset, bytes;
     const char *fill, *stroke, *name, *about;
     bool in_place;
 } block;
 
 static void write_block(const plane *p, const block *b, FILE *out) {
-    double x = x_of(p, b->first), width = x_of(p, b->last + 1) - x,
-           y = y_of(p, b->offset + b->bytes), height = y_of(p, b->offset) - y;
+    double x = x_of(p, b->first), width = x_of(p, b->end) - x, y = y_of(p, b->offset + b->bytes),
+           height = y_of(p, b->offset) - y;
     fprintf(out,
             "<g><title>%s</title><rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" "
             "fill=\"%s\" stroke=\"%s\" stroke-width=\"0.7\"%s/>\n",
@@ -134,7 +134,20 @@ static void write_strip(const plane *p, const bf_plan *plan, FILE *out) {
     }
 }
 
-static void write_vector(const plane *p, const bf_plan *plan, const bfi_vector *v, FILE *out) {
+/* Where a block ends that lives up to |last|, and whose place is taken over at |taken| (-1: never):
+ * the two overlap in the picture otherwise. */
+static int end_of(int first, int last, int taken) { return taken > first ? taken : last + 1; }
+
+static int vector_end(const bf_plan *plan, int index) {
+    const bfi_vector *v = &plan->vectors[index];
+    int taken = -1;
+    for (int i = 0; i < plan->vector_count && taken < 0; i++)
+        if (plan->vectors[i].alias_of == index) taken = plan->vectors[i].first;
+    return end_of(v->first, v->last, taken);
+}
+
+static void write_vector(const plane *p, const bf_plan *plan, int index, FILE *out) {
+    const bfi_vector *v = &plan->vectors[index];
     char layer[512], name[560], about[900], bytes[32];
     const char *role = bfi_role_name(v->role);
     escape(plan->graph->nodes[v->value].name, layer, sizeof layer);
@@ -144,11 +157,12 @@ static void write_vector(const plane *p, const bf_plan *plan, const bfi_vector *
              (long long)v->offset, v->first, v->last, v->alias_of >= 0 ? ", in place" : "");
     int g = group_of(v->role);
     /* Where the layer's name does not fit, the role may. */
-    double room = x_of(p, v->last + 1) - x_of(p, v->first) - 4;
+    int end = vector_end(plan, index);
+    double room = x_of(p, end) - x_of(p, v->first) - 4;
     const char *label = bfi_plan_svg_width(name, LETTER) <= room ? name : role;
     write_block(p,
                 &(block){.first = v->first,
-                         .last = v->last,
+                         .end = end,
                          .offset = v->offset,
                          .bytes = v->bytes,
                          .fill = groups[g].fill,
@@ -179,7 +193,7 @@ double bfi_plan_svg_vectors(const bfi_plan_view *view, double top, double width,
     write_axes(&p, "step", out);
     write_strip(&p, plan, out);
     write_block(&p,
-                &(block){.last = m.steps - 1,
+                &(block){.end = m.steps,
                          .offset = plan->e_flat,
                          .bytes = plan->graph->count * (int64_t)sizeof(double),
                          .fill = "#e6e6e6",
@@ -187,7 +201,7 @@ double bfi_plan_svg_vectors(const bfi_plan_view *view, double top, double width,
                          .name = "error per op",
                          .about = "error per lane of every op, whatever its coefficients"},
                 out);
-    for (int i = 0; i < plan->vector_count; i++) write_vector(&p, plan, &plan->vectors[i], out);
+    for (int i = 0; i < plan->vector_count; i++) write_vector(&p, plan, i, out);
     return p.top + p.height + 34;
 }
 
@@ -211,7 +225,7 @@ static void write_ops(const plane *p, const bf_plan *plan, const bfi_program *pr
         fprintf(out,
                 "<text transform=\"translate(%.1f %.1f) rotate(-55)\" font-size=\"10\" "
                 "text-anchor=\"end\">%.12s %s</text>\n",
-                x_of(p, i + 0.5) + 4, p->top + p->height + 46, layer, bfi_back_name(op->kind));
+                x_of(p, i + 0.5) + 4, p->top + p->height + 24, layer, bfi_back_name(op->kind));
     }
 }
 
@@ -220,6 +234,9 @@ static void write_coefficients(const plane *p, const bf_plan *plan, const bfi_pr
     const bfi_buffer *b = &program->buffers[index];
     const bfi_back_op *op = &program->ops[b->first];
     char layer[512], about[900], bytes[32];
+    int taken = -1;
+    for (int i = index + 1; i < program->buffer_count && taken < 0; i++)
+        if (program->buffers[i].alias_of == index) taken = program->buffers[i].first;
     escape(plan->graph->nodes[op->node].name, layer, sizeof layer);
     bfi_cli_bytes(b->count * lane, bytes, sizeof bytes);
     snprintf(about, sizeof about,
@@ -228,7 +245,7 @@ static void write_coefficients(const plane *p, const bf_plan *plan, const bfi_pr
              b->last, b->alias_of >= 0 ? ", in place" : "");
     write_block(p,
                 &(block){.first = b->first,
-                         .last = b->last,
+                         .end = end_of(b->first, b->last, taken),
                          .offset = b->offset * lane,
                          .bytes = b->count * lane,
                          .fill = series[index % SERIES],
@@ -269,7 +286,7 @@ double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FI
     snprintf(text, sizeof text, "sums, errors and signs of each lane: %s", rest);
     if (used < plan->tile_bytes)
         write_block(&p,
-                    &(block){.last = program->op_count - 1,
+                    &(block){.end = program->op_count,
                              .offset = used,
                              .bytes = plan->tile_bytes - used,
                              .fill = "#e6e6e6",
@@ -277,5 +294,5 @@ double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FI
                              .name = text,
                              .about = text},
                     out);
-    return p.top + p.height + (named ? 160 : 34);
+    return p.top + p.height + (named ? 148 : 34);
 }
