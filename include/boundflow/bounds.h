@@ -50,12 +50,15 @@ typedef struct bf_options {
                            functionals on hidden boxes on the way; 0: textbook values */
     int all_neurons;    /* 1: backward bounds for stable neurons too */
     int64_t memory;     /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
-    int keep_layers;    /* 1: bf_workspace_layer has every layer; 0: only the outputs, storage is reused */
+    int simplify;       /* 1: fold batch norms, transposes and constants first (bounds change by rounding
+                           only, or tighten); 0: run the network as imported */
+    int keep_layers;    /* 1: bf_workspace_layer has every layer, the network is run as imported;
+                           0: only the outputs, storage is reused */
     int partition;      /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     const char *isa;    /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory, partition 1. */
+/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1. */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;

@@ -67,6 +67,29 @@ typedef struct bf_lowering_info {
 BF_API int bf_plan_lowering_count(const bf_plan *plan);
 BF_API bf_lowering_info bf_plan_lowering(const bf_plan *plan, int index);
 
+/* What the graph passes did, or left alone and why: line |index| or NULL past the end. */
+BF_API const char *bf_plan_rewrite(const bf_plan *plan, int index);
+
+/* Layouts of the values of the planned network, and what became of its transposes. A layout is only a
+ * convention of how an array lies in memory; a transpose is an op. */
+typedef struct bf_layout_info {
+    const char *layer;
+    char possible[64];  /* e.g. "nchw nhwc" */
+    const char *preferred;
+    char reason[160];
+    int coefficients;   /* 1: on the way back it has coefficients, which lie lanes-innermost */
+} bf_layout_info;
+
+typedef struct bf_permute_info {
+    const char *mark;   /* "folded", "movable", "fixed" */
+    const char *reason; /* with the node's name */
+} bf_permute_info;
+
+/* One entry per value; *|out| (free() it) has *|count| of them. */
+BF_API bf_status bf_plan_layouts(const bf_plan *plan, bf_layout_info **out, int *count, bf_error *err);
+BF_API int bf_plan_permute_count(const bf_plan *plan);
+BF_API bf_permute_info bf_plan_permute(const bf_plan *plan, int index);
+
 /* Starts recording in |workspace|, at most |events| of every later run together; replaces an older trace. */
 BF_API bf_status bf_workspace_trace(bf_workspace *workspace, int64_t events, bf_error *err);
 

@@ -96,8 +96,6 @@ bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_
     }
     for (int x = 0; x < p->buffer_count; x++) {
         const bfi_buffer *bx = &p->buffers[x];
-        if (bx->first < 0 || bx->first >= p->op_count)
-            return bfi_fail(err, BF_STATUS_INTERNAL, "buffer %d is written by no op", x);
         if (bx->offset < 0 || bx->count < 0 || bx->count > p->height || bx->offset > p->height - bx->count)
             return bfi_fail(err, BF_STATUS_INTERNAL, "buffer %d lies outside the storage plan", x);
         for (int y = 0; y < x; y++) {

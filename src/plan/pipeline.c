@@ -14,6 +14,7 @@ bf_options bf_options_default(void) {
                         .executor = BF_EXECUTOR_NATIVE,
                         .rounding = BF_ROUNDING_OUTWARD,
                         .semantics = BF_SEMANTICS_REAL,
+                        .simplify = 1,
                         .partition = 1};
 }
 
@@ -83,10 +84,27 @@ static bf_status place_programs(bf_plan *plan, bf_error *err) {
     return status;
 }
 
-/* The pipeline. Constants are packed, error constants found; partition emits the backward programs, whose
+/* simplify and permute, unless the network is to be run as imported. Merged linears tighten intervals, so
+ * where textbook values are asked for they are left apart. */
+static bf_status rewrite_graph(bf_plan *plan, bf_error *err) {
+    if (!plan->options.simplify || plan->options.keep_layers) return BF_STATUS_OK;
+    bfi_simplify_options options = bfi_simplify_options_default();
+    options.float32_execution = plan->options.semantics == BF_SEMANTICS_FLOAT32;
+    options.dtype = plan->dtype;
+    options.merge_linears = plan->options.intersect;
+    bf_status status = bfi_pass_simplify(plan->graph, &options, &plan->rewritten[0], &plan->simplified, err);
+    if (status != BF_STATUS_OK) return status;
+    plan->graph = plan->rewritten[0];
+    status = bfi_pass_permute(plan->graph, &plan->rewritten[1], &plan->permuted, err);
+    if (status == BF_STATUS_OK) plan->graph = plan->rewritten[1];
+    return status;
+}
+
+/* The pipeline. The graph is rewritten into a smaller equal one. Constants are packed, error constants found; partition emits the backward programs, whose
  * buffers are placed; tasks group the steps; vectors and the workspace get their storage. */
 static bf_status compile(bf_plan *plan, bf_error *err) {
     bf_status status = choose_kernels(plan, err);
+    if (status == BF_STATUS_OK) status = rewrite_graph(plan, err);
     if (status == BF_STATUS_OK) status = bfi_constants_create(plan->graph, plan->dtype, &plan->constants, err);
     if (status == BF_STATUS_OK) status = bfi_pass_errors(plan, err);
     if (status == BF_STATUS_OK) status = bfi_pass_partition(plan, err);
@@ -132,6 +150,10 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->term_gammas);
     free(plan->notes);
     bfi_constants_free(plan->constants);
+    bfi_permute_report_clear(&plan->permuted);
+    bfi_simplify_report_clear(&plan->simplified);
+    bfi_graph_free(plan->rewritten[1]);
+    bfi_graph_free(plan->rewritten[0]);
     bf_model_free(plan->model);
     free(plan);
 }

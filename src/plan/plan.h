@@ -12,6 +12,8 @@
 #include "ir/bound.h"
 #include "ir/task.h"
 #include "plan/constants.h"
+#include "plan/pass_permute.h"
+#include "plan/pass_simplify.h"
 
 /* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the value.
  * See exec/forward.h for what is stored. */
@@ -78,7 +80,10 @@ struct bf_plan {
     bf_options options;
     bf_session *session;
     bf_model *model; /* one reference */
-    const bfi_graph *graph;
+    const bfi_graph *graph;    /* that is run: the model's, or the last rewritten one */
+    bfi_graph *rewritten[2];   /* simplified, permuted; each borrows numbers of the one before */
+    bfi_simplify_report simplified;
+    bfi_permute_report permuted;
     bfi_dtype dtype;
     bool outward;
     const bfi_kernels *kernels;

@@ -1,8 +1,12 @@
 #include "boundflow/inspect.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
+#include "base/status.h"
 #include "exec/backward.h"
 #include "exec/workspace.h"
+#include "ir/layout.h"
 #include "plan/pipeline.h"
 
 static const char *layer_name(const bf_plan *plan, int node) { return plan->graph->nodes[node].name; }
@@ -128,6 +132,38 @@ bf_lowering_info bf_plan_lowering(const bf_plan *plan, int index) {
         .reason = l->reason};
 }
 
+const char *bf_plan_rewrite(const bf_plan *plan, int index) {
+    const bfi_pass_notes *notes = &plan->simplified.notes;
+    return index >= 0 && index < notes->count ? notes->items[index].text : NULL;
+}
+
+bf_status bf_plan_layouts(const bf_plan *plan, bf_layout_info **out, int *count, bf_error *err) {
+    bfi_layout_report report = {0};
+    bf_status status = bfi_layout_analyse(plan->graph, &report, err);
+    if (status != BF_STATUS_OK) return status;
+    bf_layout_info *infos = bfi_calloc((size_t)report.count, sizeof *infos);
+    for (int i = 0; infos && i < report.count; i++) {
+        const bfi_layout_entry *e = &report.entries[i];
+        infos[i].layer = e->name;
+        bfi_layout_set_text(e->possible, infos[i].possible, sizeof infos[i].possible);
+        infos[i].preferred = bfi_layout_name(e->preferred);
+        infos[i].coefficients = e->coefficients;
+        snprintf(infos[i].reason, sizeof infos[i].reason, "%s", e->reason);
+    }
+    *count = infos ? report.count : 0;
+    *out = infos;
+    bfi_layout_report_clear(&report);
+    return infos ? BF_STATUS_OK : bfi_fail_memory(err);
+}
+
+int bf_plan_permute_count(const bf_plan *plan) { return plan->permuted.count; }
+
+bf_permute_info bf_plan_permute(const bf_plan *plan, int index) {
+    if (index < 0 || index >= plan->permuted.count) return (bf_permute_info){0};
+    const bfi_permute_entry *e = &plan->permuted.entries[index];
+    return (bf_permute_info){bfi_permute_mark_name(e->mark), e->text};
+}
+
 bf_status bf_workspace_trace(bf_workspace *ws, int64_t events, bf_error *err) {
     if (events < 1) return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "a trace needs room for at least one event");
     bfi_trace *trace = bfi_calloc(1, sizeof *trace);
@@ -157,9 +193,10 @@ bf_trace_event bf_workspace_trace_event(const bf_workspace *ws, int64_t index) {
     const bf_plan *plan = ws->plan;
     int task = 0;
     while (task + 1 < plan->tasks.task_count && plan->tasks.tasks[task + 1].first <= e->step) task++;
-    bool forward = e->kind < 0;
-    return (bf_trace_event){.name = forward ? bfi_forward_op_name(plan->graph->nodes[e->node].op)
-                                            : bfi_back_name((bfi_back_kind)e->kind),
+    const char *name = e->kind == BFI_TRACE_ROWS      ? "select_rows"
+                       : e->kind == BFI_TRACE_FORWARD ? bfi_forward_op_name(plan->graph->nodes[e->node].op)
+                                                      : bfi_back_name((bfi_back_kind)e->kind);
+    return (bf_trace_event){.name = name,
                             .layer = layer_name(plan, e->node),
                             .task = task,
                             .worker = e->worker,

@@ -34,7 +34,8 @@ static void run_forward_step(const bf_plan *plan, bf_workspace *ws, const bf_req
     else
         bfi_forward_node(plan, ws, id, worker);
     if (plan->graph->nodes[id].op != BFI_OP_RESHAPE) bfi_forward_finish(plan, ws, id);
-    if (ws->trace) bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), -1, id, index, worker, 1});
+    if (ws->trace) bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_FORWARD, id, index,
+                                                     worker, 1});
 }
 
 static void run_forward_task(const batch *b, int task, int worker) {
@@ -95,8 +96,12 @@ static int64_t select_rows(const bf_plan *plan, const bf_workspace *ws, int node
 static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
     const bfi_step *step = &plan->tasks.steps[index];
     int32_t *rows = bfi_ws_ints(ws, plan->state[step->node].rows);
+    double begin = ws->trace ? bfi_clock() : 0;
     int64_t count = select_rows(plan, ws, step->node, rows);
     ws->stats.unstable += count;
+    if (ws->trace)
+        bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node, index, 0,
+                                                   2 * count});
     return (bfi_job){.plan = plan,
                      .ws = ws,
                      .program = step->program,
@@ -302,15 +307,23 @@ void bf_workspace_free(bf_workspace *ws) {
 
 bf_run_stats bf_workspace_stats(const bf_workspace *ws) { return ws->stats; }
 
+/* Value of the planned graph that holds layer |index| of the model to the end; -1: none. */
+static int kept_value(const bf_plan *plan, int index) {
+    if (index < 0 || index >= plan->model->graph->count) return -1;
+    if (plan->options.keep_layers) return index;
+    const bfi_graph *model = plan->model->graph;
+    int output = model->output;
+    while (model->nodes[index].op == BFI_OP_RESHAPE) index = model->nodes[index].inputs[0];
+    while (model->nodes[output].op == BFI_OP_RESHAPE) output = model->nodes[output].inputs[0];
+    return index == output ? plan->graph->output : -1;
+}
+
 int bf_workspace_layer(const bf_plan *plan, const bf_workspace *ws, int index, double *lower, double *upper) {
-    if (!ws->ran || index < 0 || index >= plan->graph->count) return 0;
-    int root = index, output = plan->graph->output;
-    while (plan->graph->nodes[root].op == BFI_OP_RESHAPE) root = plan->graph->nodes[root].inputs[0];
-    while (plan->graph->nodes[output].op == BFI_OP_RESHAPE) output = plan->graph->nodes[output].inputs[0];
-    if (!plan->options.keep_layers && root != output) return 0;
-    size_t bytes = (size_t)plan->graph->nodes[index].count * sizeof(double);
-    memcpy(lower, bfi_ws_doubles(ws, plan->state[index].lo), bytes);
-    memcpy(upper, bfi_ws_doubles(ws, plan->state[index].hi), bytes);
+    int value = ws->ran ? kept_value(plan, index) : -1;
+    if (value < 0) return 0;
+    size_t bytes = (size_t)plan->graph->nodes[value].count * sizeof(double);
+    memcpy(lower, bfi_ws_doubles(ws, plan->state[value].lo), bytes);
+    memcpy(upper, bfi_ws_doubles(ws, plan->state[value].hi), bytes);
     return 1;
 }
 
