@@ -182,8 +182,9 @@ def part_peer(arguments, report):
     if isinstance(peer, str):
         print(f"\nskipped: the peer ({peer})")
         return
-    print("\nMemory beside auto_LiRPA, MiB, one thread, float32. plan: our planned bytes and constants; ours: peak of our "
-          "whole process;\npeer: its peak above what it held after imports; import: what that was")
+    print("\nMemory beside auto_LiRPA, MiB, one thread, float32. run: our planned bytes, all that a run takes; constants: our "
+          "packed\nweights; process: our peak, everything included; peer: its peak while it computes above what it held "
+          "before, which has\nits imports and its weights; held: what that was")
     rows = []
     arguments.dtype = "float32"
     for name, model, prop, _ in bench.find_cases(arguments):
@@ -194,18 +195,18 @@ def part_peer(arguments, report):
             except support.Failed as error:
                 print(f"skipped: {name} {method}: {error}")
                 continue
-            row = {"case": name, "method": method, "planned_bytes": mine["planned_bytes"],
-                   "peak_bytes": mine["peak_bytes"], "peer_bytes": other["delta_kb"] * 1024,
-                   "peer_import_bytes": other["rss_before_kb"] * 1024}
+            row = {"case": name, "method": method, "run_bytes": mine["used_bytes"],
+                   "constant_bytes": mine["planned_bytes"] - mine["used_bytes"], "peak_bytes": mine["peak_bytes"], "peer_bytes": other["delta_kb"] * 1024,
+                   "peer_held_bytes": other["rss_before_kb"] * 1024}
             report.append(row)
             rows.append([name, method] + [mebibytes(row[key]) for key in (
-                "planned_bytes", "peak_bytes", "peer_bytes", "peer_import_bytes")] +
-                        [f"{row['peer_bytes'] / row['planned_bytes']:.1f}"])
+                "run_bytes", "constant_bytes", "peak_bytes", "peer_bytes", "peer_held_bytes")] +
+                        [f"{row['peer_bytes'] / row['run_bytes']:.1f}"])
             print(f"  done: {' '.join(rows[-1])}", file=sys.stderr, flush=True)
-    support.print_table(["network", "method", "plan", "ours", "peer", "import", "peer / plan"], rows)
+    support.print_table(["network", "method", "run", "constants", "process", "peer", "held", "peer / run"], rows)
     if report:
-        ratios = [row["peer_bytes"] / row["planned_bytes"] for row in report]
-        print(f"peer / plan, median {support.median(ratios):.1f}")
+        ratios = [row["peer_bytes"] / row["run_bytes"] for row in report]
+        print(f"peer / run, median {support.median(ratios):.1f}")
 
 
 def parse_arguments():

@@ -83,12 +83,13 @@ static bf_status plan(plan_run *run, bf_error *err) {
     if (status != BF_STATUS_OK) return status;
     if (args->given[BFI_OPTION_DUMP]) return dump(run, err);
     bfi_report report = (bfi_report)args->count[BFI_OPTION_REPORT];
-    if (args->given[BFI_OPTION_JSON]) {
-        bfi_plan_json(&run->view, args->given[BFI_OPTION_REPORT] ? report : BFI_REPORT_COUNT,
-                      stdout);
-        return BF_STATUS_OK;
-    }
-    return bfi_plan_report(&run->view, report, stdout) ? BF_STATUS_OK : bfi_fail_memory(err);
+    bool fine;
+    if (!args->given[BFI_OPTION_JSON])
+        fine = bfi_plan_report(&run->view, report, stdout);
+    else
+        fine = bfi_plan_json(&run->view, args->given[BFI_OPTION_REPORT] ? report : BFI_REPORT_COUNT,
+                             stdout);
+    return fine ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
 int bfi_cmd_plan(const bfi_arguments *args) {

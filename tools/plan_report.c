@@ -34,6 +34,15 @@ const char *bfi_plan_needs(const bf_plan *plan, int task, char *text, size_t siz
     return text;
 }
 
+const char *bfi_plan_short_name(const char *name, int width, char *text, size_t size) {
+    int length = (int)strlen(name);
+    if (length <= width || width < 3) return name;
+    const char *end = name + length - (width - 2);
+    while ((*end & 0xC0) == 0x80) end++; /* never inside a character */
+    snprintf(text, size, "..%s", end);
+    return text;
+}
+
 double bfi_plan_saving(const bf_plan *plan) {
     bf_memory_info m = bf_plan_memory(plan);
     return m.baseline_bytes ? 100 * (1 - (double)m.workspace_bytes / (double)m.baseline_bytes) : 0;
@@ -104,7 +113,7 @@ static void print_tasks(const bf_plan *plan, FILE *out) {
     print_heading(line, out);
     for (int t = 0; t < bf_plan_task_count(plan); t++) {
         bf_task_info task = bf_plan_task(plan, t);
-        char flops[48], rows[32] = "-", steps[32], needs[256];
+        char flops[48], rows[32] = "-", steps[32], needs[256], name[64];
         short_number(task.flops, flops, sizeof flops - 8);
         bool by_lane = strcmp(task.kind, "backward") == 0 || strcmp(task.kind, "spec") == 0;
         if (by_lane) strcat(flops, "/lane");
@@ -115,8 +124,9 @@ static void print_tasks(const bf_plan *plan, FILE *out) {
             snprintf(steps, sizeof steps, "%d-%d", task.first_step,
                      task.first_step + task.steps - 1);
         bfi_plan_needs(plan, t, needs, sizeof needs);
-        fprintf(out, "%4d  %-8s  %-*.*s %5d %9s %8s %15s  %s\n", t, task.kind, width, width,
-                task.name, task.wave, steps, rows, flops, *needs ? needs : "-");
+        fprintf(out, "%4d  %-8s  %-*s %5d %9s %8s %15s  %s\n", t, task.kind, width,
+                bfi_plan_short_name(task.name, width, name, sizeof name), task.wave, steps, rows,
+                flops, *needs ? needs : "-");
     }
     fputs(
         "\nTasks of one wave may run at the same time. rows: neurons that a backward task bounds "
@@ -157,7 +167,7 @@ static void print_amount(const char *name, int64_t bytes, const char *what, FILE
 
 static void print_buffer(const bf_plan *plan, const buffer_row *row, int width, FILE *out) {
     const bf_buffer_info *b = &row->info;
-    char where[32] = "persistent", life[48], over[96] = "-", bytes[32];
+    char where[32] = "persistent", life[48], over[96] = "-", bytes[32], name[64];
     if (b->task >= 0) snprintf(where, sizeof where, "task %d", b->task);
     snprintf(life, sizeof life, "%s %d-%d", b->task < 0 ? "steps" : "ops", b->first, b->last);
     if (b->alias_of >= 0) {
@@ -165,8 +175,9 @@ static void print_buffer(const bf_plan *plan, const buffer_row *row, int width, 
         snprintf(over, sizeof over, "%s of %.60s", old.name, old.layer);
     }
     bfi_cli_bytes(b->bytes, bytes, sizeof bytes);
-    fprintf(out, "%-8s  %-*.*s  %-11s %11s %12lld  %-14s  %s\n", b->name, width, width, b->layer,
-            where, bytes, (long long)b->offset, life, over);
+    fprintf(out, "%-8s  %-*s  %-11s %11s %12lld  %-14s  %s\n", b->name, width,
+            bfi_plan_short_name(b->layer, width, name, sizeof name), where, bytes,
+            (long long)b->offset, life, over);
 }
 
 static bool print_memory(const bf_plan *plan, FILE *out) {
@@ -232,11 +243,11 @@ static void print_lowering(const bf_plan *plan, FILE *out) {
     print_heading(line, out);
     for (int i = 0; i < count; i++) {
         bf_lowering_info l = bf_plan_lowering(plan, i);
-        char backend[32];
+        char backend[32], name[64];
         snprintf(backend, sizeof backend, "%s%s", l.backend, l.reason ? " !" : "");
-        fprintf(out, "%4d  %-20s  %-*.*s  %-10s  %-15s  %-15s  %5lld  %-34s  %s\n", l.task, l.op,
-                width, width, l.layer, backend, l.kernel, l.layout, (long long)l.depth, l.error,
-                l.schedule);
+        fprintf(out, "%4d  %-20s  %-*s  %-10s  %-15s  %-15s  %5lld  %-34s  %s\n", l.task, l.op,
+                width, bfi_plan_short_name(l.layer, width, name, sizeof name), backend, l.kernel,
+                l.layout, (long long)l.depth, l.error, l.schedule);
     }
     fputs(
         "\ndepth: roundings that a term of a sum passes at most (0: exact, or bounded directly)\n",
@@ -244,10 +255,50 @@ static void print_lowering(const bf_plan *plan, FILE *out) {
     print_reasons(plan, out);
 }
 
+static void print_rewrites(const bf_plan *plan, FILE *out) {
+    const char *text;
+    if (bf_plan_rewrite(plan, 0)) fputs("\nRewritten, or left alone:\n", out);
+    for (int i = 0; (text = bf_plan_rewrite(plan, i)); i++) {
+        fputs("  ", out);
+        bfi_terminal_wrap(out, text, 4, 2);
+        fputc('\n', out);
+    }
+}
+
+static bool print_layout(const bf_plan *plan, FILE *out) {
+    bf_layout_info *layouts;
+    int count, width = name_width(plan);
+    bf_error err;
+    if (bf_plan_layouts(plan, &layouts, &count, &err) != BF_STATUS_OK) return false;
+    char line[256], shape[96], name[64];
+    snprintf(line, sizeof line, "%-*s  %-16s  %-18s  %-22s  %-10s  %s", width, "layer", "op",
+             "shape", "possible", "preferred", "why");
+    print_heading(line, out);
+    for (int i = 0; i < count; i++) {
+        const bf_layout_info *l = &layouts[i];
+        const bfi_node *node = &plan->graph->nodes[i];
+        fprintf(out, "%-*s  %-16s  %-18s  %-22s  %-10s  %s\n", width,
+                bfi_plan_short_name(l->layer, width, name, sizeof name), bfi_op_name(node->op),
+                bfi_shape_text(&node->shape, shape, sizeof shape), l->possible, l->preferred,
+                l->reason);
+    }
+    free(layouts);
+    if (bf_plan_permute_count(plan) > 0) fputs("\nTransposes:\n", out);
+    for (int i = 0; i < bf_plan_permute_count(plan); i++) {
+        bf_permute_info permute = bf_plan_permute(plan, i);
+        fprintf(out, "  %-8s ", permute.mark);
+        bfi_terminal_wrap(out, permute.reason, 11, 11);
+        fputc('\n', out);
+    }
+    print_rewrites(plan, out);
+    return true;
+}
+
 bool bfi_plan_report(const bfi_plan_view *view, bfi_report report, FILE *out) {
     print_view(view, out);
     bool fine = true;
     if (report == BFI_REPORT_TASKS) print_tasks(view->plan, out);
+    if (report == BFI_REPORT_LAYOUT) fine = print_layout(view->plan, out);
     if (report == BFI_REPORT_MEMORY) fine = print_memory(view->plan, out);
     if (report == BFI_REPORT_LOWERING) print_lowering(view->plan, out);
     return fine;
@@ -355,14 +406,54 @@ static void view_json(bfi_json *json, const bfi_plan_view *view) {
     bfi_json_close(json, '}');
 }
 
-void bfi_plan_json(const bfi_plan_view *view, bfi_report report, FILE *out) {
+static bool layout_json(bfi_json *json, const bf_plan *plan) {
+    bf_layout_info *layouts;
+    int count;
+    bf_error err;
+    if (bf_plan_layouts(plan, &layouts, &count, &err) != BF_STATUS_OK) return false;
+    bfi_json_open(json, "layouts", '[');
+    for (int i = 0; i < count; i++) {
+        const bfi_node *node = &plan->graph->nodes[i];
+        bfi_json_open(json, NULL, '{');
+        bfi_json_string(json, "layer", layouts[i].layer);
+        bfi_json_string(json, "op", bfi_op_name(node->op));
+        bfi_json_open(json, "shape", '[');
+        for (int d = 0; d < node->shape.rank; d++) bfi_json_integer(json, NULL, node->shape.dim[d]);
+        bfi_json_close(json, ']');
+        bfi_json_string(json, "possible", layouts[i].possible);
+        bfi_json_string(json, "preferred", layouts[i].preferred);
+        bfi_json_string(json, "reason", layouts[i].reason);
+        bfi_json_boolean(json, "coefficients", layouts[i].coefficients);
+        bfi_json_close(json, '}');
+    }
+    bfi_json_close(json, ']');
+    free(layouts);
+    bfi_json_open(json, "permutes", '[');
+    for (int i = 0; i < bf_plan_permute_count(plan); i++) {
+        bf_permute_info permute = bf_plan_permute(plan, i);
+        bfi_json_open(json, NULL, '{');
+        bfi_json_string(json, "mark", permute.mark);
+        bfi_json_string(json, "reason", permute.reason);
+        bfi_json_close(json, '}');
+    }
+    bfi_json_close(json, ']');
+    bfi_json_open(json, "rewrites", '[');
+    const char *text;
+    for (int i = 0; (text = bf_plan_rewrite(plan, i)); i++) bfi_json_string(json, NULL, text);
+    bfi_json_close(json, ']');
+    return true;
+}
+
+bool bfi_plan_json(const bfi_plan_view *view, bfi_report report, FILE *out) {
     bfi_json json = {.out = out};
-    bool all = report == BFI_REPORT_COUNT;
+    bool all = report == BFI_REPORT_COUNT, fine = true;
     bfi_json_open(&json, NULL, '{');
     view_json(&json, view);
     if (all || report == BFI_REPORT_TASKS) tasks_json(&json, view->plan);
+    if (all || report == BFI_REPORT_LAYOUT) fine = layout_json(&json, view->plan);
     if (all || report == BFI_REPORT_MEMORY) buffers_json(&json, view->plan);
     if (all || report == BFI_REPORT_LOWERING) lowering_json(&json, view->plan);
     bfi_json_close(&json, '}');
     fputc('\n', out);
+    return fine;
 }

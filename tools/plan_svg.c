@@ -55,7 +55,7 @@ typedef struct layout {
     int tasks, waves, columns;
     double left, gap;
     double *x, *y;        /* by task */
-    double *wave_height;  /* by wave */
+    double *wave_y;       /* by wave: how high its boxes are together, then where its line starts */
     unsigned char *reach; /* [task][earlier task]: must have run before it */
     bool labels;
     double bottom;
@@ -100,17 +100,18 @@ static void place(layout *l, double top, double width) {
     for (int t = 0; t < l->tasks; t++) {
         int wave = bf_plan_task(l->plan, t).wave;
         l->x[t] = l->left + (wave % l->columns) * (BOX_WIDTH + l->gap);
-        l->y[t] = l->wave_height[wave];
-        l->wave_height[wave] += BOX_HEIGHT + BOX_GAP;
+        l->y[t] = l->wave_y[wave];
+        l->wave_y[wave] += BOX_HEIGHT + BOX_GAP;
     }
     for (int first = 0; first < l->waves; first += l->columns) {
         double height = 0;
         for (int w = first; w < l->waves && w < first + l->columns; w++)
-            height = fmax(height, l->wave_height[w]);
+            height = fmax(height, l->wave_y[w]);
         for (int t = 0; t < l->tasks; t++) {
             int wave = bf_plan_task(l->plan, t).wave;
             if (wave >= first && wave < first + l->columns) l->y[t] += top;
         }
+        for (int w = first; w < l->waves && w < first + l->columns; w++) l->wave_y[w] = top;
         top += height - BOX_GAP + LINE_GAP;
     }
     l->bottom = top - LINE_GAP;
@@ -135,19 +136,19 @@ static void edge_layers(const layout *l, int task, int from, bool few, char *tex
     char more[16] = "";
     if (count > 1) snprintf(more, sizeof more, " +%d", count - 1);
     int room = (int)((l->gap - 12) / (0.56 * 9.5)) - (int)strlen(more);
-    snprintf(text, size, "%.*s%s%s", room - 2, name, (int)strlen(name) > room - 2 ? ".." : "",
-             more);
+    char cut[256];
+    snprintf(text, size, "%s%s", bfi_plan_short_name(name, room, cut, sizeof cut), more);
 }
 
 static void write_edge(const layout *l, int task, int from, FILE *out) {
     double x0 = l->x[from] + BOX_WIDTH, y0 = l->y[from] + BOX_HEIGHT / 2.0, x1 = l->x[task] - 2,
            y1 = l->y[task] + BOX_HEIGHT / 2.0, half = l->gap / 2;
-    int waves = bf_plan_task(l->plan, task).wave, wave_from = bf_plan_task(l->plan, from).wave;
-    bool same_line = waves / l->columns == wave_from / l->columns;
+    int wave = bf_plan_task(l->plan, task).wave, wave_from = bf_plan_task(l->plan, from).wave;
+    bool same_line = wave / l->columns == wave_from / l->columns;
     char text[512];
     edge_layers(l, task, from, false, text, sizeof text);
     fputs("<path fill=\"none\" stroke=\"#666\" marker-end=\"url(#arrow)\" d=\"", out);
-    if (same_line && waves == wave_from + 1)
+    if (same_line && wave == wave_from + 1)
         fprintf(out, "M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f", x0, y0, x0 + half, y0, x1 - half,
                 y1, x1, y1);
     else if (same_line)
@@ -155,12 +156,12 @@ static void write_edge(const layout *l, int task, int from, FILE *out) {
                 x0 - BOX_WIDTH / 2.0, l->y[from] - 30, x1 + BOX_WIDTH / 2.0, l->y[task] - 30,
                 x1 + BOX_WIDTH / 2.0, l->y[task] - 2);
     else
-        fprintf(out, "M%.1f %.1f h10 V%.1f H%.1f V%.1f H%.1f", x0, y0, l->y[task] - LINE_GAP / 2.0,
-                x1 - 12, y1, x1);
+        fprintf(out, "M%.1f %.1f h10 V%.1f H%.1f V%.1f H%.1f", x0, y0,
+                l->wave_y[wave] - LINE_GAP / 2.0, x1 - 12, y1, x1);
     fprintf(out, "\"><title>%d to %d: ", from, task);
     bfi_svg_text(out, text, (int)strlen(text));
     fputs("</title></path>\n", out);
-    if (!l->labels || !same_line || waves != wave_from + 1) return;
+    if (!l->labels || !same_line || wave != wave_from + 1) return;
     edge_layers(l, task, from, true, text, sizeof text);
     bfi_plan_svg_say(out, (x0 + x1) / 2 - 2, (y0 + y1) / 2 - 5,
                      "font-size=\"9.5\" fill=\"#444\" text-anchor=\"middle\"", text);
@@ -184,9 +185,8 @@ static void write_box(const layout *l, int index, FILE *out) {
     snprintf(text, sizeof text, "%d  %s", index, task.kind);
     bfi_plan_svg_say(out, x + 8, y + 18, "font-weight=\"bold\"", text);
     int room = (int)((BOX_WIDTH - 16) / (0.56 * 11));
-    snprintf(text, sizeof text, "%.*s%s", room - 2, task.name,
-             (int)strlen(task.name) > room - 2 ? ".." : "");
-    bfi_plan_svg_say(out, x + 8, y + 34, "font-size=\"11\"", text);
+    bfi_plan_svg_say(out, x + 8, y + 34, "font-size=\"11\"",
+                     bfi_plan_short_name(task.name, room, text, sizeof text));
     if (task.steps > 1)
         snprintf(text, sizeof text, "steps %d-%d", task.first_step,
                  task.first_step + task.steps - 1);
@@ -260,9 +260,9 @@ static bool make_layout(const bf_plan *plan, double top, double width, layout *l
     if (__builtin_mul_overflow(count, count, &cells)) return false;
     l->x = bfi_malloc(count, sizeof *l->x);
     l->y = bfi_malloc(count, sizeof *l->y);
-    l->wave_height = bfi_calloc((size_t)l->waves, sizeof *l->wave_height);
+    l->wave_y = bfi_calloc((size_t)l->waves, sizeof *l->wave_y);
     l->reach = bfi_calloc(cells, 1);
-    if (!l->x || !l->y || !l->wave_height || !l->reach) return false;
+    if (!l->x || !l->y || !l->wave_y || !l->reach) return false;
     find_reach(l);
     place(l, top, width);
     return true;
@@ -271,7 +271,7 @@ static bool make_layout(const bf_plan *plan, double top, double width, layout *l
 static void clear_layout(layout *l) {
     free(l->x);
     free(l->y);
-    free(l->wave_height);
+    free(l->wave_y);
     free(l->reach);
 }
 

@@ -220,11 +220,12 @@ static int tallest_program(const bf_plan *plan) {
 static void write_ops(const plane *p, const bf_plan *plan, const bfi_program *program, FILE *out) {
     for (int i = 0; i < program->op_count; i++) {
         const bfi_back_op *op = &program->ops[i];
-        char layer[256];
-        escape(plan->graph->nodes[op->node].name, layer, sizeof layer);
+        char layer[256], cut[64];
+        escape(bfi_plan_short_name(plan->graph->nodes[op->node].name, 16, cut, sizeof cut), layer,
+               sizeof layer);
         fprintf(out,
                 "<text transform=\"translate(%.1f %.1f) rotate(-55)\" font-size=\"10\" "
-                "text-anchor=\"end\">%.12s %s</text>\n",
+                "text-anchor=\"end\">%s %s</text>\n",
                 x_of(p, i + 0.5) + 4, p->top + p->height + 24, layer, bfi_back_name(op->kind));
     }
 }
@@ -294,5 +295,5 @@ double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FI
                              .name = text,
                              .about = text},
                     out);
-    return p.top + p.height + (named ? 148 : 34);
+    return p.top + p.height + (named ? 164 : 34);
 }

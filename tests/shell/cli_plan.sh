@@ -26,12 +26,14 @@ for path in "$models"/*.onnx; do
             json plan.json "sum(t['steps'] for t in j['tasks']) == j['memory']['steps']"
             json plan.json "[t['first_step'] for t in j['tasks']] == [sum(u['steps'] for u in j['tasks'][:i]) for i in range(len(j['tasks']))]"
             json plan.json "all(e['task'] < t['task'] and j['tasks'][e['task']]['wave'] < t['wave'] for t in j['tasks'] for e in t['after'])"
+            json plan.json "all(l['preferred'] in l['possible'].split() and l['reason'] for l in j['layouts'])"
+            json plan.json "all(p['mark'] in ('folded', 'movable', 'fixed') and p['reason'] for p in j['permutes'])"
             json plan.json "(len(j['tasks']) == 1) == ($partition == 0)"
             json plan.json "all(b['offset'] + b['bytes'] <= j['memory']['persistent_bytes' if b['task'] is None else 'tile_bytes'] for b in j['buffers'])"
             json plan.json "all(0 <= l['task'] < len(j['tasks']) and l['kernel'] and l['error_model'] for l in j['lowering'])"
         done
     done
-    for option in tasks memory lowering; do
+    for option in tasks layout memory lowering; do
         run 0 "plan --report $option $name" plan "$path" --report $option --svg plan.svg
         has out "^model +.*$name"
         has out "^memory +[0-9.]+ .*less than without reuse"
