@@ -59,61 +59,95 @@ static bf_status validate_vectors(const bf_plan *plan, bf_error *err) {
     return BF_STATUS_OK;
 }
 
-static bf_status validate(const bf_plan *plan, bf_error *err) {
-    bf_status tasks = bfi_task_graph_validate(&plan->tasks, err);
-    if (tasks != BF_STATUS_OK) return tasks;
-#ifndef NDEBUG
-    bf_status vectors = validate_vectors(plan, err); /* quadratic */
-    if (vectors != BF_STATUS_OK) return vectors;
-#else
-    (void)validate_vectors;
-#endif
-    for (int i = 0; i < plan->program_count; i++) {
-        bf_status status = bfi_program_validate(&plan->programs[i], plan->graph, err);
-        if (status != BF_STATUS_OK) return status;
-    }
-    return BF_STATUS_OK;
-}
-
-static bf_status place_programs(bf_plan *plan, bf_error *err) {
+static bf_status validate_programs(const bf_plan *plan, bf_error *err) {
     bf_status status = BF_STATUS_OK;
-    for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++) {
-        bfi_pass_liveness(&plan->programs[i]);
-        status = bfi_pass_reuse(&plan->programs[i], err);
-    }
+    for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++)
+        status = bfi_program_validate(&plan->programs[i], plan->graph, err);
     return status;
 }
 
-/* simplify and permute, unless the network is to be run as imported. Merged linears tighten intervals, so
- * where textbook values are asked for they are left apart. */
-static bf_status rewrite_graph(bf_plan *plan, bf_error *err) {
-    if (!plan->options.simplify || plan->options.keep_layers) return BF_STATUS_OK;
+static bf_status validate_tasks(const bf_plan *plan, bf_error *err) {
+    return bfi_task_graph_validate(&plan->tasks, err);
+}
+
+static bf_status validate_graph(const bf_plan *plan, bf_error *err) {
+    return bfi_graph_validate(plan->graph, err);
+}
+
+/* The rewriting passes are skipped where the network is to be run as imported. */
+static bool rewrites(const bf_plan *plan) { return plan->options.simplify && !plan->options.keep_layers; }
+
+/* Merged linears tighten intervals, so where textbook values are asked for they are left apart. */
+static bf_status simplify(bf_plan *plan, bf_error *err) {
+    if (!rewrites(plan)) return BF_STATUS_OK;
     bfi_simplify_options options = bfi_simplify_options_default();
     options.float32_execution = plan->options.semantics == BF_SEMANTICS_FLOAT32;
     options.dtype = plan->dtype;
     options.merge_linears = plan->options.intersect;
     bf_status status = bfi_pass_simplify(plan->graph, &options, &plan->rewritten[0], &plan->simplified, err);
-    if (status != BF_STATUS_OK) return status;
-    plan->graph = plan->rewritten[0];
-    status = bfi_pass_permute(plan->graph, &plan->rewritten[1], &plan->permuted, err);
+    if (status == BF_STATUS_OK) plan->graph = plan->rewritten[0];
+    return status;
+}
+
+static bf_status permute(bf_plan *plan, bf_error *err) {
+    if (!rewrites(plan)) return BF_STATUS_OK;
+    bf_status status = bfi_pass_permute(plan->graph, &plan->rewritten[1], &plan->permuted, err);
     if (status == BF_STATUS_OK) plan->graph = plan->rewritten[1];
     return status;
 }
 
-/* The pipeline. The graph is rewritten into a smaller equal one. Constants are packed, error constants found; partition emits the backward programs, whose
- * buffers are placed; tasks group the steps; vectors and the workspace get their storage. */
+static bf_status constants(bf_plan *plan, bf_error *err) {
+    return bfi_constants_create(plan->graph, plan->dtype, &plan->constants, err);
+}
+
+static bf_status liveness(bf_plan *plan, bf_error *err) {
+    (void)err;
+    for (int i = 0; i < plan->program_count; i++) bfi_pass_liveness(&plan->programs[i]);
+    return BF_STATUS_OK;
+}
+
+static bf_status reuse(bf_plan *plan, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++)
+        status = bfi_pass_reuse(&plan->programs[i], err);
+    return status;
+}
+
+/* The pipeline. |check| is what must hold after a pass: it runs in debug builds, and always after the
+ * last pass that touches what it checks, where it costs next to nothing (|always|). */
+static const struct pass {
+    const char *name;
+    bf_status (*run)(bf_plan *plan, bf_error *err);
+    bf_status (*check)(const bf_plan *plan, bf_error *err);
+    bool always;
+} passes[] = {
+    {"kernels", choose_kernels, NULL, false},
+    {"simplify", simplify, validate_graph, false},
+    {"permute", permute, validate_graph, false},
+    {"constants", constants, NULL, false},
+    {"errors", bfi_pass_errors, NULL, false},
+    {"partition", bfi_pass_partition, NULL, false},
+    {"liveness", liveness, NULL, false},
+    {"reuse", reuse, validate_programs, true},
+    {"tasks", bfi_pass_tasks, validate_tasks, true},
+    {"vectors", bfi_pass_vectors, validate_vectors, false},
+    {"workspace", bfi_pass_workspace, NULL, false},
+    {"lower", bfi_pass_lower, NULL, false},
+};
+
 static bf_status compile(bf_plan *plan, bf_error *err) {
-    bf_status status = choose_kernels(plan, err);
-    if (status == BF_STATUS_OK) status = rewrite_graph(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_constants_create(plan->graph, plan->dtype, &plan->constants, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_errors(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_partition(plan, err);
-    if (status == BF_STATUS_OK) status = place_programs(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_tasks(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_vectors(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_workspace(plan, err);
-    if (status == BF_STATUS_OK) status = bfi_pass_lower(plan, err);
-    if (status == BF_STATUS_OK) status = validate(plan, err);
+#ifdef NDEBUG
+    const bool debug = false;
+#else
+    const bool debug = true;
+#endif
+    bf_status status = BF_STATUS_OK;
+    for (size_t i = 0; i < sizeof passes / sizeof *passes && status == BF_STATUS_OK; i++) {
+        status = passes[i].run(plan, err);
+        bool check = passes[i].check && (debug || passes[i].always);
+        if (status == BF_STATUS_OK && check) status = passes[i].check(plan, err);
+        if (status == BF_STATUS_INTERNAL) bfi_fail_in(err, status, passes[i].name);
+    }
     return status;
 }
 
