@@ -97,6 +97,13 @@ def plan_once(arguments, network, method, partition):
             "saving": memory["saving_percent"]}
 
 
+def family_median(rows):
+    savings = {}
+    for row in rows:
+        savings.setdefault(row["family"], []).append(row["saving"])
+    return f"{support.median([support.median(values) for values in savings.values()]):.1f}" if savings else "-"
+
+
 def part_plans(arguments, networks, report):
     print("\nPlans, one thread: KiB that a run takes, for partition 1 (v1) and 0 (v0, one task); saving of v1 against one "
           f"buffer per value;\ntime to create v1, fastest of {arguments.rounds}")
@@ -114,16 +121,18 @@ def part_plans(arguments, networks, report):
                          f"{one['saving']:.1f}", support.milliseconds(one["plan_s"])])
     support.print_table(["network", "kind", "method", "tasks", "v1 KiB", "v0 KiB", "no reuse", "saving %", "plan ms"],
                         rows)
-    print("\nMedians of the saving, percent")
+    print("\nMedians of the saving, percent: of the families' medians (one family has half of the networks), and of all "
+          "networks and methods")
     rows = []
     for kind, aim in AIMS.items():
         for partition in (0, 1):
             chosen = [row for row in report if row["kind"] == kind and row["partition"] == partition]
             if not chosen:
                 continue
-            savings = [[row["saving"] for row in chosen if row["method"] == method] for method in arguments.methods]
-            rows.append([f"{kind}, v{partition}", *(f"{support.median(s):.1f}" if s else "-" for s in savings),
-                         f"{min(row['saving'] for row in chosen):.1f}",
+            rows.append([f"{kind}, v{partition}"] +
+                        [family_median([row for row in chosen if row["method"] == method])
+                         for method in arguments.methods] +
+                        [f"{min(row['saving'] for row in chosen):.1f}",
                          f"{support.median([row['saving'] for row in chosen]):.1f}", f">= {aim}"])
     support.print_table(["kind", *arguments.methods, "least", "all", "aim"], rows)
     for word, aim in TIME_AIMS.items():
