@@ -1,7 +1,7 @@
 /* BoundFlow: certified bounds and verdicts for neural networks.
  *
- *   bf_session_create -> bf_model_load -> bf_plan_create -> bf_workspace_create -> bf_bounds_run (any number)
- *   bf_session_create -> bf_model_load -> bf_property_load -> bf_verify
+ *   bf_session_create -> bf_model_load -> bf_plan_create -> bf_workspace_create -> bf_bounds_run
+ * (any number) bf_session_create -> bf_model_load -> bf_property_load -> bf_verify
  *
  * Free in the opposite order. See docs/guide and the header of each part for contracts. */
 #ifndef BOUNDFLOW_BOUNDFLOW_H

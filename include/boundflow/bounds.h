@@ -1,13 +1,13 @@
-/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> reshape -> bind -> run, run, run ...
- * (bf_bounds_run does the last three in one call).
+/* Certified bounds.  Life cycle: model + options -> plan -> workspace -> reshape -> bind -> run,
+ * run, run ... (bf_bounds_run does the last three in one call).
  *
- * A plan is immutable and thread-safe to share; a workspace belongs to one running call at a time. run
- * allocates nothing. Bounds hold for the real-number network (or for every float32 evaluation order, see
- * bf_semantics) for every input in the box, unless rounding is BF_ROUNDING_NEAREST.
+ * A plan is immutable and thread-safe to share; a workspace belongs to one running call at a time.
+ * run allocates nothing. Bounds hold for the real-number network (or for every float32 evaluation
+ * order, see bf_semantics) for every input in the box, unless rounding is BF_ROUNDING_NEAREST.
  *
- * Sources: IBP: Gowal et al. 2018 (arXiv:1810.12715); CROWN: Zhang et al. 2018 (arXiv:1811.00866) and
- * DeepPoly, Singh et al. 2019; CROWN-IBP: Zhang et al. 2020 (arXiv:1906.06316); error terms: Higham,
- * Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1. */
+ * Sources: IBP: Gowal et al. 2018 (arXiv:1810.12715); CROWN: Zhang et al. 2018 (arXiv:1811.00866)
+ * and DeepPoly, Singh et al. 2019; CROWN-IBP: Zhang et al. 2020 (arXiv:1906.06316); error terms:
+ * Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1. */
 #ifndef BOUNDFLOW_BOUNDS_H
 #define BOUNDFLOW_BOUNDS_H
 
@@ -46,19 +46,20 @@ typedef struct bf_options {
     bf_executor executor;
     bf_rounding rounding;
     bf_semantics semantics;
-    int intersect;      /* 1: keep the better of backward and interval bounds, and concretise backward
-                           functionals on hidden boxes on the way; 0: textbook values */
-    int all_neurons;    /* 1: backward bounds for stable neurons too */
-    int64_t memory;     /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
-    int simplify;       /* 1: fold batch norms, transposes and constants first (bounds change by rounding
-                           only, or tighten); 0: run the network as imported */
-    int keep_layers;    /* 1: bf_workspace_layer has every layer, the network is run as imported;
-                           0: only the outputs, storage is reused */
-    int partition;      /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
-    const char *isa;    /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
+    int intersect;   /* 1: keep the better of backward and interval bounds, and concretise backward
+                        functionals on hidden boxes on the way; 0: textbook values */
+    int all_neurons; /* 1: backward bounds for stable neurons too */
+    int64_t memory;  /* bytes a workspace may use; 0: no limit. The plan tiles lanes to meet it */
+    int simplify; /* 1: fold batch norms, transposes and constants first (bounds change by rounding
+                     only, or tighten); 0: run the network as imported */
+    int keep_layers; /* 1: bf_workspace_layer has every layer, the network is run as imported;
+                        0: only the outputs, storage is reused */
+    int partition; /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
+    const char *isa; /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1. */
+/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1.
+ */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;
@@ -67,20 +68,22 @@ typedef struct bf_workspace bf_workspace;
 /* Compiles |model| for |options|. The plan keeps what it needs: the model may be freed afterwards.
  * BF_STATUS_UNSUPPORTED names an op without any bound rule; BF_STATUS_LIMIT states the minimum when
  * options.memory is below it. */
-BF_API bf_status bf_plan_create(bf_session *session, const bf_model *model, const bf_options *options,
-                                bf_plan **out, bf_error *err);
+BF_API bf_status bf_plan_create(bf_session *session, const bf_model *model,
+                                const bf_options *options, bf_plan **out, bf_error *err);
 BF_API void bf_plan_free(bf_plan *plan);
 
 /* Bytes that one workspace of this plan takes, exactly. */
 BF_API int64_t bf_plan_workspace_bytes(const bf_plan *plan);
 
-/* What the workspace would take with one buffer per vector and coefficient tensor, nothing reused. */
+/* What the workspace would take with one buffer per vector and coefficient tensor, nothing reused.
+ */
 BF_API int64_t bf_plan_baseline_bytes(const bf_plan *plan);
 
 /* Bytes of packed weights and tables that the plan holds itself. */
 BF_API int64_t bf_plan_constant_bytes(const bf_plan *plan);
 
-/* Notes a user should see (fallbacks to interval, with reasons): line |index| or NULL past the end. */
+/* Notes a user should see (fallbacks to interval, with reasons): line |index| or NULL past the end.
+ */
 BF_API const char *bf_plan_note(const bf_plan *plan, int index);
 
 BF_API bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error *err);
@@ -91,36 +94,39 @@ typedef struct bf_request {
     const double *spec;    /* rows x outputs, row-major; NULL: bounds of the outputs themselves */
     int64_t rows;          /* of spec; ignored when spec is NULL */
     double *lower, *upper; /* results, one per row; either may be NULL: not wanted */
-    double *lower_error;   /* of each lower bound, the part that is error term (what a wider dtype could
-                              win back); NULL: not wanted. Zero where an interval was the better bound */
-    double deadline;       /* bf_clock() time at which to give up; 0: none */
+    double
+        *lower_error; /* of each lower bound, the part that is error term (what a wider dtype could
+                         win back); NULL: not wanted. Zero where an interval was the better bound */
+    double deadline;  /* bf_clock() time at which to give up; 0: none */
 } bf_request;
 
-/* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so neither the
- * plan nor the workspace's size depends on it. Undoes an earlier bind. */
+/* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so
+ * neither the plan nor the workspace's size depends on it. Undoes an earlier bind. */
 BF_API bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *workspace, int64_t rows,
                                       bf_error *err);
 
-/* Checks |request| (box, finite numbers, rows as reshaped when there is a spec) and keeps its pointers,
- * which must stay valid, and may be written with new numbers of the same kind, until the last run. A run
- * trusts them: a box that is empty or not finite gives infinite bounds, never wrong ones. */
-BF_API bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
-                                   bf_error *err);
+/* Checks |request| (box, finite numbers, rows as reshaped when there is a spec) and keeps its
+ * pointers, which must stay valid, and may be written with new numbers of the same kind, until the
+ * last run. A run trusts them: a box that is empty or not finite gives infinite bounds, never wrong
+ * ones. */
+BF_API bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *workspace,
+                                   const bf_request *request, bf_error *err);
 
-/* Computes what is bound; allocates nothing. BF_STATUS_INVALID_ARGUMENT when nothing is bound, else as
- * bf_bounds_run. */
+/* Computes what is bound; allocates nothing. BF_STATUS_INVALID_ARGUMENT when nothing is bound, else
+ * as bf_bounds_run. */
 BF_API bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *workspace, bf_error *err);
 
-/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and upper untouched, or with bounds
- * that hold, infinite where there was no time for one. Not-a-number never comes out: a bound that cannot
- * be computed is infinite. */
-BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace, const bf_request *request,
-                               bf_error *err);
+/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and
+ * upper untouched, or with bounds that hold, infinite where there was no time for one. Not-a-number
+ * never comes out: a bound that cannot be computed is infinite. */
+BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace,
+                               const bf_request *request, bf_error *err);
 
-/* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|, |upper|
- * have the layer's count. False when this plan does not keep that layer (see bf_options.keep_layers). */
-BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index, double *lower,
-                              double *upper);
+/* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|,
+ * |upper| have the layer's count. False when this plan does not keep that layer (see
+ * bf_options.keep_layers). */
+BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index,
+                              double *lower, double *upper);
 
 /* Counters of the last run, as data. */
 typedef struct bf_run_stats {

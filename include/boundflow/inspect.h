@@ -1,21 +1,22 @@
 /* Looking into plans and runs, as data: tasks, buffers, lowering, traces. For reports and pictures.
  *
- * Strings live as long as the plan. All functions are thread-safe on a shared plan; traces belong to their
- * workspace. Indices out of range give zeroed structs. */
+ * Strings live as long as the plan. All functions are thread-safe on a shared plan; traces belong
+ * to their workspace. Indices out of range give zeroed structs. */
 #ifndef BOUNDFLOW_INSPECT_H
 #define BOUNDFLOW_INSPECT_H
 
 #include "boundflow/bounds.h"
 
-/* A task: a run of steps. Tasks are in topological order; those of one wave may run at the same time. */
+/* A task: a run of steps. Tasks are in topological order; those of one wave may run at the same
+ * time. */
 typedef struct bf_task_info {
     const char *kind; /* "all", "forward", "layout", "backward", "spec" */
     const char *name; /* of its last step's node */
     int wave;
     int first_step, steps;
     int edges;
-    int64_t rows;  /* backward: rows at worst (all neurons of the layer); 0 else */
-    double flops;  /* per lane for backward tasks, in all for forward ones */
+    int64_t rows; /* backward: rows at worst (all neurons of the layer); 0 else */
+    double flops; /* per lane for backward tasks, in all for forward ones */
 } bf_task_info;
 
 BF_API int bf_plan_task_count(const bf_plan *plan);
@@ -28,15 +29,16 @@ typedef struct bf_edge_info {
 BF_API bf_edge_info bf_plan_edge(const bf_plan *plan, int task, int edge);
 
 /* A buffer with its place. Persistent vectors live over steps of the plan (offset in bytes from the
- * workspace's start); coefficient buffers of a task live over ops of its program (offset in bytes from the
- * start of a tile of |tile_lanes| lanes). */
+ * workspace's start); coefficient buffers of a task live over ops of its program (offset in bytes
+ * from the start of a tile of |tile_lanes| lanes). */
 typedef struct bf_buffer_info {
     const char *name;  /* role of a vector ("lo", "s_pos", ...), "A" for coefficients */
     const char *layer; /* node name */
     int task;          /* -1: persistent */
     int64_t bytes, offset;
-    int first, last;   /* steps, or ops of the program */
-    int alias_of;      /* buffer (index within the same task's list) whose storage it takes over, -1: none */
+    int first, last; /* steps, or ops of the program */
+    int alias_of;    /* buffer (index within the same task's list) whose storage it takes over, -1:
+                        none */
 } bf_buffer_info;
 
 BF_API int bf_plan_buffer_count(const bf_plan *plan);
@@ -52,8 +54,8 @@ BF_API bf_memory_info bf_plan_memory(const bf_plan *plan);
 
 /* How one op is run. */
 typedef struct bf_lowering_info {
-    const char *op;       /* e.g. "backward_linear" */
-    const char *layer;    /* node name */
+    const char *op;    /* e.g. "backward_linear" */
+    const char *layer; /* node name */
     int task;
     const char *backend;  /* "native", "reference", "scalar" */
     const char *kernel;   /* kernel key */
@@ -70,14 +72,14 @@ BF_API bf_lowering_info bf_plan_lowering(const bf_plan *plan, int index);
 /* What the graph passes did, or left alone and why: line |index| or NULL past the end. */
 BF_API const char *bf_plan_rewrite(const bf_plan *plan, int index);
 
-/* Layouts of the values of the planned network, and what became of its transposes. A layout is only a
- * convention of how an array lies in memory; a transpose is an op. */
+/* Layouts of the values of the planned network, and what became of its transposes. A layout is only
+ * a convention of how an array lies in memory; a transpose is an op. */
 typedef struct bf_layout_info {
     const char *layer;
-    char possible[64];  /* e.g. "nchw nhwc" */
+    char possible[64]; /* e.g. "nchw nhwc" */
     const char *preferred;
     char reason[160];
-    int coefficients;   /* 1: on the way back it has coefficients, which lie lanes-innermost */
+    int coefficients; /* 1: on the way back it has coefficients, which lie lanes-innermost */
 } bf_layout_info;
 
 typedef struct bf_permute_info {
@@ -86,11 +88,13 @@ typedef struct bf_permute_info {
 } bf_permute_info;
 
 /* One entry per value; *|out| (free() it) has *|count| of them. */
-BF_API bf_status bf_plan_layouts(const bf_plan *plan, bf_layout_info **out, int *count, bf_error *err);
+BF_API bf_status bf_plan_layouts(const bf_plan *plan, bf_layout_info **out, int *count,
+                                 bf_error *err);
 BF_API int bf_plan_permute_count(const bf_plan *plan);
 BF_API bf_permute_info bf_plan_permute(const bf_plan *plan, int index);
 
-/* Starts recording in |workspace|, at most |events| of every later run together; replaces an older trace. */
+/* Starts recording in |workspace|, at most |events| of every later run together; replaces an older
+ * trace. */
 BF_API bf_status bf_workspace_trace(bf_workspace *workspace, int64_t events, bf_error *err);
 
 typedef struct bf_trace_event {

@@ -1,8 +1,10 @@
-/* Properties: what is to be refuted. Thread contract: immutable after creation, thread-safe to read.
+/* Properties: what is to be refuted. Thread contract: immutable after creation, thread-safe to
+ * read.
  *
- * A property is a list of cases. A case is an input box and a list of output polytopes ("disjuncts").
- * A counterexample is an x in the box of some case and y = f(x) inside one of that case's polytopes.
- * The property is proved (verdict unsat) when no case has one; with no case at all it is proved. */
+ * A property is a list of cases. A case is an input box and a list of output polytopes
+ * ("disjuncts"). A counterexample is an x in the box of some case and y = f(x) inside one of that
+ * case's polytopes. The property is proved (verdict unsat) when no case has one; with no case at
+ * all it is proved. */
 #ifndef BOUNDFLOW_PROPERTY_H
 #define BOUNDFLOW_PROPERTY_H
 
@@ -14,8 +16,8 @@
 /* One linear term |coef| * (input or output variable |index|). */
 typedef struct bf_term {
     int32_t index;
-    double coef;      /* nearest double of the written coefficient */
-    double coef_err;  /* >= |written - coef|; 0 when the decimal is exact */
+    double coef;     /* nearest double of the written coefficient */
+    double coef_err; /* >= |written - coef|; 0 when the decimal is exact */
 } bf_term;
 
 /* One half-space  sum(y_terms . y) + sum(x_terms . x) <= rhs  (or < when |strict|). */
@@ -49,16 +51,17 @@ typedef struct bf_property {
     char *source;  /* file name or "" */
 } bf_property;
 
-/* Reads VNN-LIB 1.0 text (plain or .gz): declare-const / declare-fun X_i, Y_j Real; assert with nested
- * and/or, <= >= < > =, linear terms with + - *; comments. Every input must be bounded on both sides in
- * every case. Errors name file and line. On success *|out| is owned by the caller. */
+/* Reads VNN-LIB 1.0 text (plain or .gz): declare-const / declare-fun X_i, Y_j Real; assert with
+ * nested and/or, <= >= < > =, linear terms with + - *; comments. Every input must be bounded on
+ * both sides in every case. Errors name file and line. On success *|out| is owned by the caller. */
 BF_API bf_status bf_property_load(const char *path, bf_property **out, bf_error *err);
 
 /* The same from memory; |name| is used in messages. */
 BF_API bf_status bf_property_parse(const char *text, size_t length, const char *name,
                                    bf_property **out, bf_error *err);
 
-/* Frees a property that load or parse made, in one: its arrays share blocks (and disjuncts share terms). */
+/* Frees a property that load or parse made, in one: its arrays share blocks (and disjuncts share
+ * terms). */
 BF_API void bf_property_free(bf_property *property);
 
 #endif

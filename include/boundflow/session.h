@@ -6,9 +6,9 @@
 
 typedef struct bf_session bf_session;
 
-/* Creates a session with |threads| worker threads in all (the caller's included); 0 means one per online
- * CPU, at most 256. Bounds do not depend on the number. A session may be used from several threads;
- * parallel parts then take turns on the pool. */
+/* Creates a session with |threads| worker threads in all (the caller's included); 0 means one per
+ * online CPU, at most 256. Bounds do not depend on the number. A session may be used from several
+ * threads; parallel parts then take turns on the pool. */
 BF_API bf_status bf_session_create(int threads, bf_session **out, bf_error *err);
 
 /* Stops and joins the pool. NULL is allowed. No call may be using the session. */

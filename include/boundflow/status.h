@@ -1,8 +1,8 @@
 /* Status codes and error messages.
  *
- * Every function that can fail returns a bf_status and takes, last, a caller-owned bf_error that may
- * be NULL. On failure the message is one line: what happened, where (file, line, node), what to do.
- * On success the message is left alone. A verdict is not an error. */
+ * Every function that can fail returns a bf_status and takes, last, a caller-owned bf_error that
+ * may be NULL. On failure the message is one line: what happened, where (file, line, node), what to
+ * do. On success the message is left alone. A verdict is not an error. */
 #ifndef BOUNDFLOW_STATUS_H
 #define BOUNDFLOW_STATUS_H
 

@@ -16,18 +16,19 @@ typedef enum bf_verdict {
 BF_API const char *bf_verdict_name(bf_verdict verdict);
 
 typedef struct bf_progress {
-    const char *phase;  /* "attack", "ibp", "crown-ibp", "crown" */
+    const char *phase;   /* "attack", "ibp", "crown-ibp", "crown" */
     int64_t done, total; /* cases decided, cases in all */
     double seconds;
 } bf_progress;
 
 typedef struct bf_verify_options {
-    bf_options bounds;  /* method: strongest one to try */
-    double timeout;     /* seconds; 0: none */
-    int restarts;       /* attack: random starts per case (lanes) */
-    int steps;          /* attack: gradient steps per start */
-    uint64_t seed;      /* the same seed gives the same witness on every machine and thread count */
-    void (*progress)(void *user, const bf_progress *progress); /* may be NULL; called from the caller's thread */
+    bf_options bounds; /* method: strongest one to try */
+    double timeout;    /* seconds; 0: none */
+    int restarts;      /* attack: random starts per case (lanes) */
+    int steps;         /* attack: gradient steps per start */
+    uint64_t seed;     /* the same seed gives the same witness on every machine and thread count */
+    void (*progress)(
+        void *user, const bf_progress *progress); /* may be NULL; called from the caller's thread */
     void *user;
 } bf_verify_options;
 
@@ -35,19 +36,22 @@ BF_API bf_verify_options bf_verify_options_default(void);
 
 typedef struct bf_verify_result {
     bf_verdict verdict;
-    double *x, *y;        /* sat: the witness (every x a float32 value inside the box) and float32 outputs */
+    double *x,
+        *y; /* sat: the witness (every x a float32 value inside the box) and float32 outputs */
     int64_t n_in, n_out;
-    char decided_by[32];  /* "attack", "ibp", "crown-ibp", "crown", "crown-float64" or "" */
-    char reason[256];     /* unknown or timeout: one line */
-    double margin;        /* unsat/unknown: smallest, over what had to be refuted, of the certified
-                             lower bound of the best row minus its right-hand side; NaN when none */
+    char decided_by[32]; /* "attack", "ibp", "crown-ibp", "crown", "crown-float64" or "" */
+    char reason[256];    /* unknown or timeout: one line */
+    double margin;       /* unsat/unknown: smallest, over what had to be refuted, of the certified
+                            lower bound of the best row minus its right-hand side; NaN when none */
     double attack_s, bounds_s, total_s;
 } bf_verify_result;
 
-/* Decides |property| on |model|. Returns an error only when the question cannot be asked (shapes do not
- * fit, unsupported op, memory); a stop or timeout is a verdict. bf_verify_result_clear frees x and y. */
+/* Decides |property| on |model|. Returns an error only when the question cannot be asked (shapes do
+ * not fit, unsupported op, memory); a stop or timeout is a verdict. bf_verify_result_clear frees x
+ * and y. */
 BF_API bf_status bf_verify(bf_session *session, const bf_model *model, const bf_property *property,
-                           const bf_verify_options *options, bf_verify_result *result, bf_error *err);
+                           const bf_verify_options *options, bf_verify_result *result,
+                           bf_error *err);
 BF_API void bf_verify_result_clear(bf_verify_result *result);
 
 #endif

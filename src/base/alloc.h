@@ -1,4 +1,5 @@
-/* Memory with checked sizes. All blocks are freed with free() unless said otherwise. Thread-safe. */
+/* Memory with checked sizes. All blocks are freed with free() unless said otherwise. Thread-safe.
+ */
 #ifndef BFI_BASE_ALLOC_H
 #define BFI_BASE_ALLOC_H
 

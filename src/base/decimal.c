@@ -87,7 +87,8 @@ static bool scan(const char *text, size_t length, decimal *d) {
     return true;
 }
 
-static void finish(uint64_t mantissa, int exponent, tail t, double *lo, double *hi, double *nearest) {
+static void finish(uint64_t mantissa, int exponent, tail t, double *lo, double *hi,
+                   double *nearest) {
     *lo = ldexp((double)mantissa, exponent);
     *hi = t == EXACT ? *lo : ldexp((double)(mantissa + 1), exponent);
     bool up = t == ABOVE_HALF || (t == HALF && (mantissa & 1));
@@ -98,15 +99,34 @@ static int bits_of(uint64_t x) { return x ? 64 - __builtin_clzll(x) : 0; }
 
 /* At most FAST_DIGITS digits and |exponent| <= FAST_POWER: one 128-bit product or quotient. */
 static void enclose_fast(const decimal *d, double *lo, double *hi, double *nearest) {
-    static const uint64_t pow5[FAST_POWER + 1] = {
-        UINT64_C(1), UINT64_C(5), UINT64_C(25), UINT64_C(125), UINT64_C(625), UINT64_C(3125),
-        UINT64_C(15625), UINT64_C(78125), UINT64_C(390625), UINT64_C(1953125), UINT64_C(9765625),
-        UINT64_C(48828125), UINT64_C(244140625), UINT64_C(1220703125), UINT64_C(6103515625),
-        UINT64_C(30517578125), UINT64_C(152587890625), UINT64_C(762939453125),
-        UINT64_C(3814697265625), UINT64_C(19073486328125), UINT64_C(95367431640625),
-        UINT64_C(476837158203125), UINT64_C(2384185791015625), UINT64_C(11920928955078125),
-        UINT64_C(59604644775390625), UINT64_C(298023223876953125), UINT64_C(1490116119384765625),
-        UINT64_C(7450580596923828125)};
+    static const uint64_t pow5[FAST_POWER + 1] = {UINT64_C(1),
+                                                  UINT64_C(5),
+                                                  UINT64_C(25),
+                                                  UINT64_C(125),
+                                                  UINT64_C(625),
+                                                  UINT64_C(3125),
+                                                  UINT64_C(15625),
+                                                  UINT64_C(78125),
+                                                  UINT64_C(390625),
+                                                  UINT64_C(1953125),
+                                                  UINT64_C(9765625),
+                                                  UINT64_C(48828125),
+                                                  UINT64_C(244140625),
+                                                  UINT64_C(1220703125),
+                                                  UINT64_C(6103515625),
+                                                  UINT64_C(30517578125),
+                                                  UINT64_C(152587890625),
+                                                  UINT64_C(762939453125),
+                                                  UINT64_C(3814697265625),
+                                                  UINT64_C(19073486328125),
+                                                  UINT64_C(95367431640625),
+                                                  UINT64_C(476837158203125),
+                                                  UINT64_C(2384185791015625),
+                                                  UINT64_C(11920928955078125),
+                                                  UINT64_C(59604644775390625),
+                                                  UINT64_C(298023223876953125),
+                                                  UINT64_C(1490116119384765625),
+                                                  UINT64_C(7450580596923828125)};
     u128 q;
     bool rest = false;
     int exponent;
@@ -126,9 +146,12 @@ static void enclose_fast(const decimal *d, double *lo, double *hi, double *neare
     tail t = rest ? BELOW_HALF : EXACT; /* rest: the quotient has over 63 bits, so drop > 0 */
     if (drop > 0) {
         u128 half = (u128)1 << (drop - 1), low = q & (half * 2 - 1);
-        if (low > half || (low == half && rest)) t = ABOVE_HALF;
-        else if (low == half) t = HALF;
-        else if (low) t = BELOW_HALF;
+        if (low > half || (low == half && rest))
+            t = ABOVE_HALF;
+        else if (low == half)
+            t = HALF;
+        else if (low)
+            t = BELOW_HALF;
         q >>= drop;
         exponent += drop;
     }
@@ -198,7 +221,8 @@ static void load_digits(const char *text, int64_t kept, big *out) {
 }
 
 /* Any length: exact integers n / m, one quotient bit at a time. */
-static void enclose_slow(const char *text, const decimal *d, double *lo, double *hi, double *nearest) {
+static void enclose_slow(const char *text, const decimal *d, double *lo, double *hi,
+                         double *nearest) {
     big n, m = {.limb = {1}, .used = 1};
     int64_t kept = d->count < MAX_DIGITS ? d->count : MAX_DIGITS;
     int64_t power = d->exponent + (d->count - kept);

@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /* Parses [+-]digits[.digits][e[+-]digits] filling the whole of |text|; digits may be missing on one
- * side of the point ("1.", ".5"). On success *|lo| <= written value <= *|hi| are the tightest doubles
- * (equal when the decimal is a double). Values beyond double's range give lo or hi infinite. False when
- * |text| is no such number. Independent of the locale; thread-safe. */
+ * side of the point ("1.", ".5"). On success *|lo| <= written value <= *|hi| are the tightest
+ * doubles (equal when the decimal is a double). Values beyond double's range give lo or hi
+ * infinite. False when |text| is no such number. Independent of the locale; thread-safe. */
 bool bfi_decimal_enclose(const char *text, size_t length, double *lo, double *hi);
 
 /* The same, with the double nearest to the written value (ties to even) in *|nearest|. */

@@ -22,7 +22,8 @@ static void buffer_clear(buffer *b) {
     *b = (buffer){0};
 }
 
-/* Room for at least one more byte and the NUL behind the last one; amortised doubling up to |limit|. */
+/* Room for at least one more byte and the NUL behind the last one; amortised doubling up to
+ * |limit|. */
 static bool buffer_extend(buffer *b, size_t hint, size_t limit) {
     size_t wanted = b->capacity < 4096 ? 4096 : b->capacity;
     if (b->capacity && !bfi_mul_size(wanted, 2, &wanted)) return false;
@@ -37,8 +38,8 @@ static bool buffer_extend(buffer *b, size_t hint, size_t limit) {
 }
 
 static bf_status fail_limit(const char *path, size_t limit, bf_error *err) {
-    return bfi_fail(err, BF_STATUS_LIMIT, "%s: more than %zu bytes; larger files are not read", path,
-                    limit);
+    return bfi_fail(err, BF_STATUS_LIMIT, "%s: more than %zu bytes; larger files are not read",
+                    path, limit);
 }
 
 static bf_status fail_io(const char *path, const char *what, bf_error *err) {
@@ -113,7 +114,8 @@ static bf_status inflate_some(z_stream *z, const char *path, const buffer *packe
         return bfi_fail(err, BF_STATUS_PARSE, "%s: damaged gzip stream (%s)", path,
                         z->msg ? z->msg : "unknown reason");
     if (left == 0 && z->avail_out > 0)
-        return bfi_fail(err, BF_STATUS_PARSE, "%s: truncated gzip stream; fetch the file again", path);
+        return bfi_fail(err, BF_STATUS_PARSE, "%s: truncated gzip stream; fetch the file again",
+                        path);
     return BF_STATUS_OK;
 }
 

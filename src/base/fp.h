@@ -39,8 +39,8 @@ static inline int64_t bfi_sum_depth(int64_t n) {
 /* Upper bound of gamma_k for unit roundoff |u|; +inf when k u >= 1/2. */
 double bfi_gamma(double k, double u);
 
-/* Roundings that term |j| of a blocked sum of |n| terms passes: the rest of its block's chain, then the
- * block additions. bfi_sum_depth is the largest of them. */
+/* Roundings that term |j| of a blocked sum of |n| terms passes: the rest of its block's chain, then
+ * the block additions. bfi_sum_depth is the largest of them. */
 static inline int64_t bfi_term_depth(int64_t n, int64_t j) {
     int64_t block = j / BF_SUM_BLOCK, blocks = (n + BF_SUM_BLOCK - 1) / BF_SUM_BLOCK;
     int64_t end = (block + 1) * BF_SUM_BLOCK < n ? (block + 1) * BF_SUM_BLOCK : n;

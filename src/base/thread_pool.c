@@ -62,7 +62,8 @@ static bf_status start_workers(bfi_pool *pool, bf_error *err) {
         if (pthread_create(&pool->workers[i - 1], NULL, worker_main, begin)) {
             free(begin);
             return bfi_fail(err, BF_STATUS_LIMIT,
-                            "cannot start thread %d of %d: use fewer --threads", i + 1, pool->threads);
+                            "cannot start thread %d of %d: use fewer --threads", i + 1,
+                            pool->threads);
         }
         pool->started++;
     }
@@ -104,8 +105,8 @@ void bfi_pool_free(bfi_pool *pool) {
 
 int bfi_pool_threads(const bfi_pool *pool) { return pool->threads; }
 
-void bfi_pool_run(bfi_pool *pool, int64_t items, int workers, void (*work)(void *user, int64_t item, int worker),
-                  void *user) {
+void bfi_pool_run(bfi_pool *pool, int64_t items, int workers,
+                  void (*work)(void *user, int64_t item, int worker), void *user) {
     pthread_mutex_lock(&pool->turn);
     pool->items = items;
     pool->taking_part = workers;

@@ -14,10 +14,11 @@ bf_status bfi_pool_create(int threads, bfi_pool **out, bf_error *err);
 void bfi_pool_free(bfi_pool *pool);
 int bfi_pool_threads(const bfi_pool *pool);
 
-/* Calls work(user, item, worker) once for every item in [0, items), in any order, on up to |workers|
- * threads (at most bfi_pool_threads()); |worker| in [0, workers) is held by one call at a time. Returns when all
- * are done. Calls from several threads take turns; not reentrant from within |work|. Allocates nothing. */
-void bfi_pool_run(bfi_pool *pool, int64_t items, int workers, void (*work)(void *user, int64_t item, int worker),
-                  void *user);
+/* Calls work(user, item, worker) once for every item in [0, items), in any order, on up to
+ * |workers| threads (at most bfi_pool_threads()); |worker| in [0, workers) is held by one call at a
+ * time. Returns when all are done. Calls from several threads take turns; not reentrant from within
+ * |work|. Allocates nothing. */
+void bfi_pool_run(bfi_pool *pool, int64_t items, int workers,
+                  void (*work)(void *user, int64_t item, int worker), void *user);
 
 #endif

@@ -50,13 +50,16 @@ static void settle(const tile *t, bool has_t, bool has_e, double gamma, double f
     bool f32 = t->plan->dtype == BFI_F32;
     double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * ERROR_ROOM;
     if (has_t && f32)
-        for (int64_t l = 0; l < t->lanes; l++) constant[l] += (double)((const float *)t->v.t_sum)[l];
+        for (int64_t l = 0; l < t->lanes; l++)
+            constant[l] += (double)((const float *)t->v.t_sum)[l];
     if (has_t && !f32)
         for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
     if (!t->plan->outward) return;
-    for (int64_t l = 0; l < t->lanes; l++) error[l] += (flat + BF_U64 * fabs(constant[l])) * ERROR_ROOM;
+    for (int64_t l = 0; l < t->lanes; l++)
+        error[l] += (flat + BF_U64 * fabs(constant[l])) * ERROR_ROOM;
     if (has_e && f32)
-        for (int64_t l = 0; l < t->lanes; l++) error[l] += (double)((const float *)t->v.e_sum)[l] * room;
+        for (int64_t l = 0; l < t->lanes; l++)
+            error[l] += (double)((const float *)t->v.e_sum)[l] * room;
     if (has_e && !f32)
         for (int64_t l = 0; l < t->lanes; l++) error[l] += ((const double *)t->v.e_sum)[l] * room;
 }
@@ -78,10 +81,13 @@ static void relax_and_settle(const tile *t, bfi_relax r, double gamma, double fl
     if (!r.t_pos) r.t_sum = NULL;
     if (!r.e) r.e_sum = NULL;
     if (r.out || r.t_sum || r.e_sum) t->kernels->relax(&r);
-    if (r.t_sum || r.e_sum || flat > 0) settle(t, r.t_sum, r.e_sum, gamma, t->plan->outward ? flat : 0);
+    if (r.t_sum || r.e_sum || flat > 0)
+        settle(t, r.t_sum, r.e_sum, gamma, t->plan->outward ? flat : 0);
 }
 
-static double flat_error(const tile *t, int id) { return bfi_ws_doubles(t->ws, t->plan->e_flat)[id]; }
+static double flat_error(const tile *t, int id) {
+    return bfi_ws_doubles(t->ws, t->plan->e_flat)[id];
+}
 
 /* Constant and error that a node with coefficients in |a| leaves behind. */
 static void leave_constants(const tile *t, int id, int a) {
@@ -101,7 +107,8 @@ static void seed_spec(const tile *t, const bfi_back_op *op) {
         double error = 0;
         for (int64_t j = 0; j < n; j++) {
             put(t, op->out, j, l, t->v.sign[l] * row[j]);
-            double lost = fabs(fabs(row[j]) - fabs(bfi_load(t->plan->dtype, buffer(t, op->out), j * t->ls + l)));
+            double lost = fabs(fabs(row[j]) -
+                               fabs(bfi_load(t->plan->dtype, buffer(t, op->out), j * t->ls + l)));
             if (lost > 0) error += lost * fmax(fabs(lo[j]), fabs(hi[j]));
         }
         t->v.error[l] = t->plan->outward ? error * ERROR_ROOM : 0;
@@ -109,14 +116,16 @@ static void seed_spec(const tile *t, const bfi_back_op *op) {
 }
 
 /* Column |lane| of buffer |id| from element |first|: sign times |count| weights from |from|. */
-static void scatter_row(const tile *t, int id, int64_t first, int64_t lane, const void *weight, int64_t from,
-                        int64_t count) {
+static void scatter_row(const tile *t, int id, int64_t first, int64_t lane, const void *weight,
+                        int64_t from, int64_t count) {
     if (t->plan->dtype == BFI_F32) {
         float *out = (float *)buffer(t, id) + first * t->ls + lane, sign = (float)t->v.sign[lane];
-        for (int64_t j = 0; j < count; j++) out[j * t->ls] = sign * ((const float *)weight)[from + j];
+        for (int64_t j = 0; j < count; j++)
+            out[j * t->ls] = sign * ((const float *)weight)[from + j];
     } else {
         double *out = (double *)buffer(t, id) + first * t->ls + lane, sign = t->v.sign[lane];
-        for (int64_t j = 0; j < count; j++) out[j * t->ls] = sign * ((const double *)weight)[from + j];
+        for (int64_t j = 0; j < count; j++)
+            out[j * t->ls] = sign * ((const double *)weight)[from + j];
     }
 }
 
@@ -131,8 +140,8 @@ static void seed_linear(const tile *t, const bfi_back_op *op) {
 }
 
 /* Source coordinate of a tap of a gather convolution, or -1. */
-static int64_t tap_source(int64_t dst, int64_t tap, int64_t stride, int64_t dil, int64_t pad, int64_t size,
-                          int transposed) {
+static int64_t tap_source(int64_t dst, int64_t tap, int64_t stride, int64_t dil, int64_t pad,
+                          int64_t size, int transposed) {
     int64_t s = transposed ? dst + pad - tap * dil : dst * stride - pad + tap * dil;
     if (transposed) {
         if (s < 0 || s % stride) return -1;
@@ -145,11 +154,14 @@ static void seed_conv_lane(const tile *t, const bfi_back_op *op, int64_t lane) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     const bfi_conv *g = &c->conv_forward;
     int64_t taps = g->kh * g->kw, neuron = t->v.row[lane];
-    int64_t dx = neuron % g->w_dst, dy = neuron / g->w_dst % g->h_dst, channel = neuron / (g->w_dst * g->h_dst);
+    int64_t dx = neuron % g->w_dst, dy = neuron / g->w_dst % g->h_dst,
+            channel = neuron / (g->w_dst * g->h_dst);
     int64_t group = channel / g->c_dst, m = channel % g->c_dst;
     for (int64_t tap = 0; tap < taps; tap++) {
-        int64_t sy = tap_source(dy, tap / g->kw, g->stride_h, g->dil_h, g->pad_top, g->h_src, g->transposed);
-        int64_t sx = tap_source(dx, tap % g->kw, g->stride_w, g->dil_w, g->pad_left, g->w_src, g->transposed);
+        int64_t sy =
+            tap_source(dy, tap / g->kw, g->stride_h, g->dil_h, g->pad_top, g->h_src, g->transposed);
+        int64_t sx = tap_source(dx, tap % g->kw, g->stride_w, g->dil_w, g->pad_left, g->w_src,
+                                g->transposed);
         if (sy < 0 || sx < 0) continue;
         for (int64_t s = 0; s < g->c_src; s++) {
             int64_t weight = g->transposed ? ((group * g->c_src + s) * g->c_dst + m) * taps + tap
@@ -173,18 +185,20 @@ static void seed_weighted_constants(const tile *t, int id) {
 static void run_seed(const tile *t, const bfi_back_op *op) {
     clear(t, op->out);
     switch (op->kind) {
-    case BFI_BACK_SEED_SPEC: seed_spec(t, op); break;
-    case BFI_BACK_SEED_UNIT:
-        for (int64_t l = 0; l < t->lanes; l++) put(t, op->out, t->v.row[l], l, t->v.sign[l]);
-        break;
-    case BFI_BACK_SEED_LINEAR:
-        seed_linear(t, op);
-        seed_weighted_constants(t, op->node);
-        break;
-    default:
-        for (int64_t l = 0; l < t->lanes; l++) seed_conv_lane(t, op, l);
-        seed_weighted_constants(t, op->node);
-        break;
+        case BFI_BACK_SEED_SPEC:
+            seed_spec(t, op);
+            break;
+        case BFI_BACK_SEED_UNIT:
+            for (int64_t l = 0; l < t->lanes; l++) put(t, op->out, t->v.row[l], l, t->v.sign[l]);
+            break;
+        case BFI_BACK_SEED_LINEAR:
+            seed_linear(t, op);
+            seed_weighted_constants(t, op->node);
+            break;
+        default:
+            for (int64_t l = 0; l < t->lanes; l++) seed_conv_lane(t, op, l);
+            seed_weighted_constants(t, op->node);
+            break;
     }
 }
 
@@ -198,8 +212,9 @@ static void run_linear(const tile *t, const bfi_back_op *op) {
     for (int64_t r = 0; r < t->plan->graph->nodes[op->node].attrs.rows; r++)
         for (int64_t m = 0; m < w->m; m += chunk) {
             if ((r || m) && bfi_ws_stopped(t->ws)) return;
-            t->kernels->linear(w, m, m + chunk < w->m ? m + chunk : w->m, in + (size_t)(r * w->k) * row,
-                                     out + (size_t)(r * w->m) * row, t->ls, t->lanes);
+            t->kernels->linear(w, m, m + chunk < w->m ? m + chunk : w->m,
+                               in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row, t->ls,
+                               t->lanes);
         }
 }
 
@@ -207,18 +222,19 @@ static void run_conv(const tile *t, const bfi_back_op *op) {
     const bfi_conv *conv = &t->plan->constants->nodes[op->node].conv_backward;
     leave_constants(t, op->node, op->a);
     int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
-    int64_t chunk = bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
+    int64_t chunk =
+        bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
         if (y && bfi_ws_stopped(t->ws)) return;
-        t->kernels->conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst, buffer(t, op->a),
-                               buffer(t, op->out), t->ls, t->lanes);
+        t->kernels->conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                         buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
     }
 }
 
 static void run_sparse(const tile *t, const bfi_back_op *op) {
     if (op->which == 0) leave_constants(t, op->node, op->a);
     t->kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
-                             buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+                       buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
 }
 
 static void run_scale(const tile *t, const bfi_back_op *op) {
@@ -271,7 +287,7 @@ static void run_accumulate(const tile *t, const bfi_back_op *op) {
 static void run_negate(const tile *t, const bfi_back_op *op) {
     clear(t, op->out);
     t->kernels->accumulate(t->plan->graph->nodes[op->node].count, -1, buffer(t, op->a),
-                                 buffer(t, op->out), t->ls, t->lanes);
+                           buffer(t, op->out), t->ls, t->lanes);
 }
 
 static void run_pass(const tile *t, const bfi_back_op *op) {
@@ -298,7 +314,8 @@ static void run_box(const tile *t, const bfi_back_op *op) {
 
 static double certified(const tile *t, double constant, double error) {
     double lower = t->plan->outward ? bfi_down(constant - error * ERROR_ROOM) : constant;
-    if (t->plan->dtype == BFI_F32) lower = t->plan->outward ? (double)bfi_float_down(lower) : (double)(float)lower;
+    if (t->plan->dtype == BFI_F32)
+        lower = t->plan->outward ? (double)bfi_float_down(lower) : (double)(float)lower;
     return lower == lower ? lower : -INFINITY;
 }
 
@@ -307,7 +324,8 @@ static void run_try(const tile *t, const bfi_back_op *op) {
     bfi_relax r = box_of(t, op);
     if (!t->plan->outward) r.e = NULL, r.e_sum = NULL;
     t->kernels->relax(&r);
-    double gamma = t->plan->errors[op->node].gamma_dot, flat = t->plan->outward ? box_flat(t, op) : 0;
+    double gamma = t->plan->errors[op->node].gamma_dot,
+           flat = t->plan->outward ? box_flat(t, op) : 0;
     for (int64_t l = 0; l < t->lanes; l++) {
         double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
         double error = t->v.error[l] + flat + BF_U64 * fabs(constant);
@@ -318,27 +336,36 @@ static void run_try(const tile *t, const bfi_back_op *op) {
 }
 
 static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *) = {
-    [BFI_BACK_SEED_SPEC] = run_seed,   [BFI_BACK_SEED_UNIT] = run_seed,
-    [BFI_BACK_SEED_LINEAR] = run_seed, [BFI_BACK_SEED_CONV] = run_seed,
-    [BFI_BACK_LINEAR] = run_linear,    [BFI_BACK_CONV] = run_conv,
-    [BFI_BACK_SPARSE] = run_sparse,    [BFI_BACK_SCALE] = run_scale,
-    [BFI_BACK_NEGATE] = run_negate,    [BFI_BACK_PASS] = run_pass,
-    [BFI_BACK_RELAX] = run_relax,      [BFI_BACK_POOL] = run_pool,
-    [BFI_BACK_ACCUMULATE] = run_accumulate, [BFI_BACK_BOX] = run_box,
+    [BFI_BACK_SEED_SPEC] = run_seed,
+    [BFI_BACK_SEED_UNIT] = run_seed,
+    [BFI_BACK_SEED_LINEAR] = run_seed,
+    [BFI_BACK_SEED_CONV] = run_seed,
+    [BFI_BACK_LINEAR] = run_linear,
+    [BFI_BACK_CONV] = run_conv,
+    [BFI_BACK_SPARSE] = run_sparse,
+    [BFI_BACK_SCALE] = run_scale,
+    [BFI_BACK_NEGATE] = run_negate,
+    [BFI_BACK_PASS] = run_pass,
+    [BFI_BACK_RELAX] = run_relax,
+    [BFI_BACK_POOL] = run_pool,
+    [BFI_BACK_ACCUMULATE] = run_accumulate,
+    [BFI_BACK_BOX] = run_box,
     [BFI_BACK_TRY] = run_try,
 };
 
-static void run_op(tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step, int worker) {
+static void run_op(tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
+                   int worker) {
     double begin = t->ws->trace ? bfi_clock() : 0;
     t->kernels = lowering->kernels;
     handlers[op->kind](t, op);
     if (t->ws->trace)
-        bfi_trace_add(t->ws->trace, (bfi_trace_event){begin, bfi_clock(), (int)op->kind, op->node, step,
-                                                      worker, t->lanes});
+        bfi_trace_add(t->ws->trace, (bfi_trace_event){begin, bfi_clock(), (int)op->kind, op->node,
+                                                      step, worker, t->lanes});
 }
 
-bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program_index, int step, int worker,
-                            int64_t lanes, const double *spec, double *lower, double *error) {
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program_index, int step,
+                            int worker, int64_t lanes, const double *spec, double *lower,
+                            double *error) {
     const bfi_program *program = &plan->programs[program_index];
     const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[program_index]];
     assert(lanes >= 1 && lanes <= plan->tile_lanes);
@@ -360,7 +387,8 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program_i
         run_op(&t, &program->ops[i], &lowering[i], step, worker);
     }
     /* the last op may have stopped half-way */
-    if (atomic_load_explicit(&ws->failed, memory_order_relaxed)) return (bf_status)atomic_load(&ws->failed);
+    if (atomic_load_explicit(&ws->failed, memory_order_relaxed))
+        return (bf_status)atomic_load(&ws->failed);
     for (int64_t l = 0; l < lanes; l++) {
         double bound = certified(&t, t.v.constant[l], t.v.error[l]);
         lower[l] = bound > t.v.best[l] ? bound : t.v.best[l];
@@ -373,10 +401,15 @@ static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back
     const bfi_node *node = &plan->graph->nodes[op->node];
     const bfi_node_constants *c = &plan->constants->nodes[op->node];
     switch (op->kind) {
-    case BFI_BACK_LINEAR: return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
-    case BFI_BACK_CONV: return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;
-    case BFI_BACK_SPARSE: return 2.0 * (double)c->sparse_backward[op->which].ptr[c->sparse_backward[op->which].rows];
-    default: return op->a >= 0 ? 4.0 * (double)p->buffers[op->a].count : 0;
+        case BFI_BACK_LINEAR:
+            return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
+        case BFI_BACK_CONV:
+            return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;
+        case BFI_BACK_SPARSE:
+            return 2.0 *
+                   (double)c->sparse_backward[op->which].ptr[c->sparse_backward[op->which].rows];
+        default:
+            return op->a >= 0 ? 4.0 * (double)p->buffers[op->a].count : 0;
     }
 }
 

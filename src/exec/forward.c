@@ -21,7 +21,8 @@ void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
     bfi_ws_doubles(t->ws, t->state->hi)[j] = hi == hi ? hi : INFINITY;
 }
 
-/* Relative error of one float32 evaluation with |terms| terms in any order, and its underflow part. */
+/* Relative error of one float32 evaluation with |terms| terms in any order, and its underflow part.
+ */
 static double execution_rel(const bfi_transfer *t, double terms) {
     return t->plan->options.semantics == BF_SEMANTICS_FLOAT32 ? bfi_gamma(terms + 1, BF_U32) : 0;
 }
@@ -30,7 +31,8 @@ static double execution_abs(const bfi_transfer *t, double terms) {
 }
 
 static void put_error(const bfi_transfer *t, int64_t j, double e, double own) {
-    if (t->state->e >= 0) bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+    if (t->state->e >= 0)
+        bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
     if (t->state->own >= 0) bfi_ws_doubles(t->ws, t->state->own)[j] = own * ERROR_ROOM;
 }
 
@@ -48,11 +50,11 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
 }
 
-/* gamma of the roundings that coefficient |j| passes in the node's backward product; sums over outputs
- * run in order, so later outputs pass fewer. A conv channel's taps stand together: its first counts. */
+/* gamma of the roundings that coefficient |j| passes in the node's backward product; sums over
+ * outputs run in order, so later outputs pass fewer. A conv channel's taps stand together: its
+ * first counts. */
 static double backward_gamma(const bfi_transfer *t, int64_t j) {
-    if (t->node->op == BFI_OP_LINEAR)
-        return t->plan->errors[t->id].by_term[j % t->node->attrs.n];
+    if (t->node->op == BFI_OP_LINEAR) return t->plan->errors[t->id].by_term[j % t->node->attrs.n];
     if (bfi_op_class_of(t->node->op) == BFI_CLASS_WEIGHTED) {
         const bfi_conv *back = &t->constants->conv_backward;
         int64_t channel = j / (back->h_src * back->w_src) % back->c_src;
@@ -62,7 +64,8 @@ static double backward_gamma(const bfi_transfer *t, int64_t j) {
 }
 
 /* Turns the sums of a weighted or structural node (scratch) into intervals and errors. */
-static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_hi, const void *mag) {
+static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_hi,
+                        const void *mag) {
     const bfi_node_constants *c = t->constants;
     const bfi_node_error *error = &t->plan->errors[t->id];
     bool outward = t->plan->outward;
@@ -73,7 +76,8 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
     double flat = c->depth_forward > 0 ? 2 * terms * t->eta : 0;
     for (int64_t j = 0; j < t->n; j++) {
         double b = c->bias_exact ? c->bias_exact[j] : 0;
-        double lo = bfi_load(t->plan->dtype, s_lo, j) + b, hi = bfi_load(t->plan->dtype, s_hi, j) + b;
+        double lo = bfi_load(t->plan->dtype, s_lo, j) + b,
+               hi = bfi_load(t->plan->dtype, s_hi, j) + b;
         if (outward) {
             double m = bfi_load(t->plan->dtype, mag, j);
             m = m * (1 + 2 * error->gamma_forward) + flat;
@@ -114,9 +118,9 @@ static void forward_linear(const bfi_transfer *t) {
             if ((r || m) && bfi_ws_stopped(t->ws)) return;
             int64_t end = m + chunk < w->m ? m + chunk : w->m;
             t->kernels->interval_linear(w, m, end, at(lo, r * w->k, size), at(hi, r * w->k, size),
-                                              s_lo + (size_t)(r * w->m) * size,
-                                              s_hi + (size_t)(r * w->m) * size,
-                                              mag + (size_t)(r * w->m) * size, 1, 1);
+                                        s_lo + (size_t)(r * w->m) * size,
+                                        s_hi + (size_t)(r * w->m) * size,
+                                        mag + (size_t)(r * w->m) * size, 1, 1);
         }
     finish_sums(t, s_lo, s_hi, mag);
 }
@@ -124,13 +128,14 @@ static void forward_linear(const bfi_transfer *t) {
 static void forward_conv(const bfi_transfer *t) {
     const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
     const bfi_conv *conv = &t->constants->conv_forward;
-    double row_flops = 6.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * t->constants->terms_forward);
+    double row_flops =
+        6.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * t->constants->terms_forward);
     int64_t chunk = bfi_chunk(row_flops, 1);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
         if (y && bfi_ws_stopped(t->ws)) return;
         t->kernels->interval_conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                                        bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
-                                        scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
+                                  bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
+                                  scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
     }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
 }
@@ -170,7 +175,8 @@ static void forward_scale(const bfi_transfer *t) {
             double widen = (inexact + exec) * ERROR_ROOM;
             a = bfi_down(bfi_down(a) - widen);
             z = bfi_up(bfi_up(z) + widen);
-            put_error(t, j, slope + bfi_dot_gamma(t, j) * fabs(b) + bias_t + inexact + exec, inexact + exec);
+            put_error(t, j, slope + bfi_dot_gamma(t, j) * fabs(b) + bias_t + inexact + exec,
+                      inexact + exec);
         }
         bfi_put_interval(t, j, a, z);
     }
@@ -180,7 +186,8 @@ static void forward_add(const bfi_transfer *t) {
     const double *xl = bfi_lo(t, t->node->inputs[0]), *xh = bfi_hi(t, t->node->inputs[0]);
     const double *yl = bfi_lo(t, t->node->inputs[1]), *yh = bfi_hi(t, t->node->inputs[1]);
     bool subtract = t->node->op == BFI_OP_SUB, outward = t->plan->outward;
-    double exec_rel = outward ? execution_rel(t, 1) : 0, exec_abs = outward ? execution_abs(t, 1) : 0;
+    double exec_rel = outward ? execution_rel(t, 1) : 0,
+           exec_abs = outward ? execution_abs(t, 1) : 0;
     for (int64_t j = 0; j < t->n; j++) {
         double lo = xl[j] + (subtract ? -yh[j] : yl[j]), hi = xh[j] + (subtract ? -yl[j] : yh[j]);
         if (outward) {
@@ -224,20 +231,38 @@ void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, 
 void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker) {
     bfi_transfer t = view(plan, ws, id, worker);
     switch (t.node->op) {
-    case BFI_OP_LINEAR: forward_linear(&t); break;
-    case BFI_OP_CONV:
-    case BFI_OP_CONV_TRANSPOSE: forward_conv(&t); break;
-    case BFI_OP_SCALE_SHIFT: forward_scale(&t); break;
-    case BFI_OP_ADD:
-    case BFI_OP_SUB: forward_add(&t); break;
-    case BFI_OP_CONST: forward_const(&t); break;
-    case BFI_OP_RESHAPE: forward_alias(&t); break;
-    default:
-        switch (bfi_op_class_of(t.node->op)) {
-        case BFI_CLASS_STRUCTURAL: forward_structural(&t); break;
-        case BFI_CLASS_UNARY: bfi_forward_unary(&t); break;
-        default: bfi_forward_nonlinear(&t); break;
-        }
+        case BFI_OP_LINEAR:
+            forward_linear(&t);
+            break;
+        case BFI_OP_CONV:
+        case BFI_OP_CONV_TRANSPOSE:
+            forward_conv(&t);
+            break;
+        case BFI_OP_SCALE_SHIFT:
+            forward_scale(&t);
+            break;
+        case BFI_OP_ADD:
+        case BFI_OP_SUB:
+            forward_add(&t);
+            break;
+        case BFI_OP_CONST:
+            forward_const(&t);
+            break;
+        case BFI_OP_RESHAPE:
+            forward_alias(&t);
+            break;
+        default:
+            switch (bfi_op_class_of(t.node->op)) {
+                case BFI_CLASS_STRUCTURAL:
+                    forward_structural(&t);
+                    break;
+                case BFI_CLASS_UNARY:
+                    bfi_forward_unary(&t);
+                    break;
+                default:
+                    bfi_forward_nonlinear(&t);
+                    break;
+            }
     }
 }
 

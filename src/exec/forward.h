@@ -1,13 +1,12 @@
 /* Forward (interval) transfer of one node, and the relaxation that its way back uses.
  *
- * Every function reads the intervals of the node's inputs in the workspace and fills the node's state
- * (bfi_value_state). With outward rounding the interval encloses the node's value for every input of
- * the box; e, own, e_box, e_sum and e_flat bound what rounding and float32 execution can change on the
- * way back (DESIGN.md 2.5):
- *   e[j]     per unit of |a_j| for the node's backward op: product, bias dot, inexact weights, execution
- *   own[j]   the part of it that an exact unit coefficient meets too (weights, execution)
- *   e_box[j] gamma * max(|lo_j|, |hi_j|) for concretisation at this value
- *   e_sum[j] u * max(|lo_j|, |hi_j|) for one accumulation at this value
+ * Every function reads the intervals of the node's inputs in the workspace and fills the node's
+ * state (bfi_value_state). With outward rounding the interval encloses the node's value for every
+ * input of the box; e, own, e_box, e_sum and e_flat bound what rounding and float32 execution can
+ * change on the way back (DESIGN.md 2.5): e[j]     per unit of |a_j| for the node's backward op:
+ * product, bias dot, inexact weights, execution own[j]   the part of it that an exact unit
+ * coefficient meets too (weights, execution) e_box[j] gamma * max(|lo_j|, |hi_j|) for
+ * concretisation at this value e_sum[j] u * max(|lo_j|, |hi_j|) for one accumulation at this value
  *   e_flat   per lane: underflow */
 #ifndef BFI_EXEC_FORWARD_H
 #define BFI_EXEC_FORWARD_H
@@ -27,11 +26,13 @@ void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id);
 void bfi_unary_interval(const bfi_node *node, bool outward, double lo, double hi, double *out_lo,
                         double *out_hi);
 
-/* Lower line s_pos x + t_pos and upper line s_neg x + t_neg of |node| over [lo, hi], slopes representable
- * in |dtype|; outward: the lines are on their side of the function for every x in [lo, hi]. */
+/* Lower line s_pos x + t_pos and upper line s_neg x + t_neg of |node| over [lo, hi], slopes
+ * representable in |dtype|; outward: the lines are on their side of the function for every x in
+ * [lo, hi]. */
 typedef struct bfi_lines {
     double s_pos, t_pos, s_neg, t_neg;
 } bfi_lines;
-bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo, double hi);
+bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
+                          double hi);
 
 #endif

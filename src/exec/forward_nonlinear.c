@@ -2,8 +2,8 @@
 
 #include "exec/forward_internal.h"
 
-/* Errors of float32 library functions (sigmoid, tanh, exp, ...) are taken as at most this many units:
- * vendors state 1 to 4 ulp. Used for semantics=float32 only. */
+/* Errors of float32 library functions (sigmoid, tanh, exp, ...) are taken as at most this many
+ * units: vendors state 1 to 4 ulp. Used for semantics=float32 only. */
 #define FLOAT32_FUNCTION_UNITS 16
 
 #define ERROR_ROOM (1 + 0x1p-40)
@@ -15,12 +15,14 @@ static bool float32_execution(const bfi_transfer *t) {
 /* What float32 evaluation of a unary node may add to a value in [lo, hi]. */
 static double unary_execution(const bfi_transfer *t, double lo, double hi) {
     switch (t->node->op) {
-    case BFI_OP_RELU:
-    case BFI_OP_ABS:
-    case BFI_OP_SIGN:
-    case BFI_OP_FLOOR:
-    case BFI_OP_CLIP: return 0;
-    default: return bfi_magnitude(lo, hi) * (FLOAT32_FUNCTION_UNITS * BF_U32) + 0x1p-140;
+        case BFI_OP_RELU:
+        case BFI_OP_ABS:
+        case BFI_OP_SIGN:
+        case BFI_OP_FLOOR:
+        case BFI_OP_CLIP:
+            return 0;
+        default:
+            return bfi_magnitude(lo, hi) * (FLOAT32_FUNCTION_UNITS * BF_U32) + 0x1p-140;
     }
 }
 
@@ -33,7 +35,8 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     bfi_lines lines = bfi_unary_lines(t->node, dtype, outward, lo, hi);
     bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_pos), j, lines.s_pos);
     bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_neg), j, lines.s_neg);
-    void *t_pos = bfi_ws_numbers(t->ws, t->state->t_pos), *t_neg = bfi_ws_numbers(t->ws, t->state->t_neg);
+    void *t_pos = bfi_ws_numbers(t->ws, t->state->t_pos),
+         *t_neg = bfi_ws_numbers(t->ws, t->state->t_neg);
     bool f32 = dtype == BFI_F32;
     double pos = lines.t_pos, neg = lines.t_neg;
     if (outward && f32) pos = (double)bfi_float_down(pos), neg = (double)bfi_float_up(neg);
@@ -53,7 +56,8 @@ void bfi_forward_unary(const bfi_transfer *t) {
     double magnitudes = 0;
     bool rounds = false, executes = float32_execution(t);
     for (int64_t j = 0; j < t->n; j++) {
-        double x_lo = lo[j], x_hi = hi[j], y_lo, y_hi; /* the result may take over the operand's storage */
+        double x_lo = lo[j], x_hi = hi[j], y_lo,
+               y_hi; /* the result may take over the operand's storage */
         bfi_unary_interval(t->node, t->plan->outward, x_lo, x_hi, &y_lo, &y_hi);
         double exec = executes ? unary_execution(t, y_lo, y_hi) : 0;
         bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
@@ -84,8 +88,8 @@ static window_range clip_window(const bfi_window *w, int64_t oy, int64_t ox) {
     return r;
 }
 
-/* Windows along one axis that may hold the same element: taps k, k' meet it when (k - k') * dil is a
- * multiple of stride. */
+/* Windows along one axis that may hold the same element: taps k, k' meet it when (k - k') * dil is
+ * a multiple of stride. */
 static int64_t axis_overlap(int64_t k, int64_t stride, int64_t dil) {
     int64_t a = stride, b = dil;
     while (b) {
@@ -98,7 +102,8 @@ static int64_t axis_overlap(int64_t k, int64_t stride, int64_t dil) {
 
 /* Max pooling: interval, and what A+ and A- meet on the way back (see bound_op.def). A dominating
  * input's lower end is at least every other upper end. */
-static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int64_t oy, int64_t ox) {
+static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int64_t oy,
+                         int64_t ox) {
     const bfi_window *w = &t->node->attrs.window;
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     window_range r = clip_window(w, oy, ox);
@@ -125,7 +130,8 @@ static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int6
     bfi_ws_ints(t->ws, t->state->pick_hi)[j] = dominated ? (int32_t)best : -1;
     bfi_store(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->t_neg), j, dominated ? 0 : max_hi);
     if (!t->plan->outward) return;
-    double overlap = (double)(axis_overlap(w->kh, w->stride_h, w->dil_h) * axis_overlap(w->kw, w->stride_w, w->dil_w));
+    double overlap = (double)(axis_overlap(w->kh, w->stride_h, w->dil_h) *
+                              axis_overlap(w->kw, w->stride_w, w->dil_w));
     double e = bfi_dot_gamma(t, j) * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
     bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
 }
@@ -136,7 +142,8 @@ static void forward_pool(const bfi_transfer *t) {
         for (int64_t oy = 0; oy < w->h_out; oy++)
             for (int64_t ox = 0; ox < w->w_out; ox++)
                 pool_element(t, (c * w->h_out + oy) * w->w_out + ox, c, oy, ox);
-    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = t->plan->outward ? 4 * t->eta * (double)t->n : 0;
+    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] =
+        t->plan->outward ? 4 * t->eta * (double)t->n : 0;
 }
 
 /* Product of intervals; 0 times infinity counts as 0 times a large number, enclosed by infinity. */
@@ -178,15 +185,21 @@ static void forward_binary(const bfi_transfer *t) {
         double lo, hi;
         bool exact = false;
         switch (t->node->op) {
-        case BFI_OP_MUL:
-            if (x == y)
-                square(outward, a[j], b[j], &lo, &hi);
-            else
-                product(outward, a[j], b[j], c[j], d[j], &lo, &hi);
-            break;
-        case BFI_OP_DIV: quotient(outward, a[j], b[j], c[j], d[j], &lo, &hi); break;
-        case BFI_OP_MAX: lo = fmax(a[j], c[j]), hi = fmax(b[j], d[j]), exact = true; break;
-        default: lo = fmin(a[j], c[j]), hi = fmin(b[j], d[j]), exact = true; break;
+            case BFI_OP_MUL:
+                if (x == y)
+                    square(outward, a[j], b[j], &lo, &hi);
+                else
+                    product(outward, a[j], b[j], c[j], d[j], &lo, &hi);
+                break;
+            case BFI_OP_DIV:
+                quotient(outward, a[j], b[j], c[j], d[j], &lo, &hi);
+                break;
+            case BFI_OP_MAX:
+                lo = fmax(a[j], c[j]), hi = fmax(b[j], d[j]), exact = true;
+                break;
+            default:
+                lo = fmin(a[j], c[j]), hi = fmin(b[j], d[j]), exact = true;
+                break;
         }
         if (float32_execution(t) && !exact) {
             double exec = bfi_magnitude(lo, hi) * (4 * BF_U32) + 0x1p-148;
@@ -196,7 +209,8 @@ static void forward_binary(const bfi_transfer *t) {
     }
 }
 
-/* Interval matrix product, y[b][r][n] = sum_k x[b][r][k] z[b][k][n], float64 sums with a running error. */
+/* Interval matrix product, y[b][r][n] = sum_k x[b][r][k] z[b][k][n], float64 sums with a running
+ * error. */
 static void forward_matmul(const bfi_transfer *t) {
     const bfi_attrs *s = &t->node->attrs;
     const double *a = bfi_lo(t, t->node->inputs[0]), *b = bfi_hi(t, t->node->inputs[0]);
@@ -215,12 +229,14 @@ static void forward_matmul(const bfi_transfer *t) {
             lo += p_lo, hi += p_hi, magnitude += bfi_magnitude(p_lo, p_hi);
         }
         double error = outward ? bfi_up(magnitude * rel * ERROR_ROOM + flat) : 0;
-        bfi_put_interval(t, j, outward ? bfi_down(lo - error) : lo, outward ? bfi_up(hi + error) : hi);
+        bfi_put_interval(t, j, outward ? bfi_down(lo - error) : lo,
+                         outward ? bfi_up(hi + error) : hi);
     }
 }
 
 /* softmax_i = 1 / sum_j exp(x_j - x_i): decreasing in x_j, increasing in x_i. */
-static void softmax_element(const bfi_transfer *t, int64_t base, int64_t stride, int64_t size, int64_t i) {
+static void softmax_element(const bfi_transfer *t, int64_t base, int64_t stride, int64_t size,
+                            int64_t i) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     double least = 1, most = 1; /* the sum at the upper and at the lower end of the output */
     int64_t me = base + i * stride;
@@ -237,7 +253,8 @@ static void softmax_element(const bfi_transfer *t, int64_t base, int64_t stride,
         for (int64_t j = 0; j < size; j++)
             spread = fmax(spread, bfi_magnitude(lo[base + j * stride], hi[base + j * stride]));
         rel += spread * 0x1p-50;
-        if (float32_execution(t)) rel += (FLOAT32_FUNCTION_UNITS + 2 * spread + (double)size) * BF_U32 * 2;
+        if (float32_execution(t))
+            rel += (FLOAT32_FUNCTION_UNITS + 2 * spread + (double)size) * BF_U32 * 2;
         out_lo = fmax(0, bfi_down(out_lo * (1 - rel) - 0x1p-148));
         out_hi = bfi_up(out_hi * (1 + rel) + 0x1p-148);
         if (!float32_execution(t)) out_hi = fmin(1, out_hi);
@@ -257,9 +274,17 @@ static void forward_softmax(const bfi_transfer *t) {
 
 void bfi_forward_nonlinear(const bfi_transfer *t) {
     switch (t->node->op) {
-    case BFI_OP_MAX_POOL: forward_pool(t); break;
-    case BFI_OP_MATMUL: forward_matmul(t); break;
-    case BFI_OP_SOFTMAX: forward_softmax(t); break;
-    default: forward_binary(t); break;
+        case BFI_OP_MAX_POOL:
+            forward_pool(t);
+            break;
+        case BFI_OP_MATMUL:
+            forward_matmul(t);
+            break;
+        case BFI_OP_SOFTMAX:
+            forward_softmax(t);
+            break;
+        default:
+            forward_binary(t);
+            break;
     }
 }

@@ -6,9 +6,9 @@
 
 #include "base/fp.h"
 
-/* For every output j and lane: a >= 0 adds a to out[pick_lo[j]]; a < 0 adds a to out[pick_hi[j]], or
- * a * t_neg[j] to t_sum where pick_hi[j] is -1. Outputs in order; sums in the contract's order. |out| is
- * zeroed by the caller; t_sum is overwritten. Layout as in kernels/kernel.h. */
+/* For every output j and lane: a >= 0 adds a to out[pick_lo[j]]; a < 0 adds a to out[pick_hi[j]],
+ * or a * t_neg[j] to t_sum where pick_hi[j] is -1. Outputs in order; sums in the contract's order.
+ * |out| is zeroed by the caller; t_sum is overwritten. Layout as in kernels/kernel.h. */
 typedef struct bfi_pool_backward {
     int64_t n, ls, lanes;
     const int32_t *pick_lo, *pick_hi;

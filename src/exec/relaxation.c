@@ -1,4 +1,5 @@
-/* Intervals and linear relaxations of unary functions, in float64 with the fixed bits of base/fp.h. */
+/* Intervals and linear relaxations of unary functions, in float64 with the fixed bits of base/fp.h.
+ */
 #include <assert.h>
 
 #include "exec/forward.h"
@@ -33,7 +34,8 @@ static void point(const bfi_node *node, bool outward, double x, double *lo, doub
     *hi = slack > 0 ? bfi_up(y + slack) : y;
 }
 
-static void monotone(const bfi_node *node, bool outward, double a, double b, double *lo, double *hi) {
+static void monotone(const bfi_node *node, bool outward, double a, double b, double *lo,
+                     double *hi) {
     double unused;
     point(node, outward, a, lo, &unused);
     point(node, outward, b, &unused, hi);
@@ -56,8 +58,8 @@ static void sine_interval(const bfi_node *node, bool outward, double lo, double 
     *out_hi = has_max ? 1 : fmin(1, fmax(a_hi, b_hi));
 }
 
-static void reciprocal_interval(const bfi_node *node, bool outward, double lo, double hi, double *out_lo,
-                                double *out_hi) {
+static void reciprocal_interval(const bfi_node *node, bool outward, double lo, double hi,
+                                double *out_lo, double *out_hi) {
     if (lo <= 0 && hi >= 0) {
         *out_lo = -INFINITY, *out_hi = INFINITY;
         return;
@@ -69,56 +71,57 @@ void bfi_unary_interval(const bfi_node *node, bool outward, double lo, double hi
                         double *out_hi) {
     double a, b;
     switch (node->op) {
-    case BFI_OP_RELU: /* exact, and by far the most common */
-        *out_lo = lo > 0 ? lo : 0;
-        *out_hi = hi > 0 ? hi : 0;
-        return;
-    case BFI_OP_ABS:
-        a = fabs(lo), b = fabs(hi);
-        *out_lo = lo <= 0 && hi >= 0 ? 0 : fmin(a, b);
-        *out_hi = fmax(a, b);
-        break;
-    case BFI_OP_SQUARE:
-        a = fmin(fabs(lo), fabs(hi)), b = fmax(fabs(lo), fabs(hi));
-        *out_lo = lo <= 0 && hi >= 0 ? 0 : fmax(0, step_down(outward, a * a));
-        *out_hi = step_up(outward, b * b);
-        break;
-    case BFI_OP_SIN:
-        sine_interval(node, outward, lo, hi, 0, out_lo, out_hi);
-        break;
-    case BFI_OP_COS:
-        sine_interval(node, outward, lo, hi, 1, out_lo, out_hi);
-        break;
-    case BFI_OP_RECIPROCAL:
-        reciprocal_interval(node, outward, lo, hi, out_lo, out_hi);
-        break;
-    case BFI_OP_LOG:
-    case BFI_OP_SQRT:
-        if (lo < 0 || (node->op == BFI_OP_LOG && lo == 0)) {
-            *out_lo = -INFINITY;
-            *out_hi = INFINITY;
-            break;
-        }
-        monotone(node, outward, lo, hi, out_lo, out_hi);
-        break;
-    case BFI_OP_LEAKY_RELU:
-        if (node->attrs.slope < 0) { /* not monotone: the kink and both ends */
-            double unused_lo, unused_hi;
-            monotone(node, outward, lo, lo, &a, &unused_hi);
-            monotone(node, outward, hi, hi, &b, &unused_lo);
+        case BFI_OP_RELU: /* exact, and by far the most common */
+            *out_lo = lo > 0 ? lo : 0;
+            *out_hi = hi > 0 ? hi : 0;
+            return;
+        case BFI_OP_ABS:
+            a = fabs(lo), b = fabs(hi);
             *out_lo = lo <= 0 && hi >= 0 ? 0 : fmin(a, b);
-            *out_hi = fmax(unused_hi, unused_lo);
+            *out_hi = fmax(a, b);
             break;
-        }
-        monotone(node, outward, lo, hi, out_lo, out_hi);
-        break;
-    default: /* increasing */
-        monotone(node, outward, lo, hi, out_lo, out_hi);
-        break;
+        case BFI_OP_SQUARE:
+            a = fmin(fabs(lo), fabs(hi)), b = fmax(fabs(lo), fabs(hi));
+            *out_lo = lo <= 0 && hi >= 0 ? 0 : fmax(0, step_down(outward, a * a));
+            *out_hi = step_up(outward, b * b);
+            break;
+        case BFI_OP_SIN:
+            sine_interval(node, outward, lo, hi, 0, out_lo, out_hi);
+            break;
+        case BFI_OP_COS:
+            sine_interval(node, outward, lo, hi, 1, out_lo, out_hi);
+            break;
+        case BFI_OP_RECIPROCAL:
+            reciprocal_interval(node, outward, lo, hi, out_lo, out_hi);
+            break;
+        case BFI_OP_LOG:
+        case BFI_OP_SQRT:
+            if (lo < 0 || (node->op == BFI_OP_LOG && lo == 0)) {
+                *out_lo = -INFINITY;
+                *out_hi = INFINITY;
+                break;
+            }
+            monotone(node, outward, lo, hi, out_lo, out_hi);
+            break;
+        case BFI_OP_LEAKY_RELU:
+            if (node->attrs.slope < 0) { /* not monotone: the kink and both ends */
+                double unused_lo, unused_hi;
+                monotone(node, outward, lo, lo, &a, &unused_hi);
+                monotone(node, outward, hi, hi, &b, &unused_lo);
+                *out_lo = lo <= 0 && hi >= 0 ? 0 : fmin(a, b);
+                *out_hi = fmax(unused_hi, unused_lo);
+                break;
+            }
+            monotone(node, outward, lo, hi, out_lo, out_hi);
+            break;
+        default: /* increasing */
+            monotone(node, outward, lo, hi, out_lo, out_hi);
+            break;
     }
     if (!(*out_lo == *out_lo)) *out_lo = -INFINITY;
     if (!(*out_hi == *out_hi)) *out_hi = INFINITY;
-    if (outward && node->op == BFI_OP_SIGMOID) *out_lo = fmax(*out_lo, 0), *out_hi = fmin(*out_hi, 1);
+    if (outward && node->op == BFI_OP_SIGMOID)
+        *out_lo = fmax(*out_lo, 0), *out_hi = fmin(*out_hi, 1);
     if (outward && node->op == BFI_OP_TANH) *out_lo = fmax(*out_lo, -1), *out_hi = fmin(*out_hi, 1);
     if (node->op == BFI_OP_EXP) *out_lo = fmax(*out_lo, 0);
 }
@@ -128,18 +131,19 @@ static double derivative(const bfi_node *node, double x) {
     return node->op == BFI_OP_SIGMOID ? y * (1 - y) : 1 - y * y;
 }
 
-/* Grid of auto_LiRPA's table of tangent points (operators/s_shaped.py): 0.01 apart, next point outward,
- * so that values can be compared; the intercepts below make any slope sound. */
+/* Grid of auto_LiRPA's table of tangent points (operators/s_shaped.py): 0.01 apart, next point
+ * outward, so that values can be compared; the intercepts below make any slope sound. */
 static double grid_above(double x) {
     double index = x > 0 ? floor(x / 0.01) + 1 : 1;
     return index >= 50005 ? INFINITY : 0.01 * index;
 }
 
-/* Largest d <= 0 whose tangent stays below the function at |upper| >= 0 (which is an odd function up to
- * a constant, so the mirrored case uses this too). */
+/* Largest d <= 0 whose tangent stays below the function at |upper| >= 0 (which is an odd function
+ * up to a constant, so the mirrored case uses this too). */
 static double tangent_below(const bfi_node *node, double upper) {
     double y = bfi_unary_value(node, upper), l = -1, r = 0;
-    for (int i = 0; i < 12 && derivative(node, l) * (upper - l) + bfi_unary_value(node, l) > y; i++) l *= 2;
+    for (int i = 0; i < 12 && derivative(node, l) * (upper - l) + bfi_unary_value(node, l) > y; i++)
+        l *= 2;
     for (int i = 0; i < 50; i++) {
         double m = (l + r) / 2;
         if (derivative(node, m) * (upper - m) + bfi_unary_value(node, m) <= y)
@@ -151,7 +155,8 @@ static double tangent_below(const bfi_node *node, double upper) {
 }
 
 /* Slopes for S-shaped functions, auto_LiRPA's rules in the same order. */
-static void s_shaped_slopes(const bfi_node *node, double lo, double hi, double *s_pos, double *s_neg) {
+static void s_shaped_slopes(const bfi_node *node, double lo, double hi, double *s_pos,
+                            double *s_neg) {
     double y_lo = bfi_unary_value(node, lo), y_hi = bfi_unary_value(node, hi);
     double chord = (y_hi - y_lo) / fmax(hi - lo, 1e-8);
     double middle = lo / 2 + hi / 2, at_middle = derivative(node, middle);
@@ -191,9 +196,10 @@ static void gap(const bfi_node *node, bool outward, double s, double x, double *
     *hi = s == 0 ? y_hi : step_up(outward, fma(-s, x, y_hi));
 }
 
-/* Smallest (|sign| 1) or largest (-1) of f(x) - s x over [lo, hi]: at the ends, at the kink, or at the
- * tangent point on the convex (concave) side. */
-static double intercept(const bfi_node *node, bool outward, double s, double lo, double hi, int sign) {
+/* Smallest (|sign| 1) or largest (-1) of f(x) - s x over [lo, hi]: at the ends, at the kink, or at
+ * the tangent point on the convex (concave) side. */
+static double intercept(const bfi_node *node, bool outward, double s, double lo, double hi,
+                        int sign) {
     double candidates[3] = {lo, hi, NAN};
     bool smooth = !piecewise_linear(node->op);
     if (smooth) {
@@ -231,8 +237,8 @@ static void kink_slopes(double alpha, double lo, double hi, double *s_pos, doubl
     }
 }
 
-/* Relu, the common case: the chord above, 0 or x below. The upper intercept is what keeps the line with
- * the rounded slope above both ends. Infinite ends take the general way. */
+/* Relu, the common case: the chord above, 0 or x below. The upper intercept is what keeps the line
+ * with the rounded slope above both ends. Infinite ends take the general way. */
 static bfi_lines relu_lines(bfi_dtype dtype, bool outward, double lo, double hi) {
     if (lo >= 0) return (bfi_lines){1, 0, 1, 0};
     if (hi <= 0) return (bfi_lines){0, 0, 0, 0};
@@ -242,7 +248,8 @@ static bfi_lines relu_lines(bfi_dtype dtype, bool outward, double lo, double hi)
     return (bfi_lines){below, 0, s, outward ? bfi_up(t) : t};
 }
 
-bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo, double hi) {
+bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
+                          double hi) {
     bfi_lines lines = {0};
     if (node->op == BFI_OP_RELU && isfinite(hi - lo)) return relu_lines(dtype, outward, lo, hi);
     if (node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU) {

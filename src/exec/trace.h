@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* One span: forward step of |node| (BFI_TRACE_FORWARD), the choice of the rows to bound (BFI_TRACE_ROWS),
- * or a backward op (its bfi_back_kind) of step |step|. */
+/* One span: forward step of |node| (BFI_TRACE_FORWARD), the choice of the rows to bound
+ * (BFI_TRACE_ROWS), or a backward op (its bfi_back_kind) of step |step|. */
 enum { BFI_TRACE_FORWARD = -1, BFI_TRACE_ROWS = -2 };
 
 typedef struct bfi_trace_event {

@@ -13,12 +13,12 @@ struct bf_workspace {
     char *memory; /* plan->workspace_bytes, 64-byte aligned */
     bf_run_stats stats;
     bfi_budget budget;
-    atomic_int failed;   /* bf_status of a stopped run */
+    atomic_int failed; /* bf_status of a stopped run */
     bool ran;
-    int64_t rows;       /* of the spec, as reshaped */
+    int64_t rows; /* of the spec, as reshaped */
     bool bound;
     bf_request request; /* when bound */
-    bfi_trace *trace; /* NULL: not recording */
+    bfi_trace *trace;   /* NULL: not recording */
 };
 
 static inline double *bfi_ws_doubles(const bf_workspace *ws, int64_t offset) {
@@ -34,7 +34,8 @@ static inline int32_t *bfi_ws_ints(const bf_workspace *ws, int64_t offset) {
 /* Most floating-point operations between two looks at the budget: 10 ms at 1 Gflop/s. */
 #define BFI_CHUNK_FLOPS 1e7
 
-/* Chunks of |step| units of a loop so that one takes about BFI_CHUNK_FLOPS, given those of one unit. */
+/* Chunks of |step| units of a loop so that one takes about BFI_CHUNK_FLOPS, given those of one
+ * unit. */
 static inline int64_t bfi_chunk(double unit_flops, int64_t step) {
     double units = BFI_CHUNK_FLOPS / (unit_flops + 1) / (double)step;
     return units < 1 ? step : units > 1e9 ? (int64_t)1e9 * step : (int64_t)units * step;

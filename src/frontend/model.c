@@ -29,7 +29,8 @@ bf_status bf_model_load(const char *path, bf_model **out, bf_error *err) {
     return status == BF_STATUS_OK ? bfi_model_wrap(graph, out, err) : status;
 }
 
-bf_status bf_model_parse(const void *data, size_t size, const char *name, bf_model **out, bf_error *err) {
+bf_status bf_model_parse(const void *data, size_t size, const char *name, bf_model **out,
+                         bf_error *err) {
     bfi_graph *graph = NULL;
     bf_status status = bfi_onnx_parse(data, size, name, &graph, err);
     return status == BF_STATUS_OK ? bfi_model_wrap(graph, out, err) : status;
@@ -62,6 +63,8 @@ bf_layer_info bf_model_layer(const bf_model *model, int index) {
     return info;
 }
 
-bf_status bf_model_evaluate(const bf_model *model, int float32, const double *x, double *y, bf_error *err) {
-    return bfi_evaluate(model->graph, float32 ? BFI_EVAL_FLOAT32 : BFI_EVAL_FLOAT64, x, y, NULL, err);
+bf_status bf_model_evaluate(const bf_model *model, int float32, const double *x, double *y,
+                            bf_error *err) {
+    return bfi_evaluate(model->graph, float32 ? BFI_EVAL_FLOAT32 : BFI_EVAL_FLOAT64, x, y, NULL,
+                        err);
 }

@@ -46,41 +46,51 @@ static bool reads(const bfi_back_op *op, int buffer) { return op->a == buffer ||
 static int needs(bfi_back_kind kind, int *may) {
     *may = 0;
     switch (kind) {
-    case BFI_BACK_SEED_SPEC:
-    case BFI_BACK_SEED_UNIT:
-    case BFI_BACK_SEED_LINEAR:
-    case BFI_BACK_SEED_CONV: return 4;
-    case BFI_BACK_SCALE: *may = 4; return 1;
-    case BFI_BACK_PASS:
-    case BFI_BACK_BOX:
-    case BFI_BACK_TRY: return 1;
-    case BFI_BACK_ACCUMULATE: return 7;
-    default: return 5;
+        case BFI_BACK_SEED_SPEC:
+        case BFI_BACK_SEED_UNIT:
+        case BFI_BACK_SEED_LINEAR:
+        case BFI_BACK_SEED_CONV:
+            return 4;
+        case BFI_BACK_SCALE:
+            *may = 4;
+            return 1;
+        case BFI_BACK_PASS:
+        case BFI_BACK_BOX:
+        case BFI_BACK_TRY:
+            return 1;
+        case BFI_BACK_ACCUMULATE:
+            return 7;
+        default:
+            return 5;
     }
 }
 
 static bf_status check_op(const bfi_program *p, const bfi_graph *graph, int index, bf_error *err) {
     const bfi_back_op *op = &p->ops[index];
     if ((unsigned)op->kind >= BFI_BACK_COUNT)
-        return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: kind %d does not exist", index, (int)op->kind);
+        return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: kind %d does not exist", index,
+                        (int)op->kind);
     if (op->node < 0 || op->node >= graph->count)
-        return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: node %d does not exist", index, op->node);
+        return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: node %d does not exist", index,
+                        op->node);
     const int used[3] = {op->a, op->b, op->out};
     int may, must = needs(op->kind, &may);
     for (int i = 0; i < 3; i++) {
         if (used[i] < -1 || used[i] >= p->buffer_count)
-            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: buffer %d does not exist", index, used[i]);
+            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: buffer %d does not exist", index,
+                            used[i]);
         bool here = used[i] >= 0, needed = must & 1 << i;
         if (here != needed && !(may & 1 << i))
             return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d (%s) %s operand %d", index,
                             bfi_back_name(op->kind), here ? "has no use for" : "lacks", i);
         int first = here ? p->buffers[used[i]].first : -1;
         if (i < 2 && here && (first < 0 || first >= index))
-            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d reads buffer %d before it is written",
-                            index, used[i]);
+            return bfi_fail(err, BF_STATUS_INTERNAL,
+                            "bound op %d reads buffer %d before it is written", index, used[i]);
         if (i == 2 && here && first != index)
-            return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d writes buffer %d, which op %d writes",
-                            index, used[i], first);
+            return bfi_fail(err, BF_STATUS_INTERNAL,
+                            "bound op %d writes buffer %d, which op %d writes", index, used[i],
+                            first);
     }
     return BF_STATUS_OK;
 }
@@ -96,18 +106,20 @@ bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_
     }
     for (int x = 0; x < p->buffer_count; x++) {
         const bfi_buffer *bx = &p->buffers[x];
-        if (bx->offset < 0 || bx->count < 0 || bx->count > p->height || bx->offset > p->height - bx->count)
+        if (bx->offset < 0 || bx->count < 0 || bx->count > p->height ||
+            bx->offset > p->height - bx->count)
             return bfi_fail(err, BF_STATUS_INTERNAL, "buffer %d lies outside the storage plan", x);
         for (int y = 0; y < x; y++) {
             const bfi_buffer *by = &p->buffers[y];
             bool live_together = bx->first <= by->last && by->first <= bx->last;
-            bool handed_over = (bx->alias_of == y && bx->first == by->last &&
-                                reads(&p->ops[bx->first], y) && bfi_back_in_place(p->ops[bx->first].kind)) ||
-                               (by->alias_of == x && by->first == bx->last &&
-                                reads(&p->ops[by->first], x) && bfi_back_in_place(p->ops[by->first].kind));
+            bool handed_over =
+                (bx->alias_of == y && bx->first == by->last && reads(&p->ops[bx->first], y) &&
+                 bfi_back_in_place(p->ops[bx->first].kind)) ||
+                (by->alias_of == x && by->first == bx->last && reads(&p->ops[by->first], x) &&
+                 bfi_back_in_place(p->ops[by->first].kind));
             if (live_together && !handed_over && overlap(bx, by))
-                return bfi_fail(err, BF_STATUS_INTERNAL, "buffers %d and %d are live together and overlap",
-                                y, x);
+                return bfi_fail(err, BF_STATUS_INTERNAL,
+                                "buffers %d and %d are live together and overlap", y, x);
         }
     }
     return BF_STATUS_OK;

@@ -1,7 +1,8 @@
 /* Backward programs: the bound ops that one target (a hidden layer or the spec) needs.
  *
- * Buffers hold coefficients of a whole lane tile: |count| elements per lane. Offsets are in elements per
- * lane, so one program serves every tile width. Built once by the linear domain, then immutable. */
+ * Buffers hold coefficients of a whole lane tile: |count| elements per lane. Offsets are in
+ * elements per lane, so one program serves every tile width. Built once by the linear domain, then
+ * immutable. */
 #ifndef BFI_IR_BOUND_H
 #define BFI_IR_BOUND_H
 
@@ -16,10 +17,10 @@ typedef enum bfi_back_kind {
 
 typedef struct bfi_back_op {
     bfi_back_kind kind;
-    int node;     /* graph node whose rule this is */
-    int which;    /* SPARSE: input number */
-    int a, b;     /* buffers read, -1: none (b: ACCUMULATE) */
-    int out;      /* buffer written, -1: none */
+    int node;  /* graph node whose rule this is */
+    int which; /* SPARSE: input number */
+    int a, b;  /* buffers read, -1: none (b: ACCUMULATE) */
+    int out;   /* buffer written, -1: none */
 } bfi_back_op;
 
 typedef struct bfi_buffer {

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -299,6 +300,26 @@ bf_status bfi_lex_value(bfi_lexer *l, int count, int *out) {
     if (!fits || v >= count)
         return bfi_lex_fail(l, l->at, BF_STATUS_PARSE,
                             "value %.*s is not defined above: a value comes before its uses",
+                            l->length < 24 ? (int)l->length : 24, l->text + l->at);
+    *out = (int)v;
+    bfi_lex_next(l);
+    return BF_STATUS_OK;
+}
+
+bool bfi_lex_at_label(const bfi_lexer *l, char letter) {
+    bool label = l->token == BFI_TOKEN_WORD && l->length > 1 && l->text[l->at] == letter;
+    for (size_t i = 1; label && i < l->length; i++) label = is_digit(l->text[l->at + i]);
+    return label;
+}
+
+bf_status bfi_lex_label(bfi_lexer *l, char letter, const char *what, int64_t count, int *out) {
+    char expected[64];
+    int64_t v = 0;
+    snprintf(expected, sizeof expected, "a %s such as %c0", what, letter);
+    if (!bfi_lex_at_label(l, letter)) return bfi_lex_expected(l, expected);
+    for (size_t i = 1; i < l->length && v <= INT_MAX; i++) v = v * 10 + (l->text[l->at + i] - '0');
+    if (v >= count)
+        return bfi_lex_fail(l, l->at, BF_STATUS_PARSE, "%s %.*s is not declared above", what,
                             l->length < 24 ? (int)l->length : 24, l->text + l->at);
     *out = (int)v;
     bfi_lex_next(l);

@@ -58,6 +58,10 @@ bf_status bfi_lex_integer(bfi_lexer *lexer, const char *what, int64_t lo, int64_
 bf_status bfi_lex_double(bfi_lexer *lexer, const char *what, double *out);
 /* Value number in [0, count). */
 bf_status bfi_lex_value(bfi_lexer *lexer, int count, int *out);
+/* |letter| and a number in [0, count), such as b12: the name of a |what|. */
+bf_status bfi_lex_label(bfi_lexer *lexer, char letter, const char *what, int64_t count, int *out);
+/* The token is such a name. */
+bool bfi_lex_at_label(const bfi_lexer *lexer, char letter);
 /* Replaces *|out|; without quotes and escapes. */
 bf_status bfi_lex_string(bfi_lexer *lexer, const char *what, char **out);
 

@@ -33,12 +33,21 @@ bf_status bfi_program_parse(const char *text, size_t size, const char *name, con
     return status;
 }
 
+bf_status bfi_task_graph_parse(const char *text, size_t size, const char *name,
+                               const bfi_graph *graph, const bfi_program *programs,
+                               int program_count, bfi_task_graph *out, bf_error *err) {
+    bfi_lexer lexer;
+    bfi_lex_start(&lexer, text, size, name, err);
+    bf_status status = bfi_parse_task_block(&lexer, graph, programs, program_count, out);
+    if (status == BF_STATUS_OK) status = expect_end(&lexer, "the end of the text after the tasks");
+    if (status != BF_STATUS_OK) bfi_task_graph_clear(out);
+    return status;
+}
+
 static bf_status parse_module(bfi_lexer *lexer, bfi_module *module) {
     TRY(bfi_parse_graph_block(lexer, &module->graph));
-    while (lexer->token != BFI_TOKEN_END) {
+    while (bfi_lex_is(lexer, "program")) {
         void *programs = module->programs;
-        if (!bfi_lex_is(lexer, "program"))
-            return bfi_lex_expected(lexer, "'program' or the end of the text");
         if (!bfi_grow(&programs, &module->capacity, (size_t)module->count + 1,
                       sizeof *module->programs))
             return bfi_fail_memory(lexer->err);
@@ -46,7 +55,13 @@ static bf_status parse_module(bfi_lexer *lexer, bfi_module *module) {
         TRY(bfi_parse_program_block(lexer, module->graph, &module->programs[module->count]));
         module->count++;
     }
-    return BF_STATUS_OK;
+    if (lexer->token == BFI_TOKEN_END) return BF_STATUS_OK;
+    if (!bfi_lex_is(lexer, "tasks"))
+        return bfi_lex_expected(lexer, "'program', 'tasks' or the end of the text");
+    module->tasks = bfi_calloc(1, sizeof *module->tasks);
+    if (!module->tasks) return bfi_fail_memory(lexer->err);
+    TRY(bfi_parse_task_block(lexer, module->graph, module->programs, module->count, module->tasks));
+    return expect_end(lexer, "the end of the text after the tasks");
 }
 
 bf_status bfi_module_parse(const char *text, size_t size, const char *name, bfi_module **out,
@@ -66,6 +81,8 @@ void bfi_module_free(bfi_module *module) {
     if (!module) return;
     for (int i = 0; i < module->count; i++) bfi_program_clear(&module->programs[i]);
     free(module->programs);
+    if (module->tasks) bfi_task_graph_clear(module->tasks);
+    free(module->tasks);
     bfi_graph_free(module->graph);
     free(module);
 }

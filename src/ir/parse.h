@@ -5,10 +5,15 @@
 
 #include "ir/bound.h"
 #include "ir/lex.h"
+#include "ir/task.h"
 
 /* On failure |*out| is NULL. */
 bf_status bfi_parse_graph_block(bfi_lexer *lexer, bfi_graph **out);
 /* On failure |*out| is empty. */
 bf_status bfi_parse_program_block(bfi_lexer *lexer, const bfi_graph *graph, bfi_program *out);
+
+/* On failure |*out| is empty. */
+bf_status bfi_parse_task_block(bfi_lexer *lexer, const bfi_graph *graph,
+                               const bfi_program *programs, int program_count, bfi_task_graph *out);
 
 #endif

@@ -53,27 +53,8 @@ typedef struct program_parser {
     int with_live, with_storage; /* buffers that tell */
 } program_parser;
 
-/* "b12", with 12 in [0, count). */
 static bf_status parse_buffer_name(bfi_lexer *l, int64_t count, int *out) {
-    int64_t v = 0;
-    bool digits = l->token == BFI_TOKEN_WORD && l->length > 1 && l->text[l->at] == 'b';
-    for (size_t i = 1; digits && i < l->length; i++) {
-        char c = l->text[l->at + i];
-        digits = c >= '0' && c <= '9';
-        if (v <= INT_MAX) v = v * 10 + (c - '0');
-    }
-    if (!digits) return bfi_lex_expected(l, "a buffer such as b0");
-    if (v >= count)
-        return bfi_lex_fail(l, l->at, BF_STATUS_PARSE, "buffer %.*s is not declared above",
-                            l->length < 24 ? (int)l->length : 24, l->text + l->at);
-    *out = (int)v;
-    bfi_lex_next(l);
-    return BF_STATUS_OK;
-}
-
-static bool at_buffer_name(const bfi_lexer *l) {
-    return l->token == BFI_TOKEN_WORD && l->length > 1 && l->text[l->at] == 'b' &&
-           l->text[l->at + 1] >= '0' && l->text[l->at + 1] <= '9';
+    return bfi_lex_label(l, 'b', "buffer", count, out);
 }
 
 static bf_status parse_lifetime(program_parser *p, bfi_buffer *buffer) {
@@ -216,7 +197,7 @@ static bf_status parse_back_op(program_parser *p) {
         op.which = (int)which;
         TRY(bfi_lex_expect(l, "]"));
     }
-    while (reads < 2 && at_buffer_name(l))
+    while (reads < 2 && bfi_lex_at_label(l, 'b'))
         TRY(parse_buffer_name(l, count, reads++ ? &op.b : &op.a));
     if (bfi_lex_accept(l, "->")) TRY(parse_buffer_name(l, count, &op.out));
     TRY(check_op(p, &op, reads, at));

@@ -314,20 +314,23 @@ static void put_buffer(writer *w, const bfi_buffer *buffer, int id) {
     put(w, "\n");
 }
 
+/* What |node| is, for people. */
+static void put_comment(writer *w, const bfi_graph *graph, int node) {
+    if (!graph || node < 0 || node >= graph->count) return;
+    put(w, "  ; ");
+    put(w, bfi_op_name(graph->nodes[node].op));
+    if (!graph->nodes[node].name[0]) return;
+    put(w, " ");
+    put_string(w, graph->nodes[node].name);
+}
+
 static void put_back_op(writer *w, const bfi_back_op *op, const bfi_graph *graph) {
     putf(w, "    %s %%%d", bfi_back_name(op->kind), op->node);
     if (op->which) putf(w, "[%d]", op->which);
     if (op->a != -1) putf(w, " b%d", op->a);
     if (op->b != -1) putf(w, " b%d", op->b);
     if (op->out != -1) putf(w, " -> b%d", op->out);
-    if (graph && op->node >= 0 && op->node < graph->count) {
-        put(w, "  ; ");
-        put(w, bfi_op_name(graph->nodes[op->node].op));
-        if (graph->nodes[op->node].name[0]) {
-            put(w, " ");
-            put_string(w, graph->nodes[op->node].name);
-        }
-    }
+    put_comment(w, graph, op->node);
     put(w, "\n");
 }
 
@@ -341,6 +344,35 @@ bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, 
         put_buffer(&w, &program->buffers[i], i);
     for (int i = 0; i < program->op_count && !w.failed; i++)
         put_back_op(&w, &program->ops[i], graph);
+    put(&w, "}\n");
+    return finish(&w, out, size, err);
+}
+
+static void put_step(writer *w, const bfi_step *step, const bfi_graph *graph) {
+    putf(w, "        %s %%%d", bfi_step_kind_name(step->kind), step->node);
+    if (step->program != -1) putf(w, " program p%d", step->program);
+    put_comment(w, graph, step->node);
+    put(w, "\n");
+}
+
+static void put_task(writer *w, const bfi_task_graph *tasks, int id, const bfi_graph *graph) {
+    const bfi_task *task = &tasks->tasks[id];
+    putf(w, "    task t%d %s wave %d", id, bfi_task_kind_name(task->kind), task->wave);
+    for (int i = 0; i < task->edge_count && !w->failed; i++) {
+        const bfi_task_edge *edge = &tasks->edges[task->first_edge + i];
+        putf(w, "%s t%d(%%%d)", i ? "" : " needs", edge->from, edge->value);
+    }
+    put(w, " {\n");
+    for (int i = 0; i < task->count && !w->failed; i++)
+        put_step(w, &tasks->steps[task->first + i], graph);
+    put(w, "    }\n");
+}
+
+bf_status bfi_task_graph_print(const bfi_task_graph *tasks, const bfi_graph *graph, char **out,
+                               size_t *size, bf_error *err) {
+    writer w = start(*out, *size);
+    putf(&w, "tasks waves=%d {\n", tasks->wave_count);
+    for (int i = 0; i < tasks->task_count && !w.failed; i++) put_task(&w, tasks, i, graph);
     put(&w, "}\n");
     return finish(&w, out, size, err);
 }

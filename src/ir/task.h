@@ -1,9 +1,9 @@
 /* Tasks: what a plan runs, as a directed acyclic graph over buffers.
  *
- * A step is the forward (interval) transfer of one node, the backward program that bounds one value, or
- * the program of the spec. A task is a run of steps; its edges are the vectors that one task writes and
- * another reads. Tasks stand in topological order; tasks of one wave do not depend on each other and may
- * run at the same time. */
+ * A step is the forward (interval) transfer of one node, the backward program that bounds one
+ * value, or the program of the spec. A task is a run of steps; its edges are the vectors that one
+ * task writes and another reads. Tasks stand in topological order; tasks of one wave do not depend
+ * on each other and may run at the same time. */
 #ifndef BFI_IR_TASK_H
 #define BFI_IR_TASK_H
 
@@ -50,6 +50,9 @@ typedef struct bfi_task_graph {
     int wave_count;
 } bfi_task_graph;
 
+enum { BFI_STEP_KINDS = BFI_STEP_SPEC + 1, BFI_TASK_KINDS = BFI_TASK_SPEC + 1 };
+
+const char *bfi_step_kind_name(bfi_step_kind kind);
 const char *bfi_task_kind_name(bfi_task_kind kind);
 
 void bfi_task_graph_clear(bfi_task_graph *graph);

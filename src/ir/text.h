@@ -1,4 +1,4 @@
-/* The text form of both IRs, `.bfir`: prints and parses back to the same object, bit for bit.
+/* The text form of the IRs, `.bfir`: prints and parses back to the same object, bit for bit.
  *
  * docs/ir.md has the grammar. Printing appends to a block in memory: |*out| is NULL with |*size| 0,
  * or a malloc block of |*size| bytes and a NUL behind them that an earlier call made; afterwards it
@@ -13,6 +13,7 @@
 #define BFI_IR_TEXT_H
 
 #include "ir/bound.h"
+#include "ir/task.h"
 
 enum {
     BFI_TEXT_FULL = 0,
@@ -31,6 +32,11 @@ bf_status bfi_graph_print(const bfi_graph *graph, unsigned flags, char **out, si
 bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, char **out,
                             size_t *size, bf_error *err);
 
+/* Any task graph that follows task.h. |graph| is where its values live; with it, comments tell their
+ * names (NULL: none). */
+bf_status bfi_task_graph_print(const bfi_task_graph *tasks, const bfi_graph *graph, char **out,
+                               size_t *size, bf_error *err);
+
 /* Exactly one graph. Besides bfi_graph_validate, the output must depend on the input, and a node
  * may have only the attributes and constants of its op. |name| stands in messages. */
 bf_status bfi_graph_parse(const char *text, size_t size, const char *name, bfi_graph **out,
@@ -41,12 +47,20 @@ bf_status bfi_graph_parse(const char *text, size_t size, const char *name, bfi_g
 bf_status bfi_program_parse(const char *text, size_t size, const char *name, const bfi_graph *graph,
                             bfi_program *out, bf_error *err);
 
-/* A whole file: one graph, then any number of programs over it. */
+/* Exactly one task graph over |graph| and |programs|, into |*out| (overwritten;
+ * bfi_task_graph_clear it). Besides bfi_task_graph_validate: steps suit the kind of their task, come
+ * after what they read, and none comes twice; a program bounds the value of its step. */
+bf_status bfi_task_graph_parse(const char *text, size_t size, const char *name,
+                               const bfi_graph *graph, const bfi_program *programs,
+                               int program_count, bfi_task_graph *out, bf_error *err);
+
+/* A whole file: one graph, then any number of programs over it, then the tasks, if any. */
 typedef struct bfi_module {
     bfi_graph *graph;
     bfi_program *programs;
     int count;
     size_t capacity;
+    bfi_task_graph *tasks; /* NULL: none */
 } bfi_module;
 
 bf_status bfi_module_parse(const char *text, size_t size, const char *name, bfi_module **out,

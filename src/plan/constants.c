@@ -23,22 +23,23 @@ static void *keep(bfi_constants *c, int64_t count, size_t size) {
     return keep_bytes(c, bytes);
 }
 
-/* Copies |count| numbers into the dtype; *|rel| grows to the largest error relative to the stored number
- * (infinite when a number other than zero is stored as zero). */
+/* Copies |count| numbers into the dtype; *|rel| grows to the largest error relative to the stored
+ * number (infinite when a number other than zero is stored as zero). */
 static void *keep_numbers(bfi_constants *c, const double *data, int64_t count, double *rel) {
     void *out = keep(c, count, bfi_dtype_size(c->dtype));
     if (!out) return NULL;
     for (int64_t i = 0; i < count; i++) {
         bfi_store(c->dtype, out, i, data[i]);
         double stored = bfi_load(c->dtype, out, i);
-        if (stored != data[i] && rel) *rel = fmax(*rel, bfi_up(fabs(stored - data[i]) / fabs(stored)));
+        if (stored != data[i] && rel)
+            *rel = fmax(*rel, bfi_up(fabs(stored - data[i]) / fabs(stored)));
     }
     return out;
 }
 
 /* Packs w(m, k) = data[m * stride_m + k * stride_k]. */
-static void pack(bfi_dtype t, const double *data, int64_t m, int64_t k, int64_t stride_m, int64_t stride_k,
-                 void *out) {
+static void pack(bfi_dtype t, const double *data, int64_t m, int64_t k, int64_t stride_m,
+                 int64_t stride_k, void *out) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < k; j++)
             bfi_store(t, out, (i / BF_PACK * k + j) * BF_PACK + i % BF_PACK,
@@ -118,7 +119,8 @@ static bool lower_conv(bfi_constants *c, const bfi_node *node, bfi_node_constant
     bool transposed = node->op == BFI_OP_CONV_TRANSPOSE;
     out->conv_forward = gather_geometry(&node->attrs.window, transposed);
     out->conv_backward = reversed(out->conv_forward);
-    /* conv weights are [c_out][c_in/g], transposed ones [c_in][c_out/g]; groups are the outer index of both */
+    /* conv weights are [c_out][c_in/g], transposed ones [c_in][c_out/g]; groups are the outer index
+     * of both */
     if (!pack_conv(c, node->weight.data, !transposed, &out->conv_forward)) return false;
     if (!pack_conv(c, node->weight.data, transposed, &out->conv_backward)) return false;
     int64_t taps = node->attrs.window.kh * node->attrs.window.kw;
@@ -146,8 +148,8 @@ static int64_t longest_row(const bfi_csr *m) {
     return longest;
 }
 
-/* Roundings in a sparse sum: none for at most one unit entry; blocks are cut by the original index, so
- * every entry may stand in a block of its own. */
+/* Roundings in a sparse sum: none for at most one unit entry; blocks are cut by the original index,
+ * so every entry may stand in a block of its own. */
 static int64_t sparse_depth(int64_t longest, bool has_val) {
     return longest > 1 || has_val ? longest + 1 : 0;
 }
@@ -165,8 +167,8 @@ static bf_status lower_structural(bfi_constants *c, const bfi_graph *graph, int 
         bfi_sparse m = {0}, t = {0};
         status = bfi_node_sparse(graph, id, which, &m, err);
         if (status == BF_STATUS_OK) status = bfi_sparse_transpose(&m, &t, err);
-        if (status == BF_STATUS_OK &&
-            (!keep_csr(c, &m, &out->sparse_forward[which]) || !keep_csr(c, &t, &out->sparse_backward[which])))
+        if (status == BF_STATUS_OK && (!keep_csr(c, &m, &out->sparse_forward[which]) ||
+                                       !keep_csr(c, &t, &out->sparse_backward[which])))
             status = bfi_fail_memory(err);
         if (status == BF_STATUS_OK && m.fill) {
             out->bias = keep_numbers(c, m.fill, node->count, NULL);
@@ -195,8 +197,8 @@ static bf_status lower_structural(bfi_constants *c, const bfi_graph *graph, int 
 
 /* Per-element constants: |numbers| has one per element, or one per channel of |inner| elements
  * (conv), or one per output feature repeated over rows (linear). */
-static bool lower_bias(bfi_constants *c, const bfi_node *node, const bfi_numbers *numbers, int64_t inner,
-                       bfi_node_constants *out) {
+static bool lower_bias(bfi_constants *c, const bfi_node *node, const bfi_numbers *numbers,
+                       int64_t inner, bfi_node_constants *out) {
     if (numbers->count == 0) return true;
     double *exact = keep(c, node->count, sizeof *exact);
     if (!exact) return false;
@@ -219,8 +221,10 @@ static bf_status lower_node(bfi_constants *c, const bfi_graph *graph, int id, bf
     bool ok = true;
     if (weighted) {
         out->weight = keep_numbers(c, node->weight.data, node->weight.count, &out->weight_rel);
-        ok = out->weight && (node->op == BFI_OP_LINEAR ? lower_linear(c, node, out) : lower_conv(c, node, out));
-        int64_t inner = node->op == BFI_OP_LINEAR ? 1 : node->attrs.window.h_out * node->attrs.window.w_out;
+        ok = out->weight &&
+             (node->op == BFI_OP_LINEAR ? lower_linear(c, node, out) : lower_conv(c, node, out));
+        int64_t inner =
+            node->op == BFI_OP_LINEAR ? 1 : node->attrs.window.h_out * node->attrs.window.w_out;
         ok = ok && lower_bias(c, node, &node->bias, inner, out);
         out->depth_forward = bfi_sum_depth(out->terms_forward);
         out->depth_backward = bfi_sum_depth(out->terms_backward);

@@ -9,10 +9,10 @@
 #include "kernels/kernel.h"
 
 typedef struct bfi_node_constants {
-    bfi_packed forward, backward;   /* LINEAR: y = W x, and a' = W^T a (one of attrs.rows rows) */
+    bfi_packed forward, backward; /* LINEAR: y = W x, and a' = W^T a (one of attrs.rows rows) */
     bfi_conv conv_forward, conv_backward; /* CONV, CONV_TRANSPOSE */
-    void *weight;                   /* LINEAR, CONV*: the weights as in the graph, in the dtype */
-    bfi_csr *sparse_forward;        /* STRUCTURAL: one per input */
+    void *weight;            /* LINEAR, CONV*: the weights as in the graph, in the dtype */
+    bfi_csr *sparse_forward; /* STRUCTURAL: one per input */
     bfi_csr *sparse_backward;
     int sparse_count;
     bool sparse_selection; /* every row copies at most one element */
@@ -21,10 +21,10 @@ typedef struct bfi_node_constants {
                               CONST: the elements. STRUCTURAL: the fill */
     double *bias_exact;    /* the same in float64 as the graph has them; NULL: none */
     double *bias_error;    /* |count| absolute errors of bias_exact, besides bias_rel; NULL: none */
-    double weight_rel;     /* relative error of the dtype's weights (or scale) against the exact ones */
-    double bias_rel;       /* relative error of bias_exact itself */
-    int64_t terms_forward, terms_backward;   /* terms of one sum in each direction */
-    int64_t depth_forward, depth_backward;   /* roundings each term passes */
+    double weight_rel; /* relative error of the dtype's weights (or scale) against the exact ones */
+    double bias_rel;   /* relative error of bias_exact itself */
+    int64_t terms_forward, terms_backward; /* terms of one sum in each direction */
+    int64_t depth_forward, depth_backward; /* roundings each term passes */
 } bfi_node_constants;
 
 typedef struct bfi_constants {

@@ -4,11 +4,13 @@
 #include "base/alloc.h"
 #include "plan/pipeline.h"
 
-/* Sources of the node's backward sums: features of a linear node, channels (per group) of a conv. */
+/* Sources of the node's backward sums: features of a linear node, channels (per group) of a conv.
+ */
 static int64_t sources(const bf_plan *plan, int id) {
     const bfi_node *node = &plan->graph->nodes[id];
     if (bfi_op_class_of(node->op) != BFI_CLASS_WEIGHTED) return 0;
-    return node->op == BFI_OP_LINEAR ? node->attrs.n : plan->constants->nodes[id].conv_backward.c_src;
+    return node->op == BFI_OP_LINEAR ? node->attrs.n
+                                     : plan->constants->nodes[id].conv_backward.c_src;
 }
 
 /* Roundings that a source passes: its first term's, or a later one's that starts a block. */

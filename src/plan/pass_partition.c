@@ -38,35 +38,35 @@ static void find_exactness(const bfi_graph *graph, facts *f) {
         bool box = all_inputs(node, f->box), exact = all_inputs(node, f->exact);
         bool distinct = node->n_inputs < 2; /* the same box twice is not independent */
         switch (bfi_op_class_of(node->op)) {
-        case BFI_CLASS_SOURCE:
-            f->box[id] = f->exact[id] = true;
-            break;
-        case BFI_CLASS_WEIGHTED:
-            f->exact[id] = box;
-            break;
-        case BFI_CLASS_STRUCTURAL:
-            f->box[id] = box && distinct && copies_once(node->op);
-            f->exact[id] = node->op == BFI_OP_REDUCE_SUM || node->op == BFI_OP_REDUCE_MEAN ||
-                                   node->op == BFI_OP_AVERAGE_POOL
-                               ? box
-                               : exact;
-            break;
-        case BFI_CLASS_AFFINE:
-            f->box[id] = box && node->op == BFI_OP_SCALE_SHIFT;
-            f->exact[id] = exact && node->op == BFI_OP_SCALE_SHIFT;
-            break;
-        case BFI_CLASS_ALIAS:
-        case BFI_CLASS_UNARY:
-            f->box[id] = box, f->exact[id] = exact;
-            break;
-        default:
-            break;
+            case BFI_CLASS_SOURCE:
+                f->box[id] = f->exact[id] = true;
+                break;
+            case BFI_CLASS_WEIGHTED:
+                f->exact[id] = box;
+                break;
+            case BFI_CLASS_STRUCTURAL:
+                f->box[id] = box && distinct && copies_once(node->op);
+                f->exact[id] = node->op == BFI_OP_REDUCE_SUM || node->op == BFI_OP_REDUCE_MEAN ||
+                                       node->op == BFI_OP_AVERAGE_POOL
+                                   ? box
+                                   : exact;
+                break;
+            case BFI_CLASS_AFFINE:
+                f->box[id] = box && node->op == BFI_OP_SCALE_SHIFT;
+                f->exact[id] = exact && node->op == BFI_OP_SCALE_SHIFT;
+                break;
+            case BFI_CLASS_ALIAS:
+            case BFI_CLASS_UNARY:
+                f->box[id] = box, f->exact[id] = exact;
+                break;
+            default:
+                break;
         }
     }
 }
 
-/* Marks inputs of nonlinear ops; relu_only holds for values that feed (leaky) relus and nothing else
- * nonlinear: where those are stable their relaxation is exact whatever the bounds. */
+/* Marks inputs of nonlinear ops; relu_only holds for values that feed (leaky) relus and nothing
+ * else nonlinear: where those are stable their relaxation is exact whatever the bounds. */
 static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
     for (int id = 0; id < graph->count; id++) relu_only[id] = true;
     for (int id = 0; id < graph->count; id++) {
@@ -85,9 +85,10 @@ static bf_status add_step(bf_plan *plan, bfi_step step, bf_error *err) {
     return bfi_task_graph_add_step(&plan->tasks, step) ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
-static bf_status add_program(bf_plan *plan, int target, bfi_emit_options options, int *out, bf_error *err) {
-    if (!bfi_grow((void **)&plan->programs, &plan->program_capacity, (size_t)plan->program_count + 1,
-                  sizeof *plan->programs))
+static bf_status add_program(bf_plan *plan, int target, bfi_emit_options options, int *out,
+                             bf_error *err) {
+    if (!bfi_grow((void **)&plan->programs, &plan->program_capacity,
+                  (size_t)plan->program_count + 1, sizeof *plan->programs))
         return bfi_fail_memory(err);
     bfi_program *program = &plan->programs[plan->program_count];
     *program = (bfi_program){0};
@@ -100,9 +101,9 @@ static bf_status add_fallback_notes(bf_plan *plan, bf_error *err) {
     for (int id = 0; id < plan->graph->count && status == BF_STATUS_OK; id++) {
         const bfi_node *node = &plan->graph->nodes[id];
         if (!bfi_linear_has_rule(node->op))
-            status = bfi_plan_add_note(plan, err,
-                                       "node '%.80s' (%s): no linear rule for %s, its interval is used",
-                                       node->name, node->onnx_op, bfi_op_name(node->op));
+            status = bfi_plan_add_note(
+                plan, err, "node '%.80s' (%s): no linear rule for %s, its interval is used",
+                node->name, node->onnx_op, bfi_op_name(node->op));
     }
     return status;
 }
@@ -117,7 +118,8 @@ static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
         if (status != BF_STATUS_OK || !bound) continue;
         int program = -1;
         status = add_program(plan, id, hidden, &program, err);
-        if (status == BF_STATUS_OK) status = add_step(plan, (bfi_step){BFI_STEP_BOUND, id, program}, err);
+        if (status == BF_STATUS_OK)
+            status = add_step(plan, (bfi_step){BFI_STEP_BOUND, id, program}, err);
     }
     return status;
 }
@@ -130,7 +132,8 @@ static bool covers(const bfi_program *spec, const bfi_program *interval) {
     bool found = false;
     for (int i = 0; i < spec->op_count; i++) {
         bfi_back_kind kind = spec->ops[i].kind;
-        if (spec->ops[i].node == node) found = found || kind == BFI_BACK_BOX || kind == BFI_BACK_TRY;
+        if (spec->ops[i].node == node)
+            found = found || kind == BFI_BACK_BOX || kind == BFI_BACK_TRY;
     }
     return boxes == 1 && found;
 }
@@ -144,7 +147,8 @@ static bf_status add_spec_programs(bf_plan *plan, bf_error *err) {
     plan->output_program = plan->interval_program = -1;
     bf_status status = add_program(plan, output, ibp ? interval : spec, &plan->spec_program, err);
     if (status == BF_STATUS_OK && !ibp)
-        status = add_program(plan, root_of(plan->graph, output), outputs, &plan->output_program, err);
+        status =
+            add_program(plan, root_of(plan->graph, output), outputs, &plan->output_program, err);
     if (status != BF_STATUS_OK || !intersect) return status;
     status = add_program(plan, output, interval, &plan->interval_program, err);
     if (status == BF_STATUS_OK &&
@@ -157,7 +161,8 @@ static bf_status add_spec_programs(bf_plan *plan, bf_error *err) {
 
 bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
     size_t count = (size_t)plan->graph->count;
-    facts f = {.box = bfi_calloc(count, 1), .exact = bfi_calloc(count, 1), .needed = bfi_calloc(count, 1)};
+    facts f = {
+        .box = bfi_calloc(count, 1), .exact = bfi_calloc(count, 1), .needed = bfi_calloc(count, 1)};
     plan->relu_only = bfi_calloc(count, sizeof *plan->relu_only);
     bf_status status =
         f.box && f.exact && f.needed && plan->relu_only ? BF_STATUS_OK : bfi_fail_memory(err);
@@ -168,8 +173,10 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
     }
     if (status == BF_STATUS_OK) status = add_spec_programs(plan, err);
     if (status == BF_STATUS_OK)
-        status = add_step(plan, (bfi_step){BFI_STEP_SPEC, plan->graph->output, plan->spec_program}, err);
-    if (status == BF_STATUS_OK && plan->options.method != BF_METHOD_IBP) status = add_fallback_notes(plan, err);
+        status =
+            add_step(plan, (bfi_step){BFI_STEP_SPEC, plan->graph->output, plan->spec_program}, err);
+    if (status == BF_STATUS_OK && plan->options.method != BF_METHOD_IBP)
+        status = add_fallback_notes(plan, err);
     free(f.box);
     free(f.exact);
     free(f.needed);

@@ -1,8 +1,8 @@
 /* Tasks: groups the steps into a graph over the vectors that they exchange.
  *
- * Partition 0 makes one task of everything. Partition 1 makes forward regions, layout regions, one backward
- * task per bounded layer and the spec; steps keep their order within a task, and tasks are ordered by
- * wave. Both run the same steps on the same numbers, so bounds are the same bits. */
+ * Partition 0 makes one task of everything. Partition 1 makes forward regions, layout regions, one
+ * backward task per bounded layer and the spec; steps keep their order within a task, and tasks are
+ * ordered by wave. Both run the same steps on the same numbers, so bounds are the same bits. */
 #include <assert.h>
 
 #include "base/alloc.h"
@@ -31,13 +31,14 @@ static bfi_task_kind kind_of(const bf_plan *plan, const bfi_step *step, bfi_task
     if (step->kind == BFI_STEP_SPEC) return BFI_TASK_SPEC;
     bfi_op op = plan->graph->nodes[step->node].op;
     if (op == BFI_OP_RESHAPE) return open == BFI_TASK_LAYOUT ? open : BFI_TASK_FORWARD;
-    bool moves = op == BFI_OP_TRANSPOSE || op == BFI_OP_SLICE || op == BFI_OP_CONCAT || op == BFI_OP_GATHER ||
-                 op == BFI_OP_EXPAND;
+    bool moves = op == BFI_OP_TRANSPOSE || op == BFI_OP_SLICE || op == BFI_OP_CONCAT ||
+                 op == BFI_OP_GATHER || op == BFI_OP_EXPAND;
     return moves ? BFI_TASK_LAYOUT : BFI_TASK_FORWARD;
 }
 
 /* Calls |visit| for every (step, value) that step |index| reads. */
-static void visit_reads(const grouping *g, int index, void (*visit)(void *user, int from, int value), void *user) {
+static void visit_reads(const grouping *g, int index,
+                        void (*visit)(void *user, int from, int value), void *user) {
     const bfi_graph *graph = g->plan->graph;
     const bfi_step *step = &g->steps[index];
     if (step->kind == BFI_STEP_FORWARD) {
@@ -50,7 +51,8 @@ static void visit_reads(const grouping *g, int index, void (*visit)(void *user, 
     int value = root_of(graph, step->node);
     visit(user, g->final_of[value], value);
     int programs[3] = {step->program, -1, -1};
-    if (step->kind == BFI_STEP_SPEC) programs[1] = g->plan->output_program, programs[2] = g->plan->interval_program;
+    if (step->kind == BFI_STEP_SPEC)
+        programs[1] = g->plan->output_program, programs[2] = g->plan->interval_program;
     for (int p = 0; p < 3; p++)
         for (int i = 0; programs[p] >= 0 && i < g->plan->programs[programs[p]].op_count; i++) {
             int node = root_of(graph, g->plan->programs[programs[p]].ops[i].node);
@@ -61,8 +63,8 @@ static void visit_reads(const grouping *g, int index, void (*visit)(void *user, 
 
 typedef struct reader {
     grouping *g;
-    int task;  /* that reads */
-    int wave;  /* found so far */
+    int task;   /* that reads */
+    int wave;   /* found so far */
     bool joins; /* some read comes from |task| itself */
     bool failed;
 } reader;
@@ -84,7 +86,8 @@ static void note_wave(void *user, int from, int value) {
 static void note_edge(void *user, int from, int value) {
     reader *r = user;
     if (from < 0 || r->g->task_of[from] == r->task) return;
-    r->failed = r->failed || !bfi_task_graph_add_edge(&r->g->plan->tasks, (bfi_task_edge){r->g->task_of[from], value});
+    r->failed = r->failed || !bfi_task_graph_add_edge(&r->g->plan->tasks,
+                                                      (bfi_task_edge){r->g->task_of[from], value});
 }
 
 static void note_writes(grouping *g, int index) {
@@ -93,10 +96,12 @@ static void note_writes(grouping *g, int index) {
     if (step->kind == BFI_STEP_BOUND) g->final_of[step->node] = index;
 }
 
-/* A step joins the open task when that has its kind and feeds it (or is the start of everything). */
+/* A step joins the open task when that has its kind and feeds it (or is the start of everything).
+ */
 static void assign(grouping *g, int partition) {
     for (int i = 0; i < g->count; i++) {
-        bfi_task_kind open = g->task_count > 0 ? g->tasks[g->task_count - 1].kind : BFI_TASK_FORWARD;
+        bfi_task_kind open =
+            g->task_count > 0 ? g->tasks[g->task_count - 1].kind : BFI_TASK_FORWARD;
         bfi_task_kind kind = partition == 0 ? BFI_TASK_ALL : kind_of(g->plan, &g->steps[i], open);
         bool reshape = g->steps[i].kind == BFI_STEP_FORWARD &&
                        g->plan->graph->nodes[g->steps[i].node].op == BFI_OP_RESHAPE;
@@ -116,7 +121,8 @@ static void clear_writers(grouping *g) {
     for (int v = 0; v < g->plan->graph->count; v++) g->forward_of[v] = g->final_of[v] = -1;
 }
 
-/* Earliest wave of every task: one behind the latest task that it reads from. The spec comes last. */
+/* Earliest wave of every task: one behind the latest task that it reads from. The spec comes last.
+ */
 static void find_waves(grouping *g) {
     int waves = 0;
     clear_writers(g);
@@ -131,7 +137,8 @@ static void find_waves(grouping *g) {
     }
 }
 
-/* Tasks by wave, stable; steps follow their tasks. Fills plan->tasks' steps and tasks without edges. */
+/* Tasks by wave, stable; steps follow their tasks. Fills plan->tasks' steps and tasks without
+ * edges. */
 static bf_status reorder(grouping *g, bf_error *err) {
     int waves = 0, next = 0;
     for (int t = 0; t < g->task_count; t++)
@@ -140,7 +147,8 @@ static bf_status reorder(grouping *g, bf_error *err) {
     for (int w = 0; w < waves; w++)
         for (int t = 0; t < g->task_count; t++) {
             if (g->tasks[t].wave != w) continue;
-            for (int i = 0; i < g->tasks[t].count; i++) out->steps[next + i] = g->steps[g->tasks[t].first + i];
+            for (int i = 0; i < g->tasks[t].count; i++)
+                out->steps[next + i] = g->steps[g->tasks[t].first + i];
             bfi_task task = g->tasks[t];
             task.first = next;
             next += task.count;
@@ -180,8 +188,9 @@ bf_status bfi_pass_tasks(bf_plan *plan, bf_error *err) {
     g.tasks = bfi_calloc(steps, sizeof *g.tasks);
     g.forward_of = bfi_malloc(values, sizeof *g.forward_of);
     g.final_of = bfi_malloc(values, sizeof *g.final_of);
-    bf_status status = g.steps && g.task_of && g.tasks && g.forward_of && g.final_of ? BF_STATUS_OK
-                                                                                   : bfi_fail_memory(err);
+    bf_status status = g.steps && g.task_of && g.tasks && g.forward_of && g.final_of
+                           ? BF_STATUS_OK
+                           : bfi_fail_memory(err);
     if (status == BF_STATUS_OK) {
         for (size_t i = 0; i < steps; i++) g.steps[i] = plan->tasks.steps[i];
         clear_writers(&g);

@@ -1,7 +1,8 @@
 /* Vectors: what every value keeps in the persistent part, from which step to which, and where.
  *
  * Storage is reused once the last reader has run; the interval of an elementwise op takes over its
- * operand's where that dies there. Steps of tasks that may run at the same time count as one moment. */
+ * operand's where that dies there. Steps of tasks that may run at the same time count as one
+ * moment. */
 #include <assert.h>
 
 #include "base/alloc.h"
@@ -22,7 +23,8 @@ static const struct {
 #define T 'T'
 #define D 'D'
 #define I 'I'
-#define BF_VECTOR(ROLE, field, element, meaning) {#field, element, offsetof(bfi_value_state, field)},
+#define BF_VECTOR(ROLE, field, element, meaning) \
+    {#field, element, offsetof(bfi_value_state, field)},
 #include "plan/vector.def"
 #undef BF_VECTOR
 #undef T
@@ -59,8 +61,8 @@ static void touch(builder *b, int value, bfi_role role, int step) {
     role = stored_role(plan, role);
     int *index = &b->index[value][role];
     if (*index < 0) {
-        if (!bfi_grow((void **)&plan->vectors, &plan->vector_capacity, (size_t)plan->vector_count + 1,
-                      sizeof *plan->vectors)) {
+        if (!bfi_grow((void **)&plan->vectors, &plan->vector_capacity,
+                      (size_t)plan->vector_count + 1, sizeof *plan->vectors)) {
             b->failed = true;
             return;
         }
@@ -87,11 +89,15 @@ static bool has_error(const bf_plan *plan, int id) {
     const bfi_node_constants *c = &plan->constants->nodes[id];
     bool executes = plan->options.semantics == BF_SEMANTICS_FLOAT32;
     switch (bfi_op_class_of(plan->graph->nodes[id].op)) {
-    case BFI_CLASS_STRUCTURAL: return c->depth_forward > 0 || c->depth_backward > 0 || c->bias;
-    case BFI_CLASS_AFFINE: return plan->graph->nodes[id].op == BFI_OP_SCALE_SHIFT || executes;
-    case BFI_CLASS_SOURCE:
-    case BFI_CLASS_ALIAS: return false;
-    default: return true;
+        case BFI_CLASS_STRUCTURAL:
+            return c->depth_forward > 0 || c->depth_backward > 0 || c->bias;
+        case BFI_CLASS_AFFINE:
+            return plan->graph->nodes[id].op == BFI_OP_SCALE_SHIFT || executes;
+        case BFI_CLASS_SOURCE:
+        case BFI_CLASS_ALIAS:
+            return false;
+        default:
+            return true;
     }
 }
 
@@ -118,28 +124,34 @@ static void touch_op(builder *b, const int *forward, const bfi_back_op *op, int 
     bool outward = b->plan->outward;
     int id = op->node;
     switch (op->kind) {
-    case BFI_BACK_BOX:
-    case BFI_BACK_TRY:
-        touch_from(b, forward, id, BFI_ROLE_LO_T, step);
-        touch_from(b, forward, id, BFI_ROLE_HI_T, step);
-        if (outward) touch_from(b, forward, id, BFI_ROLE_E_BOX, step);
-        return;
-    case BFI_BACK_ACCUMULATE:
-        if (outward) touch_from(b, forward, id, BFI_ROLE_E_SUM, step);
-        return;
-    case BFI_BACK_SEED_LINEAR:
-    case BFI_BACK_SEED_CONV:
-        if (outward) touch_from(b, forward, id, BFI_ROLE_OWN, step);
-        return;
-    case BFI_BACK_SEED_SPEC: touch_interval(b, id, step); return;
-    case BFI_BACK_SEED_UNIT: return;
-    case BFI_BACK_RELAX: touch_lines(b, forward, id, step); break;
-    case BFI_BACK_POOL:
-        touch_from(b, forward, id, BFI_ROLE_T_NEG, step);
-        touch_from(b, forward, id, BFI_ROLE_PICK_LO, step);
-        touch_from(b, forward, id, BFI_ROLE_PICK_HI, step);
-        break;
-    default: break;
+        case BFI_BACK_BOX:
+        case BFI_BACK_TRY:
+            touch_from(b, forward, id, BFI_ROLE_LO_T, step);
+            touch_from(b, forward, id, BFI_ROLE_HI_T, step);
+            if (outward) touch_from(b, forward, id, BFI_ROLE_E_BOX, step);
+            return;
+        case BFI_BACK_ACCUMULATE:
+            if (outward) touch_from(b, forward, id, BFI_ROLE_E_SUM, step);
+            return;
+        case BFI_BACK_SEED_LINEAR:
+        case BFI_BACK_SEED_CONV:
+            if (outward) touch_from(b, forward, id, BFI_ROLE_OWN, step);
+            return;
+        case BFI_BACK_SEED_SPEC:
+            touch_interval(b, id, step);
+            return;
+        case BFI_BACK_SEED_UNIT:
+            return;
+        case BFI_BACK_RELAX:
+            touch_lines(b, forward, id, step);
+            break;
+        case BFI_BACK_POOL:
+            touch_from(b, forward, id, BFI_ROLE_T_NEG, step);
+            touch_from(b, forward, id, BFI_ROLE_PICK_LO, step);
+            touch_from(b, forward, id, BFI_ROLE_PICK_HI, step);
+            break;
+        default:
+            break;
     }
     if (outward && has_error(b->plan, id)) touch_from(b, forward, id, BFI_ROLE_E, step);
 }
@@ -175,7 +187,8 @@ static void touch_step(builder *b, const int *forward, int index) {
 static void touch_results(builder *b) {
     int end = b->plan->tasks.step_count - 1;
     touch_interval(b, b->plan->graph->output, end);
-    for (int id = 0; b->plan->options.keep_layers && id < b->plan->graph->count; id++) touch_interval(b, id, end);
+    for (int id = 0; b->plan->options.keep_layers && id < b->plan->graph->count; id++)
+        touch_interval(b, id, end);
 }
 
 /* Elementwise steps read element j of their operand before they write element j of the result. */
@@ -260,7 +273,8 @@ static void fill_state(bf_plan *plan) {
         if (plan->dtype == BFI_F64 && vector->role == BFI_ROLE_HI) state->hi_t = vector->offset;
     }
     for (int id = 0; id < plan->graph->count; id++)
-        if (plan->graph->nodes[id].op == BFI_OP_RESHAPE) plan->state[id] = plan->state[root_of(plan->graph, id)];
+        if (plan->graph->nodes[id].op == BFI_OP_RESHAPE)
+            plan->state[id] = plan->state[root_of(plan->graph, id)];
 }
 
 bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {

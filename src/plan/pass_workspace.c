@@ -2,8 +2,8 @@
 #include "base/alloc.h"
 #include "plan/pipeline.h"
 
-/* A tile's coefficients should stay in a core's L2 cache; the number is fixed so that a plan is the same
- * on every machine (bits do not depend on it anyway). */
+/* A tile's coefficients should stay in a core's L2 cache; the number is fixed so that a plan is the
+ * same on every machine (bits do not depend on it anyway). */
 enum { CACHE_BYTES = 1 << 19 };
 
 /* Forward scratch: three sums, and three more for the parts of a concatenation. */
@@ -17,7 +17,8 @@ static int64_t scratch_bytes(const bf_plan *plan) {
 static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static int64_t lane_bytes(const bf_plan *plan) {
-    return 4 * (int64_t)sizeof(double) + (int64_t)sizeof(int64_t) + 2 * (int64_t)bfi_dtype_size(plan->dtype);
+    return 4 * (int64_t)sizeof(double) + (int64_t)sizeof(int64_t) +
+           2 * (int64_t)bfi_dtype_size(plan->dtype);
 }
 
 static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
@@ -38,10 +39,11 @@ static bool fits(const bf_plan *plan) {
     return plan->options.memory == 0 || plan->workspace_bytes <= plan->options.memory;
 }
 
-/* Widest tile whose coefficients stay in cache (IBP has only the spec's few rows, one op deep); then
- * narrower, then fewer workers, to meet the budget. */
+/* Widest tile whose coefficients stay in cache (IBP has only the spec's few rows, one op deep);
+ * then narrower, then fewer workers, to meet the budget. */
 static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
-    int64_t lanes = plan->options.method == BF_METHOD_IBP ? BF_LANE_PAD : BFI_WIDEST_TILE, lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t lanes = plan->options.method == BF_METHOD_IBP ? BF_LANE_PAD : BFI_WIDEST_TILE,
+            lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
     while (lanes > BF_LANE_PAD && lanes * lane > CACHE_BYTES) lanes -= BF_LANE_PAD;
     int workers = bf_session_threads(plan->session);
     set_tiles(plan, lanes, workers);
@@ -61,7 +63,8 @@ static int64_t baseline(const bf_plan *plan) {
     for (int i = 0; i < plan->program_count; i++) {
         int64_t sum = 0;
         for (int b = 0; b < plan->programs[i].buffer_count; b++)
-            sum += (plan->programs[i].buffers[b].count + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+            sum +=
+                (plan->programs[i].buffers[b].count + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
         if (sum > tallest) tallest = sum;
     }
     int64_t scratch = scratch_bytes(plan);

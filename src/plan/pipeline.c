@@ -21,7 +21,8 @@ bf_options bf_options_default(void) {
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
         (unsigned)o->executor > BF_EXECUTOR_NATIVE || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
-        (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 || (unsigned)o->partition > 1)
+        (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
+        (unsigned)o->partition > 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "options hold a value outside its enum: start from bf_options_default()");
     return BF_STATUS_OK;
@@ -33,14 +34,16 @@ static bf_status choose_kernels(bf_plan *plan, bf_error *err) {
     plan->dtype = dtype;
     plan->outward = plan->options.rounding == BF_ROUNDING_OUTWARD;
     bool reference = plan->options.executor == BF_EXECUTOR_REFERENCE;
-    plan->kernels = reference ? bfi_kernels_ref(dtype) : bfi_kernels_native(dtype, plan->options.isa);
+    plan->kernels =
+        reference ? bfi_kernels_ref(dtype) : bfi_kernels_native(dtype, plan->options.isa);
     if (!plan->kernels)
         return bfi_fail(err, BF_STATUS_UNSUPPORTED, "isa '%s' is unknown or this CPU cannot run it",
                         plan->options.isa);
     plan->options.isa = plan->kernels->isa;
     if (plan->options.semantics == BF_SEMANTICS_FLOAT32 && plan->graph->is_float64)
         return bfi_fail(err, BF_STATUS_UNSUPPORTED,
-                        "%s computes in float64: semantics float32 does not apply to it", plan->graph->source);
+                        "%s computes in float64: semantics float32 does not apply to it",
+                        plan->graph->source);
     return BF_STATUS_OK;
 }
 
@@ -51,9 +54,11 @@ static bf_status validate_vectors(const bf_plan *plan, bf_error *err) {
             const bfi_vector *a = &plan->vectors[x], *b = &plan->vectors[y];
             bool together = a->first <= b->last && b->first <= a->last;
             bool apart = a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset;
-            bool handed = (a->alias_of == y && a->first == b->last) || (b->alias_of == x && b->first == a->last);
+            bool handed = (a->alias_of == y && a->first == b->last) ||
+                          (b->alias_of == x && b->first == a->last);
             if (together && !apart && !handed)
-                return bfi_fail(err, BF_STATUS_INTERNAL, "vectors %s of value %d and %s of value %d overlap",
+                return bfi_fail(err, BF_STATUS_INTERNAL,
+                                "vectors %s of value %d and %s of value %d overlap",
                                 bfi_role_name(a->role), a->value, bfi_role_name(b->role), b->value);
         }
     return BF_STATUS_OK;
@@ -75,7 +80,9 @@ static bf_status validate_graph(const bf_plan *plan, bf_error *err) {
 }
 
 /* The rewriting passes are skipped where the network is to be run as imported. */
-static bool rewrites(const bf_plan *plan) { return plan->options.simplify && !plan->options.keep_layers; }
+static bool rewrites(const bf_plan *plan) {
+    return plan->options.simplify && !plan->options.keep_layers;
+}
 
 /* Merged linears tighten intervals, so where textbook values are asked for they are left apart. */
 static bf_status simplify(bf_plan *plan, bf_error *err) {
@@ -84,7 +91,8 @@ static bf_status simplify(bf_plan *plan, bf_error *err) {
     options.float32_execution = plan->options.semantics == BF_SEMANTICS_FLOAT32;
     options.dtype = plan->dtype;
     options.merge_linears = plan->options.intersect;
-    bf_status status = bfi_pass_simplify(plan->graph, &options, &plan->rewritten[0], &plan->simplified, err);
+    bf_status status =
+        bfi_pass_simplify(plan->graph, &options, &plan->rewritten[0], &plan->simplified, err);
     if (status == BF_STATUS_OK) plan->graph = plan->rewritten[0];
     return status;
 }
@@ -113,8 +121,8 @@ static bf_status reuse(bf_plan *plan, bf_error *err) {
     return status;
 }
 
-/* The pipeline. |check| is what must hold after a pass: it runs in debug builds, and always after the
- * last pass that touches what it checks, where it costs next to nothing (|always|). */
+/* The pipeline. |check| is what must hold after a pass: it runs in debug builds, and always after
+ * the last pass that touches what it checks, where it costs next to nothing (|always|). */
 static const struct pass {
     const char *name;
     bf_status (*run)(bf_plan *plan, bf_error *err);
@@ -203,7 +211,8 @@ const char *bf_plan_note(const bf_plan *plan, int index) {
 }
 
 bf_status bfi_plan_add_note(bf_plan *plan, bf_error *err, const char *fmt, ...) {
-    if (!bfi_grow((void **)&plan->notes, &plan->note_capacity, (size_t)plan->note_count + 1, sizeof *plan->notes))
+    if (!bfi_grow((void **)&plan->notes, &plan->note_capacity, (size_t)plan->note_count + 1,
+                  sizeof *plan->notes))
         return bfi_fail_memory(err);
     va_list args;
     va_start(args, fmt);

@@ -7,8 +7,8 @@
 /* Requires constants; provides the error constants of every node. */
 bf_status bfi_pass_errors(bf_plan *plan, bf_error *err);
 
-/* Requires kernels; provides steps in serial order, backward programs (without storage), and notes on
- * fallbacks. */
+/* Requires kernels; provides steps in serial order, backward programs (without storage), and notes
+ * on fallbacks. */
 bf_status bfi_pass_partition(bf_plan *plan, bf_error *err);
 
 /* Requires steps and programs; provides tasks, waves and edges, and the steps' final order. */
@@ -24,7 +24,8 @@ const char *bfi_backend_name(bfi_backend backend);
 /* Bound op that the forward step of a node with |op| is. */
 const char *bfi_forward_op_name(bfi_op op);
 
-/* Requires placed programs and vectors; provides tile width, workers and bytes that meet the budget. */
+/* Requires placed programs and vectors; provides tile width, workers and bytes that meet the
+ * budget. */
 bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err);
 
 bf_status bfi_plan_add_note(bf_plan *plan, bf_error *err, const char *fmt, ...) BF_PRINTF(3, 4);

@@ -1,9 +1,9 @@
 /* The plan: what to run, in which order, where every number lives.
  *
- * Tasks and steps: ir/task.h. Workspace layout: a persistent part (vectors per value of the one box, their
- * storage reused when they die) and one tile part per worker (coefficients of a lane tile plus per-lane
- * vectors; forward steps use it as scratch). All sizes are known here; running a plan allocates nothing.
- * Immutable after creation, thread-safe to share. */
+ * Tasks and steps: ir/task.h. Workspace layout: a persistent part (vectors per value of the one
+ * box, their storage reused when they die) and one tile part per worker (coefficients of a lane
+ * tile plus per-lane vectors; forward steps use it as scratch). All sizes are known here; running a
+ * plan allocates nothing. Immutable after creation, thread-safe to share. */
 #ifndef BFI_PLAN_PLAN_H
 #define BFI_PLAN_PLAN_H
 
@@ -15,19 +15,20 @@
 #include "plan/pass_permute.h"
 #include "plan/pass_simplify.h"
 
-/* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the value.
- * See exec/forward.h for what is stored. */
+/* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the
+ * value. See exec/forward.h for what is stored. */
 typedef struct bfi_value_state {
-    int64_t lo, hi;             /* double[n]: interval, every number representable in T */
-    int64_t lo_t, hi_t;         /* T[n]: the same (equal to lo, hi for float64) */
-    int64_t e;                  /* T[n]: error per unit of |coefficient| at this value's way back */
-    int64_t own;                /* double[n]: part of e that holds for an exact unit coefficient */
-    int64_t e_box;              /* T[n]: error per unit of |coefficient| when concretised here */
-    int64_t e_sum;              /* T[n]: the same for one accumulation */
-    int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max pooling:
-                                           t_neg alone, the constant that A- meets */
-    int64_t pick_lo, pick_hi;   /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
-    int64_t rows;               /* int32[n]: neurons of a bounded value that need backward bounds */
+    int64_t lo, hi;     /* double[n]: interval, every number representable in T */
+    int64_t lo_t, hi_t; /* T[n]: the same (equal to lo, hi for float64) */
+    int64_t e;          /* T[n]: error per unit of |coefficient| at this value's way back */
+    int64_t own;        /* double[n]: part of e that holds for an exact unit coefficient */
+    int64_t e_box;      /* T[n]: error per unit of |coefficient| when concretised here */
+    int64_t e_sum;      /* T[n]: the same for one accumulation */
+    int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max
+                                           pooling: t_neg alone, the constant that A- meets */
+    int64_t pick_lo,
+        pick_hi;  /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
+    int64_t rows; /* int32[n]: neurons of a bounded value that need backward bounds */
 } bfi_value_state;
 
 /* Widest lane tile of any plan. */
@@ -50,7 +51,11 @@ typedef struct bfi_vector {
     int64_t offset;  /* bytes */
 } bfi_vector;
 
-typedef enum bfi_backend { BFI_BACKEND_NATIVE, BFI_BACKEND_REFERENCE, BFI_BACKEND_SCALAR } bfi_backend;
+typedef enum bfi_backend {
+    BFI_BACKEND_NATIVE,
+    BFI_BACKEND_REFERENCE,
+    BFI_BACKEND_SCALAR
+} bfi_backend;
 
 /* How one bound op is run (rows of lowering.def). */
 typedef struct bfi_lowering {
@@ -71,17 +76,17 @@ typedef struct bfi_note {
 typedef struct bfi_node_error {
     double gamma_forward;  /* relative to the magnitude sum, forward interval */
     double gamma_backward; /* backward product */
-    double gamma_dot;      /* dot product over the node's elements (bias, intercepts, concretisation) */
-    double gamma_unit;     /* the same per rounding: gamma_dot / depth, rounded up */
-    double *by_term;       /* weighted nodes: gamma_backward by output feature or channel, else NULL */
+    double gamma_dot;  /* dot product over the node's elements (bias, intercepts, concretisation) */
+    double gamma_unit; /* the same per rounding: gamma_dot / depth, rounded up */
+    double *by_term;   /* weighted nodes: gamma_backward by output feature or channel, else NULL */
 } bfi_node_error;
 
 struct bf_plan {
     bf_options options;
     bf_session *session;
-    bf_model *model; /* one reference */
-    const bfi_graph *graph;    /* that is run: the model's, or the last rewritten one */
-    bfi_graph *rewritten[2];   /* simplified, permuted; each borrows numbers of the one before */
+    bf_model *model;         /* one reference */
+    const bfi_graph *graph;  /* that is run: the model's, or the last rewritten one */
+    bfi_graph *rewritten[2]; /* simplified, permuted; each borrows numbers of the one before */
     bfi_simplify_report simplified;
     bfi_permute_report permuted;
     bfi_dtype dtype;
@@ -96,29 +101,32 @@ struct bf_plan {
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
-    int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it */
+    int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it
+                           */
 
     bool *relu_only; /* value feeds only (leaky) relus: stable neurons need no backward bounds */
 
     bfi_vector *vectors;
     int vector_count;
     size_t vector_capacity;
-    bfi_value_state *state;   /* the vectors' offsets by value; reshapes share their input's */
-    int64_t e_flat;           /* persistent offset of double[nodes]: error per lane, whatever its coefficients
-                                 (underflow), of the node's backward op */
+    bfi_value_state *state; /* the vectors' offsets by value; reshapes share their input's */
+    int64_t e_flat; /* persistent offset of double[nodes]: error per lane, whatever its coefficients
+                       (underflow), of the node's backward op */
     int64_t persistent_bytes;
 
-    int64_t scratch_count;    /* elements of one forward scratch vector; three (with concatenations six) fit in every tile */
-    int64_t tile_lanes;       /* widest tile */
-    int64_t height;           /* elements per lane: the highest program */
-    int64_t tile_bytes;       /* one worker's part */
+    int64_t scratch_count; /* elements of one forward scratch vector; three (with concatenations
+                              six) fit in every tile */
+    int64_t tile_lanes;    /* widest tile */
+    int64_t height;        /* elements per lane: the highest program */
+    int64_t tile_bytes;    /* one worker's part */
     int workers;
     int64_t workspace_bytes;
-    int64_t baseline_bytes;   /* the same with one buffer per vector and coefficient tensor: no reuse */
+    int64_t
+        baseline_bytes; /* the same with one buffer per vector and coefficient tensor: no reuse */
 
     bfi_lowering *lowerings; /* forward ops by node, then the programs' ops */
     int lowering_count;
-    int *program_lowering;   /* first lowering of each program */
+    int *program_lowering; /* first lowering of each program */
 
     bfi_note *notes;
     int note_count;
@@ -129,8 +137,8 @@ struct bf_plan {
 typedef struct bfi_lane_vectors {
     double *constant, *error, *best; /* double[tile_lanes] */
     void *t_sum, *e_sum;             /* T[tile_lanes] */
-    double *sign;                    /* double[tile_lanes]: +1 lower bound of the row, -1: of minus the row */
-    int64_t *row;                    /* int64[tile_lanes] */
+    double *sign; /* double[tile_lanes]: +1 lower bound of the row, -1: of minus the row */
+    int64_t *row; /* int64[tile_lanes] */
 } bfi_lane_vectors;
 
 #endif

@@ -1,5 +1,5 @@
-/* Storage: offsets in one arena, by best fit over decreasing size (as XNNPACK's and MLIR's planners), and
- * liveness and in-place reuse of a backward program's buffers. */
+/* Storage: offsets in one arena, by best fit over decreasing size (as XNNPACK's and MLIR's
+ * planners), and liveness and in-place reuse of a backward program's buffers. */
 #ifndef BFI_PLAN_STORAGE_H
 #define BFI_PLAN_STORAGE_H
 
@@ -12,14 +12,15 @@ typedef struct bfi_lifetime {
     int64_t offset; /* provided */
 } bfi_lifetime;
 
-/* Places |items| so that no two that live at the same time overlap; *|height| is the arena's size. */
+/* Places |items| so that no two that live at the same time overlap; *|height| is the arena's size.
+ */
 bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_error *err);
 
 /* First and last use of every buffer. */
 void bfi_pass_liveness(bfi_program *program);
 
-/* Requires liveness; provides in-place aliases where an op allows them and its operand dies there, then
- * offsets and height. */
+/* Requires liveness; provides in-place aliases where an op allows them and its operand dies there,
+ * then offsets and height. */
 bf_status bfi_pass_reuse(bfi_program *program, bf_error *err);
 
 #endif

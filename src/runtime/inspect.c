@@ -9,7 +9,9 @@
 #include "ir/layout.h"
 #include "plan/pipeline.h"
 
-static const char *layer_name(const bf_plan *plan, int node) { return plan->graph->nodes[node].name; }
+static const char *layer_name(const bf_plan *plan, int node) {
+    return plan->graph->nodes[node].name;
+}
 
 int bf_plan_task_count(const bf_plan *plan) { return plan->tasks.task_count; }
 
@@ -33,7 +35,8 @@ bf_task_info bf_plan_task(const bf_plan *plan, int index) {
                          .edges = task->edge_count,
                          .flops = forward_flops(plan, task)};
     if (task->kind == BFI_TASK_BACKWARD) info.rows = plan->graph->nodes[last->node].count;
-    if (last->kind != BFI_STEP_FORWARD) info.flops = bfi_program_flops(plan, &plan->programs[last->program]);
+    if (last->kind != BFI_STEP_FORWARD)
+        info.flops = bfi_program_flops(plan, &plan->programs[last->program]);
     return info;
 }
 
@@ -165,7 +168,9 @@ bf_permute_info bf_plan_permute(const bf_plan *plan, int index) {
 }
 
 bf_status bf_workspace_trace(bf_workspace *ws, int64_t events, bf_error *err) {
-    if (events < 1) return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "a trace needs room for at least one event");
+    if (events < 1)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "a trace needs room for at least one event");
     bfi_trace *trace = bfi_calloc(1, sizeof *trace);
     if (trace) trace->events = bfi_malloc((size_t)events, sizeof *trace->events);
     if (!trace || !trace->events) {
@@ -192,10 +197,12 @@ bf_trace_event bf_workspace_trace_event(const bf_workspace *ws, int64_t index) {
     const bfi_trace_event *e = &ws->trace->events[index];
     const bf_plan *plan = ws->plan;
     int task = 0;
-    while (task + 1 < plan->tasks.task_count && plan->tasks.tasks[task + 1].first <= e->step) task++;
-    const char *name = e->kind == BFI_TRACE_ROWS      ? "select_rows"
-                       : e->kind == BFI_TRACE_FORWARD ? bfi_forward_op_name(plan->graph->nodes[e->node].op)
-                                                      : bfi_back_name((bfi_back_kind)e->kind);
+    while (task + 1 < plan->tasks.task_count && plan->tasks.tasks[task + 1].first <= e->step)
+        task++;
+    const char *name = e->kind == BFI_TRACE_ROWS ? "select_rows"
+                       : e->kind == BFI_TRACE_FORWARD
+                           ? bfi_forward_op_name(plan->graph->nodes[e->node].op)
+                           : bfi_back_name((bfi_back_kind)e->kind);
     return (bf_trace_event){.name = name,
                             .layer = layer_name(plan, e->node),
                             .task = task,

@@ -27,14 +27,16 @@ void bfi_job_cut(bfi_job *j) {
 void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     if (atomic_load_explicit(&j->ws->failed, memory_order_relaxed)) return;
     bfi_lane_vectors v = bfi_tile_vectors(j->plan, j->ws, worker);
-    int64_t first = item * j->width, lanes = j->lanes - first < j->width ? j->lanes - first : j->width;
+    int64_t first = item * j->width,
+            lanes = j->lanes - first < j->width ? j->lanes - first : j->width;
     for (int64_t l = 0; l < lanes; l++) {
         int64_t index = (first + l) / j->sides;
         v.row[l] = j->rows ? j->rows[index] : index;
         v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
     }
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
-    bf_status status = bfi_backward_tile(j->plan, j->ws, j->program, j->step, worker, lanes, j->spec, bounds, errors);
+    bf_status status = bfi_backward_tile(j->plan, j->ws, j->program, j->step, worker, lanes,
+                                         j->spec, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);
         return;

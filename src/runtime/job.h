@@ -8,11 +8,11 @@ typedef struct bfi_job {
     const bf_plan *plan;
     bf_workspace *ws;
     int program, step;
-    const double *spec;    /* rows of C, or NULL: neurons */
-    const int32_t *rows;   /* neurons, NULL: 0, 1, 2, ... */
-    int sides;             /* 2: lower then upper of each row; 1: only the side |first_sign| */
+    const double *spec;  /* rows of C, or NULL: neurons */
+    const int32_t *rows; /* neurons, NULL: 0, 1, 2, ... */
+    int sides;           /* 2: lower then upper of each row; 1: only the side |first_sign| */
     double first_sign;
-    int64_t lanes, width;  /* in all; per tile */
+    int64_t lanes, width; /* in all; per tile */
     int64_t tiles;
     double *lower, *upper; /* indexed by row (of C or of the target); NULL: not wanted */
     double *lower_error;   /* likewise */

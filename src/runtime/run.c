@@ -25,8 +25,8 @@ typedef struct batch {
     int job_count;
 } batch;
 
-static void run_forward_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index,
-                             int worker) {
+static void run_forward_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                             int index, int worker) {
     int id = plan->tasks.steps[index].node;
     double begin = ws->trace ? bfi_clock() : 0;
     if (id == 0)
@@ -34,8 +34,9 @@ static void run_forward_step(const bf_plan *plan, bf_workspace *ws, const bf_req
     else
         bfi_forward_node(plan, ws, id, worker);
     if (plan->graph->nodes[id].op != BFI_OP_RESHAPE) bfi_forward_finish(plan, ws, id);
-    if (ws->trace) bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_FORWARD, id, index,
-                                                     worker, 1});
+    if (ws->trace)
+        bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_FORWARD, id, index,
+                                                   worker, 1});
 }
 
 static void run_forward_task(const batch *b, int task, int worker) {
@@ -85,7 +86,8 @@ static void run_batch(batch *b) {
 
 /* Neurons of |node| that need backward bounds. */
 static int64_t select_rows(const bf_plan *plan, const bf_workspace *ws, int node, int32_t *rows) {
-    const double *lo = bfi_ws_doubles(ws, plan->state[node].lo), *hi = bfi_ws_doubles(ws, plan->state[node].hi);
+    const double *lo = bfi_ws_doubles(ws, plan->state[node].lo),
+                 *hi = bfi_ws_doubles(ws, plan->state[node].hi);
     bool all = plan->options.all_neurons || !plan->relu_only[node];
     int64_t count = 0;
     for (int64_t j = 0; j < plan->graph->nodes[node].count; j++)
@@ -100,8 +102,8 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
     int64_t count = select_rows(plan, ws, step->node, rows);
     ws->stats.unstable += count;
     if (ws->trace)
-        bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node, index, 0,
-                                                   2 * count});
+        bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node,
+                                                   index, 0, 2 * count});
     return (bfi_job){.plan = plan,
                      .ws = ws,
                      .program = step->program,
@@ -118,23 +120,27 @@ static bf_status stopped(bf_workspace *ws, bf_error *err) {
     bfi_ws_stopped(ws);
     int status = atomic_load(&ws->failed);
     if (status == BF_STATUS_TIMEOUT) return bfi_fail(err, BF_STATUS_TIMEOUT, "time budget ran out");
-    if (status == BF_STATUS_CANCELLED) return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
+    if (status == BF_STATUS_CANCELLED)
+        return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
     return (bf_status)status;
 }
 
 /* One bounded layer, alone. */
-static void run_bound_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index) {
+static void run_bound_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                           int index) {
     batch b = {.plan = plan, .ws = ws, .request = request, .job_count = 1};
     b.jobs[0] = bound_job(plan, ws, index);
     run_batch(&b);
     bfi_forward_finish(plan, ws, plan->tasks.steps[index].node);
 }
 
-/* What holds before anything is computed: the interval of the outputs, or nothing. Later results only
- * replace it by something better, so a run that is stopped leaves bounds that hold. */
-static void start_results(const bf_plan *plan, const bf_workspace *ws, const bf_request *request, bool interval) {
+/* What holds before anything is computed: the interval of the outputs, or nothing. Later results
+ * only replace it by something better, so a run that is stopped leaves bounds that hold. */
+static void start_results(const bf_plan *plan, const bf_workspace *ws, const bf_request *request,
+                          bool interval) {
     int output = plan->graph->output;
-    const double *lo = bfi_ws_doubles(ws, plan->state[output].lo), *hi = bfi_ws_doubles(ws, plan->state[output].hi);
+    const double *lo = bfi_ws_doubles(ws, plan->state[output].lo),
+                 *hi = bfi_ws_doubles(ws, plan->state[output].hi);
     int64_t rows = request->spec ? request->rows : plan->graph->nodes[output].count;
     for (int64_t r = 0; r < rows; r++) {
         if (request->lower) request->lower[r] = interval ? lo[r] : -INFINITY;
@@ -149,7 +155,8 @@ static void run_job(const bfi_job *job) {
     run_batch(&b);
 }
 
-static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int index) {
+static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                          int index) {
     int program = request->spec ? plan->spec_program : plan->output_program;
     start_results(plan, ws, request, !request->spec && (program < 0 || plan->options.intersect));
     if (program < 0 || (!request->lower && !request->upper)) return;
@@ -163,7 +170,8 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_reques
                  .upper = request->upper,
                  .lower_error = request->lower_error,
                  .keep_better = true};
-    j.lanes = j.sides * (request->spec ? request->rows : plan->graph->nodes[plan->graph->output].count);
+    j.lanes =
+        j.sides * (request->spec ? request->rows : plan->graph->nodes[plan->graph->output].count);
     if (request->spec && plan->interval_program >= 0) {
         j.program = plan->interval_program;
         run_job(&j);
@@ -173,18 +181,26 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_reques
 }
 
 /* A task by itself: its steps in order. */
-static void run_task(const bf_plan *plan, bf_workspace *ws, const bf_request *request, const bfi_task *task) {
+static void run_task(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                     const bfi_task *task) {
     for (int i = task->first; i < task->first + task->count && !bfi_ws_stopped(ws); i++) {
         switch (plan->tasks.steps[i].kind) {
-        case BFI_STEP_FORWARD: run_forward_step(plan, ws, request, i, 0); break;
-        case BFI_STEP_BOUND: run_bound_step(plan, ws, request, i); break;
-        case BFI_STEP_SPEC: run_spec_step(plan, ws, request, i); break;
+            case BFI_STEP_FORWARD:
+                run_forward_step(plan, ws, request, i, 0);
+                break;
+            case BFI_STEP_BOUND:
+                run_bound_step(plan, ws, request, i);
+                break;
+            case BFI_STEP_SPEC:
+                run_spec_step(plan, ws, request, i);
+                break;
         }
     }
 }
 
 /* Tasks [first, last) of one wave: they do not depend on each other. */
-static void run_wave(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int first, int last) {
+static void run_wave(const bf_plan *plan, bf_workspace *ws, const bf_request *request, int first,
+                     int last) {
     batch b = {.plan = plan, .ws = ws, .request = request};
     const bfi_task *tasks = plan->tasks.tasks;
     int forward[JOBS_AT_ONCE];
@@ -206,7 +222,8 @@ static void run_wave(const bf_plan *plan, bf_workspace *ws, const bf_request *re
     }
 }
 
-static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                           bf_error *err) {
     const bfi_task_graph *g = &plan->tasks;
     bf_status status = BF_STATUS_OK;
     for (int t = 0; t < g->task_count && status == BF_STATUS_OK;) {
@@ -224,35 +241,39 @@ static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, const bf_reque
 
 static bf_status check_request(const bf_plan *plan, const bf_request *request, bf_error *err) {
     if (!request->lo || !request->hi || request->rows < 0)
-        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "request without a box, or with negative rows");
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "request without a box, or with negative rows");
     for (int64_t i = 0; i < plan->graph->nodes[0].count; i++) {
         if (!isfinite(request->lo[i]) || !isfinite(request->hi[i]))
             return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
-                            "box: input %lld is bounded by [%g, %g]: give finite bounds", (long long)i,
-                            request->lo[i], request->hi[i]);
+                            "box: input %lld is bounded by [%g, %g]: give finite bounds",
+                            (long long)i, request->lo[i], request->hi[i]);
         if (request->lo[i] > request->hi[i])
             return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
-                            "box: input %lld has lower bound %.9g above upper bound %.9g", (long long)i,
-                            request->lo[i], request->hi[i]);
+                            "box: input %lld has lower bound %.9g above upper bound %.9g",
+                            (long long)i, request->lo[i], request->hi[i]);
     }
     int64_t outputs = plan->graph->nodes[plan->graph->output].count;
     for (int64_t i = 0; request->spec && i < request->rows * outputs; i++)
         if (!isfinite(request->spec[i]))
-            return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "spec: row %lld, column %lld is not finite",
-                            (long long)(i / outputs), (long long)(i % outputs));
+            return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                            "spec: row %lld, column %lld is not finite", (long long)(i / outputs),
+                            (long long)(i % outputs));
     return BF_STATUS_OK;
 }
 
 bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *ws, int64_t rows, bf_error *err) {
     int64_t numbers, outputs = plan->graph->nodes[plan->graph->output].count;
     if (rows < 0 || !bfi_mul_i64(rows, 2 * outputs, &numbers))
-        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "cannot take a spec of %lld rows", (long long)rows);
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "cannot take a spec of %lld rows",
+                        (long long)rows);
     ws->rows = rows;
     ws->bound = false;
     return BF_STATUS_OK;
 }
 
-bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                            bf_error *err) {
     if (request->spec && request->rows != ws->rows)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "the spec has %lld rows, but the workspace was reshaped to %lld",
@@ -265,7 +286,8 @@ bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_requ
 
 bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *ws, bf_error *err) {
     if (!ws->bound)
-        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "nothing is bound: call bf_workspace_bind first");
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "nothing is bound: call bf_workspace_bind first");
     ws->budget = (bfi_budget){ws->request.deadline, &plan->session->stop};
     ws->stats = (bf_run_stats){.used_bytes = plan->workspace_bytes};
     atomic_store(&ws->failed, BF_STATUS_OK);
@@ -275,7 +297,8 @@ bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *ws, bf_error *err)
     return status;
 }
 
-bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request, bf_error *err) {
+bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *ws, const bf_request *request,
+                        bf_error *err) {
     bf_status status = bf_workspace_reshape(plan, ws, request->spec ? request->rows : 0, err);
     if (status == BF_STATUS_OK) status = bf_workspace_bind(plan, ws, request, err);
     if (status == BF_STATUS_OK) status = bf_workspace_run(plan, ws, err);
@@ -318,7 +341,8 @@ static int kept_value(const bf_plan *plan, int index) {
     return index == output ? plan->graph->output : -1;
 }
 
-int bf_workspace_layer(const bf_plan *plan, const bf_workspace *ws, int index, double *lower, double *upper) {
+int bf_workspace_layer(const bf_plan *plan, const bf_workspace *ws, int index, double *lower,
+                       double *upper) {
     int value = ws->ran ? kept_value(plan, index) : -1;
     if (value < 0) return 0;
     size_t bytes = (size_t)plan->graph->nodes[value].count * sizeof(double);

@@ -9,10 +9,13 @@ enum { MAX_THREADS = 256 };
 
 bf_status bf_session_create(int threads, bf_session **out, bf_error *err) {
     if (threads < 0 || threads > MAX_THREADS)
-        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "threads is %d: give 1 to %d, or 0 for all CPUs",
-                        threads, MAX_THREADS);
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "threads is %d: give 1 to %d, or 0 for all CPUs", threads, MAX_THREADS);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    int count = threads ? threads : online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
+    int count = threads                ? threads
+                : online < 1           ? 1
+                : online > MAX_THREADS ? MAX_THREADS
+                                       : (int)online;
     bf_session *session = bfi_calloc(1, sizeof *session);
     if (!session) return bfi_fail_memory(err);
     atomic_init(&session->stop, 0);

@@ -34,11 +34,13 @@ static bf_status allocate(bfi_refuter *r, bf_error *err) {
     r->error = bfi_malloc(rows, sizeof *r->error);
     r->y_lo = bfi_malloc(outputs, sizeof *r->y_lo);
     r->y_hi = bfi_malloc(outputs, sizeof *r->y_hi);
-    return r->spec && r->lower && r->error && r->y_lo && r->y_hi ? BF_STATUS_OK : bfi_fail_memory(err);
+    return r->spec && r->lower && r->error && r->y_lo && r->y_hi ? BF_STATUS_OK
+                                                                 : bfi_fail_memory(err);
 }
 
-bf_status bfi_refuter_create(bf_session *session, const bf_model *model, const bf_property *property,
-                             const bf_options *options, bfi_refuter **out, bf_error *err) {
+bf_status bfi_refuter_create(bf_session *session, const bf_model *model,
+                             const bf_property *property, const bf_options *options,
+                             bfi_refuter **out, bf_error *err) {
     bfi_refuter *r = bfi_calloc(1, sizeof *r);
     if (!r) return bfi_fail_memory(err);
     r->property = property;
@@ -86,13 +88,16 @@ static double least_term(const bf_term *term, double lo, double hi) {
     return bfi_down(bfi_down(a) - bfi_mul_up(term->coef_err, fmax(fabs(lo), fabs(hi))));
 }
 
-/* |lower| bounds the row with its nearest coefficients; account for what the decimals lost, for terms
- * over inputs, and compare. Summing a repeated variable's coefficients may round: one ulp each. */
-static double margin_of(const bfi_refuter *r, const bf_case *c, const bf_halfspace *h, double lower) {
+/* |lower| bounds the row with its nearest coefficients; account for what the decimals lost, for
+ * terms over inputs, and compare. Summing a repeated variable's coefficients may round: one ulp
+ * each. */
+static double margin_of(const bfi_refuter *r, const bf_case *c, const bf_halfspace *h,
+                        double lower) {
     for (int32_t k = 0; k < h->y_count; k++) {
         const bf_term *term = &h->y_terms[k];
         double magnitude = fmax(fabs(r->y_lo[term->index]), fabs(r->y_hi[term->index]));
-        double lost = term->coef_err + (h->y_count > 1 && term->coef_err > 0 ? fabs(term->coef) * 0x1p-52 : 0);
+        double lost = term->coef_err +
+                      (h->y_count > 1 && term->coef_err > 0 ? fabs(term->coef) * 0x1p-52 : 0);
         if (lost > 0) lower = bfi_down(lower - bfi_mul_up(lost, magnitude));
     }
     for (int32_t k = 0; k < h->x_count; k++) {
@@ -131,10 +136,14 @@ static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) 
     }
 }
 
-bf_status bfi_refuter_run(bfi_refuter *r, int32_t index, double deadline, bfi_disjunct_state *states,
-                          int32_t *open, bf_error *err) {
+bf_status bfi_refuter_run(bfi_refuter *r, int32_t index, double deadline,
+                          bfi_disjunct_state *states, int32_t *open, bf_error *err) {
     const bf_case *c = &r->property->cases[index];
-    bf_request request = {.lo = c->lo, .hi = c->hi, .spec = r->spec, .lower = r->lower, .lower_error = r->error,
+    bf_request request = {.lo = c->lo,
+                          .hi = c->hi,
+                          .spec = r->spec,
+                          .lower = r->lower,
+                          .lower_error = r->error,
                           .deadline = deadline};
     request.rows = gather_rows(r, c, states);
     bf_status status = bf_bounds_run(r->plan, r->workspace, &request, err);

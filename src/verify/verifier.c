@@ -33,7 +33,8 @@ const char *bf_verdict_name(bf_verdict verdict) {
 }
 
 bf_verify_options bf_verify_options_default(void) {
-    bf_verify_options options = {.bounds = bf_options_default(), .restarts = 64, .steps = 100, .seed = 1};
+    bf_verify_options options = {
+        .bounds = bf_options_default(), .restarts = 64, .steps = 100, .seed = 1};
     options.bounds.intersect = 1;
     return options;
 }
@@ -45,8 +46,9 @@ static bf_status check_shapes(const verifier *v, bf_error *err) {
         return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %lld inputs, but %s has %lld", p->source,
                         (long long)p->n_in, g->source, (long long)bf_model_input_count(v->model));
     if (p->n_out != bf_model_output_count(v->model))
-        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %lld outputs, but %s has %lld", p->source,
-                        (long long)p->n_out, g->source, (long long)bf_model_output_count(v->model));
+        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %lld outputs, but %s has %lld",
+                        p->source, (long long)p->n_out, g->source,
+                        (long long)bf_model_output_count(v->model));
     if (v->options->bounds.rounding == BF_ROUNDING_NEAREST)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "rounding nearest is not sound: a verdict needs rounding outward");
@@ -96,7 +98,8 @@ static bf_status attack_all(verifier *v, int restarts, int steps, uint64_t seed,
         bool found = false;
         bfi_witness witness = {0};
         if (i % 64 == 0) report(v, "attack");
-        status = bfi_attack_case(v->attack, v->property, i, &options, &budget, &found, &witness, err);
+        status =
+            bfi_attack_case(v->attack, v->property, i, &options, &budget, &found, &witness, err);
         if (status == BF_STATUS_OK && found) {
             v->result->x = witness.x, v->result->y = witness.y;
             decide(v, BF_VERDICT_SAT, "attack");
@@ -111,7 +114,8 @@ static bf_status attack_all(verifier *v, int restarts, int steps, uint64_t seed,
 static bf_status refute_all(verifier *v, bf_options options, const char *name, bf_error *err) {
     double begin = bf_clock();
     bfi_refuter *refuter = NULL;
-    bf_status status = bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
+    bf_status status =
+        bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
     for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
         if (v->done[i]) continue;
         int32_t open = 0;
@@ -183,10 +187,12 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
     int cheap = v->open_cases > MANY_CASES ? 0 : CHEAP_STEPS; /* many boxes: probe points alone */
     bf_status status = attack_all(v, o->restarts, cheap, o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_IBP, "ibp", err);
-    if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_CROWN_IBP, "crown-ibp", err);
+    if (status == BF_STATUS_OK && !decided(v))
+        status = try_bounds(v, BF_METHOD_CROWN_IBP, "crown-ibp", err);
     if (status == BF_STATUS_OK && !decided(v))
         status = attack_all(v, o->restarts, o->steps, o->seed, v->deadline, err);
-    if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
+    if (status == BF_STATUS_OK && !decided(v))
+        status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, err);
     return status;
@@ -198,13 +204,15 @@ static void explain(verifier *v, bf_status status) {
     r->margin = isinf(worst) ? NAN : worst;
     if (status == BF_STATUS_TIMEOUT) {
         r->verdict = BF_VERDICT_TIMEOUT;
-        snprintf(r->reason, sizeof r->reason, "the time limit of %g s ran out", v->options->timeout);
+        snprintf(r->reason, sizeof r->reason, "the time limit of %g s ran out",
+                 v->options->timeout);
     } else if (status == BF_STATUS_CANCELLED) {
         r->verdict = BF_VERDICT_UNKNOWN;
         snprintf(r->reason, sizeof r->reason, "stopped on request");
     } else if (r->verdict == BF_VERDICT_UNKNOWN) {
         snprintf(r->reason, sizeof r->reason,
-                 "bounds leave %lld of %d cases open (best margin %.4g) and the attack found no counterexample",
+                 "bounds leave %lld of %d cases open (best margin %.4g) and the attack found no "
+                 "counterexample",
                  (long long)v->open_cases, v->property->count, worst_margin(v, true));
     }
 }
@@ -212,8 +220,12 @@ static void explain(verifier *v, bf_status status) {
 bf_status bf_verify(bf_session *session, const bf_model *model, const bf_property *property,
                     const bf_verify_options *options, bf_verify_result *result, bf_error *err) {
     *result = (bf_verify_result){.margin = NAN};
-    verifier v = {.session = session, .model = model, .property = property, .options = options,
-                  .result = result, .start = bf_clock()};
+    verifier v = {.session = session,
+                  .model = model,
+                  .property = property,
+                  .options = options,
+                  .result = result,
+                  .start = bf_clock()};
     v.deadline = options->timeout > 0 ? v.start + options->timeout : 0;
     bf_status status = check_shapes(&v, err);
     if (status == BF_STATUS_OK) status = allocate(&v, err);
@@ -222,7 +234,8 @@ bf_status bf_verify(bf_session *session, const bf_model *model, const bf_propert
         status = bfi_attack_create(model->graph, ATTACK_LANES, options->bounds.isa, &v.attack, err);
         if (status == BF_STATUS_OK) status = run_strategy(&v, err);
     }
-    bool answered = status == BF_STATUS_OK || status == BF_STATUS_TIMEOUT || status == BF_STATUS_CANCELLED;
+    bool answered =
+        status == BF_STATUS_OK || status == BF_STATUS_TIMEOUT || status == BF_STATUS_CANCELLED;
     if (answered && v.first && v.states) explain(&v, status);
     bfi_attack_free(v.attack);
     free(v.first);

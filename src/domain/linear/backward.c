@@ -87,7 +87,9 @@ static void emit_sub(emitter *e, int id, int a) {
     contribute(e, id, node->inputs[1], out);
 }
 
-static void emit_alias(emitter *e, int id, int a) { contribute(e, id, e->graph->nodes[id].inputs[0], a); }
+static void emit_alias(emitter *e, int id, int a) {
+    contribute(e, id, e->graph->nodes[id].inputs[0], a);
+}
 
 static void emit_box(emitter *e, int id, int a) {
     emit(e, (bfi_back_op){BFI_BACK_BOX, id, 0, a, -1, -1});
@@ -140,8 +142,8 @@ static void seed(emitter *e, int target) {
     bool linear = !e->options.spec && node->op == BFI_OP_LINEAR;
     bool conv = !e->options.spec && (node->op == BFI_OP_CONV || node->op == BFI_OP_CONV_TRANSPOSE);
     int value = linear || conv ? node->inputs[0] : target;
-    bfi_back_kind kind = linear           ? BFI_BACK_SEED_LINEAR
-                         : conv           ? BFI_BACK_SEED_CONV
+    bfi_back_kind kind = linear            ? BFI_BACK_SEED_LINEAR
+                         : conv            ? BFI_BACK_SEED_CONV
                          : e->options.spec ? BFI_BACK_SEED_SPEC
                                            : BFI_BACK_SEED_UNIT;
     int out = new_buffer(e, value);
