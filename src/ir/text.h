@@ -32,8 +32,8 @@ bf_status bfi_graph_print(const bfi_graph *graph, unsigned flags, char **out, si
 bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, char **out,
                             size_t *size, bf_error *err);
 
-/* Any task graph that follows task.h. |graph| is where its values live; with it, comments tell their
- * names (NULL: none). */
+/* Any task graph that follows task.h. |graph| is where its values live; with it, comments tell
+ * their names (NULL: none). */
 bf_status bfi_task_graph_print(const bfi_task_graph *tasks, const bfi_graph *graph, char **out,
                                size_t *size, bf_error *err);
 
@@ -48,8 +48,8 @@ bf_status bfi_program_parse(const char *text, size_t size, const char *name, con
                             bfi_program *out, bf_error *err);
 
 /* Exactly one task graph over |graph| and |programs|, into |*out| (overwritten;
- * bfi_task_graph_clear it). Besides bfi_task_graph_validate: steps suit the kind of their task, come
- * after what they read, and none comes twice; a program bounds the value of its step. */
+ * bfi_task_graph_clear it). Besides bfi_task_graph_validate: steps suit the kind of their task,
+ * come after what they read, and none comes twice; a program bounds the value of its step. */
 bf_status bfi_task_graph_parse(const char *text, size_t size, const char *name,
                                const bfi_graph *graph, const bfi_program *programs,
                                int program_count, bfi_task_graph *out, bf_error *err);

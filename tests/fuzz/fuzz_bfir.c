@@ -1,4 +1,4 @@
-/* Any text: an error with a place, or a graph and programs that print and parse back. */
+/* Any text: an error with a place, or a graph, programs and tasks that print and parse back. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,6 +23,9 @@ static text print(const bfi_module *module) {
     require(bfi_graph_print(module->graph, BFI_TEXT_FULL, &t.data, &t.size, &err) == BF_STATUS_OK);
     for (int i = 0; i < module->count; i++)
         require(bfi_program_print(&module->programs[i], module->graph, &t.data, &t.size, &err) ==
+                BF_STATUS_OK);
+    if (module->tasks)
+        require(bfi_task_graph_print(module->tasks, module->graph, &t.data, &t.size, &err) ==
                 BF_STATUS_OK);
     return t;
 }

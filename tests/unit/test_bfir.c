@@ -1,14 +1,16 @@
-/* The text form of graphs and programs: print, parse, print again; good and bad files. */
+/* The text form of graphs, programs and tasks: print, parse, print again; good and bad files. */
 #include <dirent.h>
 #include <stdio.h>
 
 #include "base/file.h"
+#include "bounds_kit.h"
 #include "domain/linear/backward.h"
 #include "frontend/onnx.h"
 #include "ir/lex.h"
 #include "ir/text.h"
 #include "ir/text_attr.h"
 #include "op_cases.h"
+#include "plan/plan.h"
 #include "plan/storage.h"
 
 typedef struct text {
@@ -387,6 +389,90 @@ static void test_reading_numbers(void **state) {
         if (!isnan(read_number(bad[i]))) fail_msg("'%s' was read as a number", bad[i]);
 }
 
+static void assert_same_tasks(const bfi_task_graph *a, const bfi_task_graph *b) {
+    assert_int_equal(a->wave_count, b->wave_count);
+    assert_int_equal(a->task_count, b->task_count);
+    assert_int_equal(a->step_count, b->step_count);
+    assert_int_equal(a->edge_count, b->edge_count);
+    for (int i = 0; i < a->task_count; i++) {
+        assert_int_equal(a->tasks[i].kind, b->tasks[i].kind);
+        assert_int_equal(a->tasks[i].first, b->tasks[i].first);
+        assert_int_equal(a->tasks[i].count, b->tasks[i].count);
+        assert_int_equal(a->tasks[i].wave, b->tasks[i].wave);
+        assert_int_equal(a->tasks[i].first_edge, b->tasks[i].first_edge);
+        assert_int_equal(a->tasks[i].edge_count, b->tasks[i].edge_count);
+    }
+    for (int i = 0; i < a->step_count; i++) {
+        assert_int_equal(a->steps[i].kind, b->steps[i].kind);
+        assert_int_equal(a->steps[i].node, b->steps[i].node);
+        assert_int_equal(a->steps[i].program, b->steps[i].program);
+    }
+    for (int i = 0; i < a->edge_count; i++) {
+        assert_int_equal(a->edges[i].from, b->edges[i].from);
+        assert_int_equal(a->edges[i].value, b->edges[i].value);
+    }
+}
+
+static text print_tasks(const bfi_task_graph *tasks, const bfi_graph *graph) {
+    text t = {0};
+    bf_error err = {""};
+    if (bfi_task_graph_print(tasks, graph, &t.data, &t.size, &err)) fail_msg("%s", err.message);
+    return t;
+}
+
+static void round_trip_tasks(const bfi_task_graph *tasks, const bfi_graph *graph,
+                             const bfi_program *programs, int count) {
+    text first = print_tasks(tasks, graph);
+    bfi_task_graph back;
+    bf_error err = {""};
+    if (bfi_task_graph_parse(first.data, first.size, "t.bfir", graph, programs, count, &back, &err))
+        fail_msg("%s\n%s", err.message, first.data);
+    assert_same_tasks(tasks, &back);
+    text second = print_tasks(&back, graph);
+    assert_same_text(&first, &second);
+    free(first.data);
+    free(second.data);
+    bfi_task_graph_clear(&back);
+}
+
+/* A whole plan as one file. */
+static void round_trip_module(const bf_plan *plan) {
+    text t = print_graph(plan->graph, BFI_TEXT_FULL);
+    bfi_module *module;
+    bf_error err = {""};
+    for (int i = 0; i < plan->program_count; i++)
+        assert_int_equal(bfi_program_print(&plan->programs[i], plan->graph, &t.data, &t.size, NULL),
+                         BF_STATUS_OK);
+    assert_int_equal(bfi_task_graph_print(&plan->tasks, NULL, &t.data, &t.size, NULL),
+                     BF_STATUS_OK);
+    if (bfi_module_parse(t.data, t.size, "m", &module, &err)) fail_msg("%s", err.message);
+    assert_int_equal(module->count, plan->program_count);
+    assert_non_null(module->tasks);
+    assert_same_tasks(&plan->tasks, module->tasks);
+    bfi_module_free(module);
+    free(t.data);
+}
+
+static void round_trip_plans(const char *path) {
+    static const bf_method methods[] = {BF_METHOD_IBP, BF_METHOD_CROWN_IBP, BF_METHOD_CROWN};
+    bf_model *model;
+    bf_error err = {""};
+    if (bf_model_load(path, &model, &err)) fail_msg("%s", err.message);
+    for (int i = 0; i < 12; i++) {
+        bf_options options = bf_options_default();
+        bf_plan *plan;
+        options.method = methods[i % 3];
+        options.partition = i / 3 % 2;
+        options.intersect = i / 6;
+        if (bf_plan_create(kit_session(1), model, &options, &plan, &err))
+            fail_msg("%s", err.message);
+        round_trip_tasks(&plan->tasks, plan->graph, plan->programs, plan->program_count);
+        if (options.method == BF_METHOD_CROWN) round_trip_module(plan);
+        bf_plan_free(plan);
+    }
+    bf_model_free(model);
+}
+
 static void test_own_models(void **state) {
     (void)state;
     const char *root = getenv("BOUNDFLOW_SOURCE_DIR");
@@ -407,6 +493,7 @@ static void test_own_models(void **state) {
         round_trip_graph(graph);
         round_trip_programs(graph, kinds);
         bfi_graph_free(graph);
+        round_trip_plans(path);
         models++;
     }
     closedir(dir);
@@ -436,6 +523,8 @@ static void test_files(void **state) {
         round_trip_graph(module->graph);
         for (int i = 0; i < module->count; i++)
             round_trip_program(&module->programs[i], module->graph);
+        if (module->tasks)
+            round_trip_tasks(module->tasks, module->graph, module->programs, module->count);
         bfi_module_free(module);
         free(data);
         files++;
@@ -648,6 +737,97 @@ static void test_bad_programs(void **state) {
     bfi_graph_free(graph);
 }
 
+/* Over NET and two programs: p0 bounds %1, p1 is the spec. */
+#define TASKS "tasks waves=2 {\n task t0 forward wave 0 {\n"
+#define T0 TASKS "forward %0 forward %1 forward %2\n}\n"
+
+static const bad_case bad_tasks[] = {
+    {"task", BF_STATUS_PARSE, "f:1:1: expected 'tasks', found 'task'"},
+    {"tasks waves=-1", BF_STATUS_PARSE, "f:1:13: the number of waves is out of range"},
+    {"tasks waves=99999999999", BF_STATUS_PARSE, "f:1:13: the number of waves is out of range"},
+    {"tasks waves=1 {\n}", BF_STATUS_PARSE, "f:1:1: the tasks have 0 waves, not 1"},
+    {"tasks waves=0 {\n task t0 all wave 0", BF_STATUS_PARSE, "f:2:19: the wave is out of range"},
+    {"tasks waves=1 {\n step", BF_STATUS_PARSE, "f:2:2: expected 'task', found 'step'"},
+    {"tasks waves=1 {\n task t1", BF_STATUS_PARSE, "f:2:7: task t1 is not declared above"},
+    {"tasks waves=1 {\n task b0", BF_STATUS_PARSE, "f:2:7: expected a task such as t0, found 'b0'"},
+    {"tasks waves=1 {\n task t0 sideways", BF_STATUS_PARSE,
+     "f:2:10: expected 'all', 'forward', 'layout', 'backward' or 'spec', found 'sideways'"},
+    {"tasks waves=1 {\n task t0 all wave 0 {\n}", BF_STATUS_PARSE,
+     "f:3:1: expected 'forward', 'bound' or 'spec', found '}'"},
+    {TASKS " backward %0", BF_STATUS_PARSE,
+     "f:3:2: expected 'forward', 'bound' or 'spec', found 'backward'"},
+    {TASKS " bound %0", BF_STATUS_PARSE, "f:3:2: a task 'forward' has no step 'bound'"},
+    {TASKS " forward %3", BF_STATUS_PARSE, "f:3:10: value %3 is not defined above"},
+    {TASKS " forward %0\n forward %0", BF_STATUS_PARSE, "f:4:2: %0 is computed already"},
+    {TASKS " forward %1", BF_STATUS_PARSE, "f:3:2: %1 reads %0, which no step above computes"},
+    {T0 "task t0", BF_STATUS_PARSE, "f:5:1: t0 is declared already: this is t1"},
+    {T0 "task t1 spec wave 2", BF_STATUS_PARSE,
+     "f:5:19: the wave is out of range: it must lie between 0 and 1"},
+    {T0 "task t1 spec wave 1 needs {", BF_STATUS_PARSE,
+     "f:5:27: expected a task such as t0, found '{'"},
+    {T0 "task t1 spec wave 1 needs t1(%0)", BF_STATUS_PARSE,
+     "f:5:27: task t1 is not declared above"},
+    {T0 "task t1 spec wave 0 needs t0(%0)", BF_STATUS_PARSE,
+     "f:5:27: task t0 is not in an earlier wave"},
+    {T0 "task t1 spec wave 1 needs t0(%7)", BF_STATUS_PARSE,
+     "f:5:30: value %7 is not defined above"},
+    {T0 "task t1 spec wave 1 needs t0(%1) t0(%0) t0(%1) {", BF_STATUS_PARSE,
+     "f:5:41: t0(%1) is named twice"},
+    {T0 "task t1 spec wave 1 {\n spec %2 program p2", BF_STATUS_PARSE,
+     "f:6:18: program p2 is not declared above"},
+    {T0 "task t1 spec wave 1 {\n spec %2 program p0", BF_STATUS_PARSE,
+     "f:6:18: p0 is the program with target=%1 spec=false"},
+    {T0 "task t1 backward wave 1 {\n bound %2 program p1", BF_STATUS_PARSE,
+     "f:6:19: p1 is the program with target=%2 spec=true"},
+    {T0 "task t1 spec wave 1 {\n spec %2 program p1\n spec %2 program p1", BF_STATUS_PARSE,
+     "f:7:2: p1 has a step already"},
+    {TASKS " forward %0\n}\ntask t1 spec wave 1 {\n spec %2 program p1", BF_STATUS_PARSE,
+     "f:6:2: no step above computes %2"},
+    {T0 "}", BF_STATUS_PARSE, "f:1:1: the tasks have 1 waves, not 2"},
+    {"tasks waves=0 {} x", BF_STATUS_PARSE, "f:1:18: expected the end of the text after the tasks"},
+};
+
+static void test_bad_tasks(void **state) {
+    (void)state;
+    bfi_graph *graph = parse_graph(NET, strlen(NET));
+    bfi_program programs[2] = {{0}, {0}};
+    bfi_emit_options spec = {.spec = true};
+    assert_int_equal(bfi_linear_emit(graph, 1, (bfi_emit_options){0}, &programs[0], NULL),
+                     BF_STATUS_OK);
+    assert_int_equal(bfi_linear_emit(graph, 2, spec, &programs[1], NULL), BF_STATUS_OK);
+    for (size_t i = 0; i < sizeof bad_tasks / sizeof *bad_tasks; i++) {
+        bfi_task_graph tasks;
+        bf_error err = {""};
+        const bad_case *c = &bad_tasks[i];
+        bf_status status =
+            bfi_task_graph_parse(c->text, strlen(c->text), "f", graph, programs, 2, &tasks, &err);
+        assert_message(c, status, &err);
+        assert_true(tasks.task_count == 0 && !tasks.steps && !tasks.tasks && !tasks.edges);
+    }
+    bfi_program_clear(&programs[0]);
+    bfi_program_clear(&programs[1]);
+    bfi_graph_free(graph);
+}
+
+/* Tasks end a file. */
+static void test_bad_modules(void **state) {
+    (void)state;
+    static const char *const ends[][2] = {
+        {"graph", "f:7:1: expected 'program', 'tasks' or the end of the text, found 'graph'"},
+        {"tasks waves=0 {}\ntasks waves=0 {}", "f:8:1: expected the end of the text after the"},
+        {"tasks waves=0 {}\nprogram", "f:8:1: expected the end of the text after the tasks"},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char file[1024];
+        bfi_module *module;
+        bad_case c = {file, BF_STATUS_PARSE, ends[i][1]};
+        bf_error err = {""};
+        snprintf(file, sizeof file, "%s%s", NET, ends[i][0]);
+        assert_message(&c, bfi_module_parse(file, strlen(file), "f", &module, &err), &err);
+        assert_null(module);
+    }
+}
+
 /* Every prefix and every changed byte of a file: an error with a place, or an object. */
 static void test_damaged_files(void **state) {
     (void)state;
@@ -659,6 +839,17 @@ static void test_damaged_files(void **state) {
     assert_int_equal(bfi_pass_reuse(&program, NULL), BF_STATUS_OK);
     text t = print_graph(graph, BFI_TEXT_FULL);
     assert_int_equal(bfi_program_print(&program, graph, &t.data, &t.size, NULL), BF_STATUS_OK);
+    bfi_task_graph tasks = {0};
+    bfi_task_graph_add_task(&tasks, (bfi_task){.kind = BFI_TASK_FORWARD, .count = 3});
+    bfi_task_graph_add_task(&tasks,
+                            (bfi_task){.kind = BFI_TASK_SPEC, .first = 3, .count = 1, .wave = 1});
+    bfi_task_graph_add_edge(&tasks, (bfi_task_edge){0, 2});
+    for (int i = 0; i < 3; i++)
+        bfi_task_graph_add_step(&tasks, (bfi_step){BFI_STEP_FORWARD, i, -1});
+    bfi_task_graph_add_step(&tasks, (bfi_step){BFI_STEP_SPEC, 2, 0});
+    round_trip_tasks(&tasks, graph, &program, 1);
+    assert_int_equal(bfi_task_graph_print(&tasks, graph, &t.data, &t.size, NULL), BF_STATUS_OK);
+    bfi_task_graph_clear(&tasks);
     static const char bytes[] = "\0\n 09-.%\"\\b{}[]<>x=\xff";
     for (size_t i = 0; i < t.size; i++) {
         for (size_t k = 0; k < sizeof bytes; k++) {
@@ -688,6 +879,7 @@ static void parse_example(const char *page) {
     if (bfi_module_parse(start + 4, (size_t)(end - start - 4), "example", &module, &err))
         fail_msg("%s", err.message);
     assert_int_equal(module->count, 1);
+    assert_non_null(module->tasks);
     bfi_module_free(module);
 }
 
@@ -708,6 +900,10 @@ static void test_documented(void **state) {
         snprintf(quoted, sizeof quoted, "`%s`", bfi_back_name((bfi_back_kind)i));
         if (!strstr(data, quoted)) fail_msg("docs/ir.md does not explain %s", quoted);
     }
+    for (int i = 0; i < BFI_TASK_KINDS; i++) {
+        snprintf(quoted, sizeof quoted, "| `%s` |", bfi_task_kind_name((bfi_task_kind)i));
+        if (!strstr(data, quoted)) fail_msg("docs/ir.md does not explain %s", quoted);
+    }
     parse_example(data);
     free(data);
 }
@@ -724,6 +920,8 @@ int main(void) {
         cmocka_unit_test(test_appending_and_eliding),
         cmocka_unit_test(test_bad_graphs),
         cmocka_unit_test(test_bad_programs),
+        cmocka_unit_test(test_bad_tasks),
+        cmocka_unit_test(test_bad_modules),
         cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_documented),
     };
