@@ -37,7 +37,7 @@ typedef struct bf_buffer_info {
     int task;          /* -1: persistent */
     int64_t bytes, offset;
     int first, last; /* steps, or ops of the program */
-    int alias_of;    /* buffer (index within the same task's list) whose storage it takes over, -1:
+    int alias_of;    /* vector, or buffer of the same program, whose storage it takes over, -1:
                         none */
 } bf_buffer_info;
 
@@ -71,6 +71,13 @@ BF_API bf_lowering_info bf_plan_lowering(const bf_plan *plan, int index);
 
 /* What the graph passes did, or left alone and why: line |index| or NULL past the end. */
 BF_API const char *bf_plan_rewrite(const bf_plan *plan, int index);
+
+/* What |pass| left, as text (docs/ir.md); *|text| is the caller's to free(), NULL on failure.
+ * "import", "simplify", "permute": the graph, long lists of numbers elided; "partition",
+ * "liveness", "reuse": the backward programs, each time with more of their storage; "tasks": the
+ * task graph; "vectors", "workspace", "lower": tables, as comments. BF_STATUS_INVALID_ARGUMENT
+ * lists these names when |pass| is none of them. */
+BF_API bf_status bf_plan_dump(const bf_plan *plan, const char *pass, char **text, bf_error *err);
 
 /* Layouts of the values of the planned network, and what became of its transposes. A layout is only
  * a convention of how an array lies in memory; a transpose is an op. */

@@ -5,8 +5,6 @@
 
 #include "exec/pool_backward.h"
 
-#define ERROR_ROOM (1 + 0x1p-40)
-
 /* One tile on its way from the spec to the input. */
 typedef struct tile {
     const bf_plan *plan;
@@ -23,6 +21,7 @@ typedef struct tile {
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
     int64_t t = plan->tile_lanes;
     char *p = bfi_ws_tile(ws, worker) + plan->height * t * (int64_t)bfi_dtype_size(plan->dtype);
+    assert(worker >= 0 && worker < plan->workers);
     bfi_lane_vectors v;
     v.constant = (double *)(void *)p, v.error = v.constant + t, v.best = v.error + t;
     v.sign = v.best + t;
@@ -48,7 +47,7 @@ static void put(const tile *t, int id, int64_t element, int64_t lane, double val
  * additions round too: by at most u |result|, which joins the error. */
 static void settle(const tile *t, bool has_t, bool has_e, double gamma, double flat) {
     bool f32 = t->plan->dtype == BFI_F32;
-    double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * ERROR_ROOM;
+    double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * BFI_ERROR_ROOM;
     if (has_t && f32)
         for (int64_t l = 0; l < t->lanes; l++)
             constant[l] += (double)((const float *)t->v.t_sum)[l];
@@ -56,7 +55,7 @@ static void settle(const tile *t, bool has_t, bool has_e, double gamma, double f
         for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
     if (!t->plan->outward) return;
     for (int64_t l = 0; l < t->lanes; l++)
-        error[l] += (flat + BF_U64 * fabs(constant[l])) * ERROR_ROOM;
+        error[l] += (flat + BF_U64 * fabs(constant[l])) * BFI_ERROR_ROOM;
     if (has_e && f32)
         for (int64_t l = 0; l < t->lanes; l++)
             error[l] += (double)((const float *)t->v.e_sum)[l] * room;
@@ -111,7 +110,7 @@ static void seed_spec(const tile *t, const bfi_back_op *op) {
                                fabs(bfi_load(t->plan->dtype, buffer(t, op->out), j * t->ls + l)));
             if (lost > 0) error += lost * fmax(fabs(lo[j]), fabs(hi[j]));
         }
-        t->v.error[l] = t->plan->outward ? error * ERROR_ROOM : 0;
+        t->v.error[l] = t->plan->outward ? error * BFI_ERROR_ROOM : 0;
     }
 }
 
@@ -238,6 +237,7 @@ static void run_sparse(const tile *t, const bfi_back_op *op) {
 }
 
 static void run_scale(const tile *t, const bfi_back_op *op) {
+    assert(op->out < 0 || t->plan->constants->nodes[op->node].scale);
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, op->out);
     r.s_pos = r.s_neg = c->scale;
@@ -248,6 +248,7 @@ static void run_scale(const tile *t, const bfi_back_op *op) {
 
 static void run_relax(const tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
+    assert(s->s_pos >= 0 && s->s_neg >= 0 && s->t_pos >= 0 && s->t_neg >= 0);
     bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, op->out);
     r.s_pos = bfi_ws_numbers(t->ws, s->s_pos), r.s_neg = bfi_ws_numbers(t->ws, s->s_neg);
     r.t_pos = bfi_ws_numbers(t->ws, s->t_pos), r.t_neg = bfi_ws_numbers(t->ws, s->t_neg);
@@ -257,6 +258,7 @@ static void run_relax(const tile *t, const bfi_back_op *op) {
 
 static void run_pool(const tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
+    assert(s->pick_lo >= 0 && s->pick_hi >= 0 && s->t_neg >= 0);
     bfi_pool_backward p = {.n = t->plan->graph->nodes[op->node].count,
                            .ls = t->ls,
                            .lanes = t->lanes,
@@ -298,6 +300,7 @@ static void run_pass(const tile *t, const bfi_back_op *op) {
 
 static bfi_relax box_of(const tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
+    assert(s->lo_t >= 0 && s->hi_t >= 0 && (!t->plan->outward || s->e_box >= 0));
     bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, -1);
     r.t_pos = bfi_ws_numbers(t->ws, s->lo_t), r.t_neg = bfi_ws_numbers(t->ws, s->hi_t);
     r.e = bfi_ws_numbers(t->ws, s->e_box);
@@ -313,7 +316,7 @@ static void run_box(const tile *t, const bfi_back_op *op) {
 }
 
 static double certified(const tile *t, double constant, double error) {
-    double lower = t->plan->outward ? bfi_down(constant - error * ERROR_ROOM) : constant;
+    double lower = t->plan->outward ? bfi_down(constant - error * BFI_ERROR_ROOM) : constant;
     if (t->plan->dtype == BFI_F32)
         lower = t->plan->outward ? (double)bfi_float_down(lower) : (double)(float)lower;
     return lower == lower ? lower : -INFINITY;
@@ -330,7 +333,7 @@ static void run_try(const tile *t, const bfi_back_op *op) {
         double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
         double error = t->v.error[l] + flat + BF_U64 * fabs(constant);
         if (r.e) error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
-        double lower = certified(t, constant, error * ERROR_ROOM);
+        double lower = certified(t, constant, error * BFI_ERROR_ROOM);
         if (lower > t->v.best[l]) t->v.best[l] = lower;
     }
 }

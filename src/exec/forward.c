@@ -5,9 +5,6 @@
 
 #include "exec/forward_internal.h"
 
-/* Room for the float64 arithmetic that evaluates the error terms themselves. */
-#define ERROR_ROOM (1 + 0x1p-40)
-
 void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
     bool f32 = t->plan->dtype == BFI_F32;
     if (t->plan->outward) {
@@ -32,8 +29,8 @@ static double execution_abs(const bfi_transfer *t, double terms) {
 
 static void put_error(const bfi_transfer *t, int64_t j, double e, double own) {
     if (t->state->e >= 0)
-        bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
-    if (t->state->own >= 0) bfi_ws_doubles(t->ws, t->state->own)[j] = own * ERROR_ROOM;
+        bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
+    if (t->state->own >= 0) bfi_ws_doubles(t->ws, t->state->own)[j] = own * BFI_ERROR_ROOM;
 }
 
 static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
@@ -45,7 +42,8 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
             for (int64_t j = 0; j < t->plan->graph->nodes[value].count; j++)
                 total += bfi_magnitude(lo[j], hi[j]);
         }
-        total = bfi_up(bfi_mul_up(total * ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
+        total =
+            bfi_up(bfi_mul_up(total * BFI_ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
     }
     bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
 }
@@ -85,7 +83,7 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
             if (c->bias_error) inexact += c->bias_error[j];
             double exec = exec_rel * (m + fabs(b)) + exec_abs;
             double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
-            double forward = (error->gamma_forward * m + inexact + exec + flat) * ERROR_ROOM;
+            double forward = (error->gamma_forward * m + inexact + exec + flat) * BFI_ERROR_ROOM;
             bool exact = forward == 0 && b == 0;
             lo = exact ? lo : bfi_down(bfi_down(lo) - forward);
             hi = exact ? hi : bfi_up(bfi_up(hi) + forward);
@@ -166,13 +164,13 @@ static void forward_scale(const bfi_transfer *t) {
         double s = c->scale ? t->node->weight.data[j] : 1, b = c->bias_exact ? c->bias_exact[j] : 0;
         double a = fma(s, s >= 0 ? lo[j] : hi[j], b), z = fma(s, s >= 0 ? hi[j] : lo[j], b);
         if (outward) {
-            double m = fabs(s) * bfi_magnitude(lo[j], hi[j]) * ERROR_ROOM;
+            double m = fabs(s) * bfi_magnitude(lo[j], hi[j]) * BFI_ERROR_ROOM;
             double inexact = BF_U64 * t->node->attrs.const_ulps * (m + fabs(b));
             if (c->bias_error) inexact += c->bias_error[j];
             double exec = exec_rel * (m + fabs(b)) + exec_abs;
-            double slope = c->scale ? (t->u + c->weight_rel) * m * ERROR_ROOM : 0;
+            double slope = c->scale ? (t->u + c->weight_rel) * m * BFI_ERROR_ROOM : 0;
             double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
-            double widen = (inexact + exec) * ERROR_ROOM;
+            double widen = (inexact + exec) * BFI_ERROR_ROOM;
             a = bfi_down(bfi_down(a) - widen);
             z = bfi_up(bfi_up(z) + widen);
             put_error(t, j, slope + bfi_dot_gamma(t, j) * fabs(b) + bias_t + inexact + exec,
@@ -191,7 +189,7 @@ static void forward_add(const bfi_transfer *t) {
     for (int64_t j = 0; j < t->n; j++) {
         double lo = xl[j] + (subtract ? -yh[j] : yl[j]), hi = xh[j] + (subtract ? -yl[j] : yh[j]);
         if (outward) {
-            double exec = (exec_rel * bfi_magnitude(lo, hi) + exec_abs) * ERROR_ROOM;
+            double exec = (exec_rel * bfi_magnitude(lo, hi) + exec_abs) * BFI_ERROR_ROOM;
             lo = bfi_down(bfi_down(lo) - exec);
             hi = bfi_up(bfi_up(hi) + exec);
             put_error(t, j, exec, exec);

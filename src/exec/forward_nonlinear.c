@@ -6,8 +6,6 @@
  * units: vendors state 1 to 4 ulp. Used for semantics=float32 only. */
 #define FLOAT32_FUNCTION_UNITS 16
 
-#define ERROR_ROOM (1 + 0x1p-40)
-
 static bool float32_execution(const bfi_transfer *t) {
     return t->plan->outward && t->plan->options.semantics == BF_SEMANTICS_FLOAT32;
 }
@@ -47,7 +45,7 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     double slope = bfi_magnitude(lines.s_pos, lines.s_neg);
     double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec;
     if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
-    bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+    bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
     return rounds;
 }
 
@@ -66,7 +64,7 @@ void bfi_forward_unary(const bfi_transfer *t) {
         magnitudes += bfi_magnitude(x_lo, x_hi);
     }
     double flat = 4 * t->eta * (double)t->n;
-    if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * ERROR_ROOM);
+    if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * BFI_ERROR_ROOM);
     bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = t->plan->outward ? bfi_up(flat) : 0;
 }
 
@@ -133,7 +131,7 @@ static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int6
     double overlap = (double)(axis_overlap(w->kh, w->stride_h, w->dil_h) *
                               axis_overlap(w->kw, w->stride_w, w->dil_w));
     double e = bfi_dot_gamma(t, j) * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
-    bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * ERROR_ROOM);
+    bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
 }
 
 static void forward_pool(const bfi_transfer *t) {
@@ -228,7 +226,7 @@ static void forward_matmul(const bfi_transfer *t) {
             product(outward, a[x], b[x], c[z], d[z], &p_lo, &p_hi);
             lo += p_lo, hi += p_hi, magnitude += bfi_magnitude(p_lo, p_hi);
         }
-        double error = outward ? bfi_up(magnitude * rel * ERROR_ROOM + flat) : 0;
+        double error = outward ? bfi_up(magnitude * rel * BFI_ERROR_ROOM + flat) : 0;
         bfi_put_interval(t, j, outward ? bfi_down(lo - error) : lo,
                          outward ? bfi_up(hi + error) : hi);
     }

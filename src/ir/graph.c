@@ -29,6 +29,20 @@ bfi_op bfi_op_from_name(const char *name) {
     return BFI_OP_COUNT;
 }
 
+bool bfi_op_is_nonlinear(bfi_op op) {
+    bfi_op_class c = bfi_op_class_of(op);
+    return c == BFI_CLASS_UNARY || c == BFI_CLASS_NONLINEAR;
+}
+
+int bfi_value_root(const bfi_graph *graph, int id) {
+    assert(id >= 0 && id < graph->count);
+    while (graph->nodes[id].op == BFI_OP_RESHAPE) {
+        assert(graph->nodes[id].inputs[0] < id);
+        id = graph->nodes[id].inputs[0];
+    }
+    return id;
+}
+
 bool bfi_op_is_elementwise(bfi_op op) {
     switch (op) {
         case BFI_OP_SCALE_SHIFT:

@@ -126,6 +126,10 @@ bfi_op bfi_op_from_name(const char *name);
 
 /* Element i of the output depends on element i of each input alone, all of one shape. */
 bool bfi_op_is_elementwise(bfi_op op);
+/* True for the classes UNARY and NONLINEAR. */
+bool bfi_op_is_nonlinear(bfi_op op);
+/* The value whose elements |id| shares: itself, or what a chain of reshapes reads. */
+int bfi_value_root(const bfi_graph *graph, int id);
 
 /* Elements of |shape|, or -1 when a dimension is negative or the product exceeds |limit|. */
 int64_t bfi_shape_count(const bfi_shape *shape, int64_t limit);

@@ -136,6 +136,7 @@ static bool keep_csr(bfi_constants *c, const bfi_sparse *m, bfi_csr *out) {
     if (!ptr || !idx) return false;
     memcpy(ptr, m->ptr, (size_t)(m->rows + 1) * sizeof *ptr);
     memcpy(idx, m->idx, (size_t)entries * sizeof *idx);
+    assert(m->ptr[0] == 0);
     *out = (bfi_csr){m->rows, ptr, idx, NULL};
     if (m->val) out->val = keep_numbers(c, m->val, entries, NULL);
     return !m->val || out->val;

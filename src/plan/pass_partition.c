@@ -11,17 +11,6 @@ typedef struct facts {
     bool *needed; /* input of a nonlinear op (reshapes looked through) */
 } facts;
 
-/* The value whose storage |id| shares. */
-static int root_of(const bfi_graph *graph, int id) {
-    while (graph->nodes[id].op == BFI_OP_RESHAPE) id = graph->nodes[id].inputs[0];
-    return id;
-}
-
-static bool nonlinear(bfi_op op) {
-    bfi_op_class c = bfi_op_class_of(op);
-    return c == BFI_CLASS_UNARY || c == BFI_CLASS_NONLINEAR;
-}
-
 static bool all_inputs(const bfi_node *node, const bool *flag) {
     for (int i = 0; i < node->n_inputs; i++)
         if (!flag[node->inputs[i]]) return false;
@@ -71,10 +60,10 @@ static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
     for (int id = 0; id < graph->count; id++) relu_only[id] = true;
     for (int id = 0; id < graph->count; id++) {
         const bfi_node *node = &graph->nodes[id];
-        if (!nonlinear(node->op)) continue;
+        if (!bfi_op_is_nonlinear(node->op)) continue;
         bool kink = node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU;
         for (int i = 0; i < node->n_inputs; i++) {
-            int value = root_of(graph, node->inputs[i]);
+            int value = bfi_value_root(graph, node->inputs[i]);
             f->needed[value] = true;
             relu_only[value] = relu_only[value] && kink;
         }
@@ -147,8 +136,8 @@ static bf_status add_spec_programs(bf_plan *plan, bf_error *err) {
     plan->output_program = plan->interval_program = -1;
     bf_status status = add_program(plan, output, ibp ? interval : spec, &plan->spec_program, err);
     if (status == BF_STATUS_OK && !ibp)
-        status =
-            add_program(plan, root_of(plan->graph, output), outputs, &plan->output_program, err);
+        status = add_program(plan, bfi_value_root(plan->graph, output), outputs,
+                             &plan->output_program, err);
     if (status != BF_STATUS_OK || !intersect) return status;
     status = add_program(plan, output, interval, &plan->interval_program, err);
     if (status == BF_STATUS_OK &&

@@ -20,11 +20,6 @@ typedef struct grouping {
     int task_count;
 } grouping;
 
-static int root_of(const bfi_graph *graph, int id) {
-    while (graph->nodes[id].op == BFI_OP_RESHAPE) id = graph->nodes[id].inputs[0];
-    return id;
-}
-
 /* |open| is the kind of the task before: a reshape, which does nothing, stays in that region. */
 static bfi_task_kind kind_of(const bf_plan *plan, const bfi_step *step, bfi_task_kind open) {
     if (step->kind == BFI_STEP_BOUND) return BFI_TASK_BACKWARD;
@@ -43,19 +38,19 @@ static void visit_reads(const grouping *g, int index,
     const bfi_step *step = &g->steps[index];
     if (step->kind == BFI_STEP_FORWARD) {
         for (int i = 0; i < graph->nodes[step->node].n_inputs; i++) {
-            int value = root_of(graph, graph->nodes[step->node].inputs[i]);
+            int value = bfi_value_root(graph, graph->nodes[step->node].inputs[i]);
             visit(user, g->final_of[value], value);
         }
         return;
     }
-    int value = root_of(graph, step->node);
+    int value = bfi_value_root(graph, step->node);
     visit(user, g->final_of[value], value);
     int programs[3] = {step->program, -1, -1};
     if (step->kind == BFI_STEP_SPEC)
         programs[1] = g->plan->output_program, programs[2] = g->plan->interval_program;
     for (int p = 0; p < 3; p++)
         for (int i = 0; programs[p] >= 0 && i < g->plan->programs[programs[p]].op_count; i++) {
-            int node = root_of(graph, g->plan->programs[programs[p]].ops[i].node);
+            int node = bfi_value_root(graph, g->plan->programs[programs[p]].ops[i].node);
             visit(user, g->forward_of[node], node);
             if (g->final_of[node] != index) visit(user, g->final_of[node], node);
         }
@@ -79,6 +74,7 @@ static void note_wave(void *user, int from, int value) {
     reader *r = user;
     (void)value;
     if (from < 0 || r->g->task_of[from] == r->task) return;
+    assert(r->g->task_of[from] < r->task); /* tasks are in topological order */
     int wave = r->g->tasks[r->g->task_of[from]].wave + 1;
     if (wave > r->wave) r->wave = wave;
 }
@@ -91,6 +87,7 @@ static void note_edge(void *user, int from, int value) {
 }
 
 static void note_writes(grouping *g, int index) {
+    assert(index >= 0 && index < g->count);
     const bfi_step *step = &g->steps[index];
     if (step->kind == BFI_STEP_FORWARD) g->forward_of[step->node] = g->final_of[step->node] = index;
     if (step->kind == BFI_STEP_BOUND) g->final_of[step->node] = index;

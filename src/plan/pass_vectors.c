@@ -34,17 +34,10 @@ static const struct {
 
 const char *bfi_role_name(bfi_role role) { return roles[role].name; }
 
-static int root_of(const bfi_graph *graph, int id) {
-    while (graph->nodes[id].op == BFI_OP_RESHAPE) id = graph->nodes[id].inputs[0];
-    return id;
-}
-
-static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     char element = roles[role].element;
     int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
-    return aligned(plan->graph->nodes[value].count * size);
+    return bfi_align64(plan->graph->nodes[value].count * size);
 }
 
 /* Float64 plans have no second copy of an interval. */
@@ -57,8 +50,9 @@ static bfi_role stored_role(const bf_plan *plan, bfi_role role) {
 /* |step| writes or reads the vector; made on first touch. */
 static void touch(builder *b, int value, bfi_role role, int step) {
     bf_plan *plan = b->plan;
-    value = root_of(plan->graph, value);
+    value = bfi_value_root(plan->graph, value);
     role = stored_role(plan, role);
+    assert(step >= 0 && step < plan->tasks.step_count);
     int *index = &b->index[value][role];
     if (*index < 0) {
         if (!bfi_grow((void **)&plan->vectors, &plan->vector_capacity,
@@ -71,6 +65,7 @@ static void touch(builder *b, int value, bfi_role role, int step) {
             (bfi_vector){value, role, vector_bytes(plan, value, role), step, step, -1, -1};
     }
     bfi_vector *v = &plan->vectors[*index];
+    assert(v->value == value && v->role == role);
     if (step < v->first) v->first = step;
     if (step > v->last) v->last = step;
 }
@@ -111,7 +106,7 @@ static int *forward_steps(const bf_plan *plan) {
 
 /* Written by the value's forward step, read by |step|. */
 static void touch_from(builder *b, const int *forward, int value, bfi_role role, int step) {
-    touch(b, value, role, forward[root_of(b->plan->graph, value)]);
+    touch(b, value, role, forward[bfi_value_root(b->plan->graph, value)]);
     touch(b, value, role, step);
 }
 
@@ -203,7 +198,7 @@ static void find_aliases(builder *b) {
         const bfi_step *step = &plan->tasks.steps[i];
         const bfi_node *node = &plan->graph->nodes[step->node];
         if (step->kind != BFI_STEP_FORWARD || !in_place_op(node)) continue;
-        int input = root_of(plan->graph, node->inputs[0]);
+        int input = bfi_value_root(plan->graph, node->inputs[0]);
         const bfi_role ends[2] = {BFI_ROLE_LO, BFI_ROLE_HI};
         for (int e = 0; e < 2; e++) {
             bfi_vector *to = &plan->vectors[b->index[step->node][ends[e]]];
@@ -267,6 +262,7 @@ static void fill_state(bf_plan *plan) {
             *(int64_t *)(void *)((char *)&plan->state[id] + roles[r].offset) = -1;
     for (int v = 0; v < plan->vector_count; v++) {
         const bfi_vector *vector = &plan->vectors[v];
+        assert(vector->offset >= 0 && vector->offset + vector->bytes <= plan->persistent_bytes);
         bfi_value_state *state = &plan->state[vector->value];
         *(int64_t *)(void *)((char *)state + roles[vector->role].offset) = vector->offset;
         if (plan->dtype == BFI_F64 && vector->role == BFI_ROLE_LO) state->lo_t = vector->offset;
@@ -274,7 +270,7 @@ static void fill_state(bf_plan *plan) {
     }
     for (int id = 0; id < plan->graph->count; id++)
         if (plan->graph->nodes[id].op == BFI_OP_RESHAPE)
-            plan->state[id] = plan->state[root_of(plan->graph, id)];
+            plan->state[id] = plan->state[bfi_value_root(plan->graph, id)];
 }
 
 bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {
@@ -294,7 +290,7 @@ bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {
         widen_to_waves(plan);
         find_aliases(&b);
         plan->e_flat = 0;
-        status = place_vectors(plan, aligned((int64_t)(count * sizeof(double))), err);
+        status = place_vectors(plan, bfi_align64((int64_t)(count * sizeof(double))), err);
     }
     if (status == BF_STATUS_OK) fill_state(plan);
     free(b.index);

@@ -1,4 +1,6 @@
 /* Workspace: how wide lane tiles are, how many workers, how many bytes in all. */
+#include <assert.h>
+
 #include "base/alloc.h"
 #include "plan/pipeline.h"
 
@@ -14,8 +16,6 @@ static int64_t scratch_bytes(const bf_plan *plan) {
     return vectors * plan->scratch_count * (int64_t)bfi_dtype_size(plan->dtype);
 }
 
-static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static int64_t lane_bytes(const bf_plan *plan) {
     return 4 * (int64_t)sizeof(double) + (int64_t)sizeof(int64_t) +
            2 * (int64_t)bfi_dtype_size(plan->dtype);
@@ -23,7 +23,7 @@ static int64_t lane_bytes(const bf_plan *plan) {
 
 static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
     int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
-    int64_t tile = aligned(plan->height * lanes * size + lanes * lane_bytes(plan));
+    int64_t tile = bfi_align64(plan->height * lanes * size + lanes * lane_bytes(plan));
     int64_t scratch = scratch_bytes(plan);
     return tile > scratch ? tile : scratch;
 }
@@ -33,6 +33,8 @@ static void set_tiles(bf_plan *plan, int64_t lanes, int workers) {
     plan->workers = workers;
     plan->tile_bytes = tile_bytes(plan, lanes);
     plan->workspace_bytes = plan->persistent_bytes + workers * plan->tile_bytes;
+    assert(lanes % BF_LANE_PAD == 0 && lanes <= BFI_WIDEST_TILE && workers >= 1);
+    assert(plan->tile_bytes % 64 == 0 && plan->persistent_bytes % 64 == 0);
 }
 
 static bool fits(const bf_plan *plan) {
@@ -68,7 +70,8 @@ static int64_t baseline(const bf_plan *plan) {
         if (sum > tallest) tallest = sum;
     }
     int64_t scratch = scratch_bytes(plan);
-    int64_t tile = aligned(tallest * plan->tile_lanes * size + plan->tile_lanes * lane_bytes(plan));
+    int64_t tile =
+        bfi_align64(tallest * plan->tile_lanes * size + plan->tile_lanes * lane_bytes(plan));
     return persistent + plan->workers * (tile > scratch ? tile : scratch);
 }
 
@@ -78,8 +81,8 @@ bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err) {
     for (int id = 0; id < plan->graph->count; id++) {
         bfi_op_class c = bfi_op_class_of(plan->graph->nodes[id].op);
         bool sums = c == BFI_CLASS_WEIGHTED || c == BFI_CLASS_STRUCTURAL;
-        if (sums && aligned(plan->graph->nodes[id].count) > plan->scratch_count)
-            plan->scratch_count = aligned(plan->graph->nodes[id].count);
+        if (sums && bfi_align64(plan->graph->nodes[id].count) > plan->scratch_count)
+            plan->scratch_count = bfi_align64(plan->graph->nodes[id].count);
     }
     bf_status status = choose_tiles(plan, err);
     plan->baseline_bytes = baseline(plan);

@@ -31,6 +31,9 @@ typedef struct bfi_value_state {
     int64_t rows; /* int32[n]: neurons of a bounded value that need backward bounds */
 } bfi_value_state;
 
+/* Every vector and tile starts on a cache line. */
+static inline int64_t bfi_align64(int64_t n) { return (n + 63) / 64 * 64; }
+
 /* Widest lane tile of any plan. */
 enum { BFI_WIDEST_TILE = 64 };
 

@@ -12,6 +12,7 @@ static int64_t aligned(int64_t count) { return (count + ALIGN - 1) / ALIGN * ALI
 void bfi_pass_liveness(bfi_program *p) {
     for (int i = 0; i < p->op_count; i++) {
         const bfi_back_op *op = &p->ops[i];
+        assert(op->a < p->buffer_count && op->b < p->buffer_count && op->out < p->buffer_count);
         if (op->out >= 0) p->buffers[op->out].first = p->buffers[op->out].last = i;
         if (op->a >= 0) p->buffers[op->a].last = i;
         if (op->b >= 0) p->buffers[op->b].last = i;
@@ -60,6 +61,7 @@ static int64_t place(bfi_lifetime **order, int count, int64_t (*spans)[2]) {
     int64_t height = 0;
     for (int i = 0; i < count; i++) {
         bfi_lifetime *item = order[i];
+        assert(item->first <= item->last && item->size >= 0);
         size_t conflicts = 0;
         for (int j = 0; j < i; j++) {
             if (order[j]->first > item->last || item->first > order[j]->last) continue;
@@ -67,6 +69,7 @@ static int64_t place(bfi_lifetime **order, int count, int64_t (*spans)[2]) {
             spans[conflicts++][1] = order[j]->offset + order[j]->size;
         }
         item->offset = best_gap(spans, conflicts, item->size);
+        assert(item->offset >= 0);
         if (item->offset + item->size > height) height = item->offset + item->size;
     }
     return height;
@@ -95,6 +98,7 @@ bf_status bfi_pass_reuse(bfi_program *p, bf_error *err) {
     int count = 0;
     for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++) {
         const bfi_buffer *buffer = &p->buffers[b];
+        assert(buffer->first >= 0 && buffer->alias_of < b); /* liveness ran; roots come first */
         slot[b] = buffer->alias_of < 0 ? count++ : slot[root_of(p, b)];
         bfi_lifetime *item = &items[slot[b]];
         if (buffer->alias_of < 0)

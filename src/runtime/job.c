@@ -1,5 +1,7 @@
 #include "runtime/job.h"
 
+#include <assert.h>
+
 #include "exec/backward.h"
 
 static void store(const bfi_job *j, int64_t row, double sign, double bound, double error) {
@@ -27,6 +29,7 @@ void bfi_job_cut(bfi_job *j) {
 void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     if (atomic_load_explicit(&j->ws->failed, memory_order_relaxed)) return;
     bfi_lane_vectors v = bfi_tile_vectors(j->plan, j->ws, worker);
+    assert(item >= 0 && item < j->tiles && j->width <= j->plan->tile_lanes);
     int64_t first = item * j->width,
             lanes = j->lanes - first < j->width ? j->lanes - first : j->width;
     for (int64_t l = 0; l < lanes; l++) {

@@ -104,6 +104,7 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
     if (ws->trace)
         bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node,
                                                    index, 0, 2 * count});
+    assert(count <= plan->graph->nodes[step->node].count && step->program >= 0);
     return (bfi_job){.plan = plan,
                      .ws = ws,
                      .program = step->program,
@@ -335,10 +336,9 @@ static int kept_value(const bf_plan *plan, int index) {
     if (index < 0 || index >= plan->model->graph->count) return -1;
     if (plan->options.keep_layers) return index;
     const bfi_graph *model = plan->model->graph;
-    int output = model->output;
-    while (model->nodes[index].op == BFI_OP_RESHAPE) index = model->nodes[index].inputs[0];
-    while (model->nodes[output].op == BFI_OP_RESHAPE) output = model->nodes[output].inputs[0];
-    return index == output ? plan->graph->output : -1;
+    return bfi_value_root(model, index) == bfi_value_root(model, model->output)
+               ? plan->graph->output
+               : -1;
 }
 
 int bf_workspace_layer(const bf_plan *plan, const bf_workspace *ws, int index, double *lower,

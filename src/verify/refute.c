@@ -1,5 +1,6 @@
 #include "verify/refute.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -151,6 +152,7 @@ bf_status bfi_refuter_run(bfi_refuter *r, int32_t index, double deadline,
         bf_workspace_layer(r->plan, r->workspace, r->output, r->y_lo, r->y_hi);
         judge(r, c, states);
     }
+    assert(request.rows <= INT32_MAX);
     *open = 0;
     for (int32_t d = 0; d < c->count; d++) *open += !states[d].refuted;
     return status;

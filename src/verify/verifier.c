@@ -1,4 +1,5 @@
 /* The strategy: a cheap attack, bounds from weak to strong, stronger attacks on what is left. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static bf_status refute_all(verifier *v, bf_options options, const char *name, b
         if (i % 64 == 0) report(v, name);
         status = bfi_refuter_run(refuter, i, v->deadline, v->states + v->first[i], &open, err);
         if (status != BF_STATUS_OK || open > 0) continue;
+        assert(v->open_cases > 0);
         v->done[i] = true;
         v->open_cases--;
     }

@@ -41,6 +41,7 @@ static void contribute(emitter *e, int from, int value, int buffer) {
 
 /* Ops with one input whose coefficients are transformed into a new buffer. */
 static void emit_through(emitter *e, int id, int a, bfi_back_kind kind) {
+    assert(e->graph->nodes[id].n_inputs == 1);
     int input = e->graph->nodes[id].inputs[0];
     int out = new_buffer(e, input);
     emit(e, (bfi_back_op){kind, id, 0, a, -1, out});
@@ -73,6 +74,7 @@ static void emit_scale(emitter *e, int id, int a) {
 
 static void emit_add(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
+    assert(node->n_inputs == 2);
     emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1});
     contribute(e, id, node->inputs[0], a);
     contribute(e, id, node->inputs[1], a);
@@ -80,6 +82,7 @@ static void emit_add(emitter *e, int id, int a) {
 
 static void emit_sub(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
+    assert(node->n_inputs == 2);
     emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1});
     int out = new_buffer(e, id);
     emit(e, (bfi_back_op){BFI_BACK_NEGATE, id, 0, a, -1, out});
@@ -125,11 +128,6 @@ static const rule rules[BFI_OP_COUNT] = {
 
 bool bfi_linear_has_rule(bfi_op op) { return rules[op] != NULL; }
 
-static bool nonlinear(bfi_op op) {
-    bfi_op_class c = bfi_op_class_of(op);
-    return c == BFI_CLASS_UNARY || c == BFI_CLASS_NONLINEAR;
-}
-
 /* Nothing else than |id| holds coefficients, so the functional can be concretised there. */
 static bool is_frontier(const emitter *e, int id) {
     for (int below = 0; below < id; below++)
@@ -158,8 +156,8 @@ static void walk(emitter *e, int target) {
         int a = e->live[id];
         if (a < 0) continue;
         bfi_op op = e->graph->nodes[id].op;
-        bool stop = e->options.stop_after_linear && (e->crossed[id] || nonlinear(op));
-        if (e->options.try_boxes && id != target && nonlinear(op) && is_frontier(e, id))
+        bool stop = e->options.stop_after_linear && (e->crossed[id] || bfi_op_is_nonlinear(op));
+        if (e->options.try_boxes && id != target && bfi_op_is_nonlinear(op) && is_frontier(e, id))
             emit(e, (bfi_back_op){BFI_BACK_TRY, id, 0, a, -1, -1});
         e->live[id] = -1;
         (stop || !rules[op] ? emit_box : rules[op])(e, id, a);
