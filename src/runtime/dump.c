@@ -156,13 +156,13 @@ static bf_status dump_workspace(dump *d) {
 static bf_status dump_lower(dump *d) {
     const bf_plan *plan = d->plan;
     bf_status status =
-        put(d, "; %-7s %-6s %-22s %-9s %-13s %-38s %-16s %-34s %6s\n", "program", "value", "op",
+        put(d, "; %-7s %-6s %-22s %-9s %-16s %-39s %-16s %-34s %6s\n", "program", "value", "op",
             "backend", "kernel", "schedule", "layout", "error", "depth");
     for (int i = 0; i < plan->lowering_count && status == BF_STATUS_OK; i++) {
         const bfi_lowering *l = &plan->lowerings[i];
         char program[16] = "-";
         if (l->program >= 0) snprintf(program, sizeof program, "p%d", l->program);
-        status = put(d, "; %-7s %%%-5d %-22s %-9s %-13s %-38s %-16s %-34s %6" PRId64 "  %s%s%s\n",
+        status = put(d, "; %-7s %%%-5d %-22s %-9s %-16s %-39s %-16s %-34s %6" PRId64 "  %s%s%s\n",
                      program, l->node, l->op, bfi_backend_name(l->backend), l->kernel, l->schedule,
                      l->layout, l->error, l->depth, name_of(plan, l->node).text,
                      l->reason ? ": " : "", l->reason ? l->reason : "");
