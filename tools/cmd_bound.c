@@ -238,8 +238,11 @@ static bf_status print_table(const bound_run *run, bf_error *err) {
 static bf_status write_trace(const bound_run *run, bf_status status, bf_error *err) {
     const char *path = run->args->text[BFI_OPTION_TRACE][0];
     bf_error own = {""};
-    int64_t dropped = 0;
-    bf_status written = bfi_trace_write(run->plan, run->workspace, path, &dropped, &own);
+    bfi_trace_file file = {.dropped = 0};
+    bf_status written = bfi_trace_append(&file, run->plan, run->workspace, &own);
+    int64_t dropped = file.dropped;
+    if (written == BF_STATUS_OK) written = bfi_trace_save(&file, path, &own);
+    bfi_trace_discard(&file);
     if (dropped > 0)
         fprintf(stderr, "boundflow bound: %s lacks the last %lld events: no room for them\n", path,
                 (long long)dropped);

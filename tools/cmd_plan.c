@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "cli.h"
@@ -46,18 +47,19 @@ static bf_status load(plan_run *run, bf_error *err) {
 
 /* For people on a terminal long lists are elided; a file or pipe gets text that parses back. */
 static bf_status dump(const plan_run *run, bf_error *err) {
-    const bf_plan *plan = run->plan;
+    const char *pass = run->args->text[BFI_OPTION_DUMP][0];
     char *text = NULL;
     size_t size = 0;
-    bf_status status = BF_STATUS_OK;
-    if (run->args->count[BFI_OPTION_DUMP] == 0) {
+    bf_status status;
+    if (!strcmp(pass, "graph")) {
         unsigned flags = bfi_terminal_is(stdout) ? BFI_TEXT_ELIDE : BFI_TEXT_FULL;
-        status = bfi_graph_print(plan->graph, flags, &text, &size, err);
+        status = bfi_graph_print(run->plan->graph, flags, &text, &size, err);
     } else {
-        for (int p = 0; p < plan->program_count && status == BF_STATUS_OK; p++)
-            status = bfi_program_print(&plan->programs[p], plan->graph, &text, &size, err);
+        status = bf_plan_dump(run->plan, strcmp(pass, "programs") ? pass : "reuse", &text, err);
     }
-    if (status == BF_STATUS_OK) fwrite(text, 1, size, stdout);
+    if (status == BF_STATUS_OK) fputs(text, stdout);
+    if (status == BF_STATUS_INVALID_ARGUMENT)
+        bfi_fail_in(err, status, "--dump: graph, programs, or");
     free(text);
     return status;
 }

@@ -16,7 +16,7 @@
 
 static bf_status check_batch(const bfi_arguments *args, bf_error *err) {
     static const bfi_option single[] = {BFI_OPTION_NETWORK, BFI_OPTION_RESULTS_FILE,
-                                        BFI_OPTION_WITNESS_SVG};
+                                        BFI_OPTION_WITNESS_SVG, BFI_OPTION_TRACE};
     if (args->positional)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "'%.80s' and --batch: give one property with --network, or a batch",
@@ -45,6 +45,8 @@ static bf_status check_single(const bfi_arguments *args, bf_error *err) {
         status = bfi_cli_writable(args->text[BFI_OPTION_RESULTS_FILE][0], err);
     if (status == BF_STATUS_OK && args->given[BFI_OPTION_WITNESS_SVG])
         status = bfi_cli_writable(args->text[BFI_OPTION_WITNESS_SVG][0], err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_TRACE])
+        status = bfi_cli_writable(args->text[BFI_OPTION_TRACE][0], err);
     return status;
 }
 
@@ -95,6 +97,16 @@ static bf_status write_svg(const bfi_arguments *args, const bfi_verify_run *run,
     return status;
 }
 
+static bf_status write_trace(bfi_verify_run *run, bf_error *err) {
+    if (!run->trace_path) return BF_STATUS_OK;
+    if (run->trace_status != BF_STATUS_OK)
+        return bfi_fail(err, run->trace_status, "%s", run->trace_error.message);
+    if (run->trace.dropped > 0)
+        fprintf(stderr, "boundflow verify: %s lacks %lld events: no room for them\n",
+                run->trace_path, (long long)run->trace.dropped);
+    return bfi_trace_save(&run->trace, run->trace_path, err);
+}
+
 static void print_summary(const bfi_verify_run *run) {
     const bf_verify_result *r = &run->result;
     fprintf(stderr, "boundflow verify: %s in %.3f s", bf_verdict_name(r->verdict), run->total_s);
@@ -117,6 +129,7 @@ static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, b
     bfi_progress_clear(&run->progress);
     if (status == BF_STATUS_OK) status = write_results(args, &run->result, err);
     if (status == BF_STATUS_OK) status = write_svg(args, run, err);
+    if (status == BF_STATUS_OK) status = write_trace(run, err);
     if (status != BF_STATUS_OK) return status;
     if (args->given[BFI_OPTION_JSON]) { /* the verdict is the first line in every form */
         printf("%s\n", bf_verdict_name(run->result.verdict));

@@ -3,8 +3,6 @@
 #include <math.h>
 
 #include "base/file.h"
-#include "cli.h"
-#include "json.h"
 
 #define ROOM (1 << 18) /* events; memory is touched only as far as they come */
 
@@ -50,35 +48,53 @@ static void write_event(bfi_json *json, const bf_plan *plan, const bf_trace_even
     bfi_json_close(json, '}');
 }
 
-static void write_events(FILE *out, const bf_plan *plan, const bf_workspace *workspace) {
-    bfi_json json = {.out = out};
-    int64_t count = bf_workspace_trace_count(workspace, NULL);
-    double start = INFINITY;
-    int workers = 0;
-    for (int64_t i = 0; i < count; i++) {
-        bf_trace_event event = bf_workspace_trace_event(workspace, i);
-        start = fmin(start, event.begin);
-        if (event.worker >= workers) workers = event.worker + 1;
-    }
-    bfi_json_open(&json, NULL, '[');
-    for (int worker = -1; worker < workers; worker++) write_name(&json, worker);
-    for (int64_t i = 0; i < count; i++) {
-        bf_trace_event event = bf_workspace_trace_event(workspace, i);
-        write_event(&json, plan, &event, start);
-    }
-    bfi_json_close(&json, ']');
-    fputc('\n', out);
+static bf_status open_file(bfi_trace_file *file, bf_error *err) {
+    if (file->open) return BF_STATUS_OK;
+    bf_status status = bfi_text_open(&file->text, err);
+    if (status != BF_STATUS_OK) return status;
+    *file = (bfi_trace_file){.text = file->text, .open = true, .start = INFINITY};
+    file->json.out = file->text.stream;
+    bfi_json_open(&file->json, NULL, '[');
+    write_name(&file->json, -1);
+    return BF_STATUS_OK;
 }
 
-bf_status bfi_trace_write(const bf_plan *plan, const bf_workspace *workspace, const char *path,
-                          int64_t *dropped, bf_error *err) {
-    bf_workspace_trace_count(workspace, dropped);
-    bfi_text text;
-    bf_status status = bfi_text_open(&text, err);
+bf_status bfi_trace_append(bfi_trace_file *file, const bf_plan *plan, const bf_workspace *workspace,
+                           bf_error *err) {
+    bf_status status = open_file(file, err);
     if (status != BF_STATUS_OK) return status;
-    write_events(text.stream, plan, workspace);
-    status = bfi_text_close(&text, err);
-    if (status == BF_STATUS_OK) status = bfi_file_write(path, text.data, text.size, err);
-    bfi_text_free(&text);
+    int64_t dropped = 0, count = bf_workspace_trace_count(workspace, &dropped);
+    file->dropped += dropped;
+    int workers = file->workers;
+    for (int64_t i = 0; i < count; i++) {
+        bf_trace_event event = bf_workspace_trace_event(workspace, i);
+        file->start = fmin(file->start, event.begin);
+        if (event.worker >= workers) workers = event.worker + 1;
+    }
+    for (; file->workers < workers; file->workers++) write_name(&file->json, file->workers);
+    for (int64_t i = 0; i < count; i++) {
+        bf_trace_event event = bf_workspace_trace_event(workspace, i);
+        write_event(&file->json, plan, &event, file->start);
+    }
+    return BF_STATUS_OK;
+}
+
+bf_status bfi_trace_save(bfi_trace_file *file, const char *path, bf_error *err) {
+    bf_status status = open_file(file, err);
+    if (status != BF_STATUS_OK) return status;
+    bfi_json_close(&file->json, ']');
+    fputc('\n', file->json.out);
+    status = bfi_text_close(&file->text, err);
+    if (status == BF_STATUS_OK)
+        status = bfi_file_write(path, file->text.data, file->text.size, err);
+    bfi_text_free(&file->text);
+    file->open = false;
     return status;
+}
+
+void bfi_trace_discard(bfi_trace_file *file) {
+    if (!file->open) return;
+    bfi_text_close(&file->text, NULL);
+    bfi_text_free(&file->text);
+    file->open = false;
 }

@@ -23,10 +23,19 @@ static void show_progress(void *user, const bf_progress *progress) {
     bfi_progress_show(&run->progress, run->batch_done, run->batch_total, text);
 }
 
+/* Records every workspace of the bounds into one trace. */
+static void record(void *user, const bf_plan *plan, bf_workspace *workspace, int done) {
+    bfi_verify_run *run = user;
+    if (run->trace_status != BF_STATUS_OK) return;
+    run->trace_status = done ? bfi_trace_append(&run->trace, plan, workspace, &run->trace_error)
+                             : bfi_trace_start(workspace, &run->trace_error);
+}
+
 bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf_error *err) {
     *run = (bfi_verify_run){.options = bf_verify_options_default()};
     bf_status status = bfi_cli_options(args, &run->options.bounds, err);
     if (args->given[BFI_OPTION_SEED]) run->options.seed = (uint64_t)args->count[BFI_OPTION_SEED];
+    if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
     const int64_t most = 1000000;
     int64_t restarts = args->count[BFI_OPTION_RESTARTS], steps = args->count[BFI_OPTION_STEPS];
     if (args->given[BFI_OPTION_RESTARTS])
@@ -65,6 +74,7 @@ bf_status bfi_verify_run_decide(bfi_verify_run *run, const char *network, const 
         bf_verify_options options = run->options;
         options.timeout = timeout > 0 ? fmax(timeout - run->load_s, LEAST_TIME) : 0;
         options.progress = run->progress.shown ? show_progress : NULL;
+        options.watch = run->trace_path ? record : NULL;
         options.user = run;
         status = bf_verify(run->session, run->model, run->property, &options, &run->result, err);
     }
@@ -113,6 +123,7 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
 
 void bfi_verify_run_clear(bfi_verify_run *run) {
     bf_verify_result_clear(&run->result);
+    bfi_trace_discard(&run->trace);
     bf_property_free(run->property);
     bf_model_free(run->model);
     free(run->network);

@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "progress.h"
+#include "trace_json.h"
 
 typedef struct bfi_verify_run {
     bf_verify_options options;
@@ -17,6 +18,10 @@ typedef struct bfi_verify_run {
     double load_s;  /* reading network and property */
     double total_s; /* and deciding */
     bfi_progress progress;
+    const char *trace_path; /* NULL: no trace */
+    bfi_trace_file trace;
+    bf_status trace_status; /* of recording; tells in trace_error */
+    bf_error trace_error;
     int64_t batch_done, batch_total; /* of a batch, for the progress line; 0 of 0 otherwise */
     char batch_eta[48];
 } bfi_verify_run;

@@ -29,6 +29,10 @@ typedef struct bf_verify_options {
     uint64_t seed;     /* the same seed gives the same witness on every machine and thread count */
     void (*progress)(
         void *user, const bf_progress *progress); /* may be NULL; called from the caller's thread */
+    /* Called for every workspace of the bounds: with |done| 0 when it was made (start a trace here,
+     * see inspect.h), with 1 before it is freed (read it). May be NULL. From the caller's thread.
+     */
+    void (*watch)(void *user, const bf_plan *plan, bf_workspace *workspace, int done);
     void *user;
 } bf_verify_options;
 

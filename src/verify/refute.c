@@ -69,6 +69,10 @@ void bfi_refuter_free(bfi_refuter *r) {
     free(r);
 }
 
+const bf_plan *bfi_refuter_plan(const bfi_refuter *r) { return r->plan; }
+
+bf_workspace *bfi_refuter_workspace(const bfi_refuter *r) { return r->workspace; }
+
 /* Rows of the open disjuncts, one after the other. */
 static int64_t gather_rows(bfi_refuter *r, const bf_case *c, const bfi_disjunct_state *states) {
     int64_t rows = 0, outputs = r->property->n_out;

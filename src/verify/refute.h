@@ -22,6 +22,8 @@ bf_status bfi_refuter_create(bf_session *session, const bf_model *model,
                              const bf_property *property, const bf_options *options,
                              bfi_refuter **out, bf_error *err);
 void bfi_refuter_free(bfi_refuter *refuter);
+const bf_plan *bfi_refuter_plan(const bfi_refuter *refuter);
+bf_workspace *bfi_refuter_workspace(const bfi_refuter *refuter);
 
 /* Bounds the rows of the disjuncts of case |index| that are still open; |states| are those of the
  * case.

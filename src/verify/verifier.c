@@ -111,12 +111,19 @@ static bf_status attack_all(verifier *v, int restarts, int steps, uint64_t seed,
     return status;
 }
 
+static void watch(const verifier *v, const bfi_refuter *refuter, int done) {
+    if (v->options->watch && refuter)
+        v->options->watch(v->options->user, bfi_refuter_plan(refuter),
+                          bfi_refuter_workspace(refuter), done);
+}
+
 /* One method on every open case. */
 static bf_status refute_all(verifier *v, bf_options options, const char *name, bf_error *err) {
     double begin = bf_clock();
     bfi_refuter *refuter = NULL;
     bf_status status =
         bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
+    watch(v, refuter, 0);
     for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
         if (v->done[i]) continue;
         int32_t open = 0;
@@ -127,6 +134,7 @@ static bf_status refute_all(verifier *v, bf_options options, const char *name, b
         v->done[i] = true;
         v->open_cases--;
     }
+    watch(v, refuter, 1);
     bfi_refuter_free(refuter);
     v->result->bounds_s += bf_clock() - begin;
     if (status == BF_STATUS_OK && v->open_cases == 0) decide(v, BF_VERDICT_UNSAT, name);

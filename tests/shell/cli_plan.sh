@@ -86,6 +86,10 @@ lacks out "elided"
 run 0 "the programs as text" plan "$m" --dump=programs
 has out "^program"
 has out "concretize"
+for pass in import simplify permute partition liveness reuse tasks vectors workspace lower; do
+    run 0 "--dump=$pass" plan "$m" --dump="$pass"
+    [ -s out ] || fail "--dump=$pass prints nothing"
+done
 run 0 "one report in JSON" plan "$m" --report memory --json
 json out "'buffers' in j and 'tasks' not in j and 'lowering' not in j"
 run 0 "a backend" plan "$m" --backend reference --report lowering --json
@@ -99,7 +103,7 @@ json out "j['threads'] == j['memory']['workers'] == 3"
 refused 2 "no model" "M.onnx is missing" plan
 refused 2 "an unknown report names the nearest" "lowering" plan "$m" --report lower
 refused 2 "an unknown partition" "none of: 0 1" plan "$m" --partition 2
-refused 2 "an unknown dump" "graph programs" plan "$m" --dump all
+refused 2 "an unknown dump" "graph, programs, or.*simplify" plan "$m" --dump all
 refused 2 "text and JSON" "does not go with --json" plan "$m" --dump graph --json
 refused 2 "text and a table" "does not go with --report" plan "$m" --dump graph --report tasks
 refused 2 "two backends" "contradict" plan "$m" --executor native --backend reference

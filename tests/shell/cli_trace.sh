@@ -35,7 +35,7 @@ for threads in 1 2; do
             events trace.json "all(0 <= e['tid'] < $threads for e in x)"
             events trace.json "min(e['ts'] for e in x) == 0 and min(e['dur'] for e in x) >= 0"
             events trace.json "max(e['ts'] + e['dur'] for e in x) < 60e6"
-            events trace.json "all(e['name'] and e['args']['layer'] and e['args']['lanes'] > 0 for e in x)"
+            events trace.json "all(e['name'] and e['args']['layer'] and e['args']['lanes'] >= (e['name'] != 'select_rows') for e in x)"
             events trace.json "{e['name'] for e in x} <= {l['op'] for l in j['lowering']} | {'select_rows'}"
         done
     done
@@ -43,6 +43,10 @@ done
 
 # A worker does one thing at a time.
 events trace.json "all(a[1] <= b[0] + 0.01 for t in range(2) for s in [sorted((e['ts'], e['ts'] + e['dur']) for e in x if e['tid'] == t)] for a, b in zip(s, s[1:]))"
+
+run 0 "verify writes one too" verify "$(known digits_mlp.onnx unsat)" --network "$models/digits_mlp.onnx" --quiet --trace verify.json
+events verify.json "{'interval_linear', 'seed_spec', 'backward_linear'} <= {e['name'] for e in x}"
+refused 2 "no trace of a batch" "does not go with --batch" verify --batch "$models/instances.csv" --trace b.json
 
 cp trace.json before.json
 # shellcheck disable=SC2086
