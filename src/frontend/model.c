@@ -1,10 +1,15 @@
 #include "frontend/model.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "frontend/onnx.h"
 #include "ir/evaluate.h"
+#include "ir/text.h"
+
+#define TEXT_LIMIT ((size_t)1 << 31)
 
 bf_status bfi_model_wrap(bfi_graph *graph, bf_model **out, bf_error *err) {
     bf_model *model = bfi_calloc(1, sizeof *model);
@@ -23,9 +28,26 @@ bf_model *bfi_model_retain(bf_model *model) {
     return model;
 }
 
+/* Text of a graph (docs/ir.md), by the file's name: x.bfir or x.bfir.gz. */
+static bool is_text(const char *path) {
+    const char *dot = strstr(path, ".bfir");
+    while (dot && strcmp(dot, ".bfir") && strcmp(dot, ".bfir.gz")) dot = strstr(dot + 1, ".bfir");
+    return dot != NULL;
+}
+
+static bf_status load_text(const char *path, bfi_graph **graph, bf_error *err) {
+    char *text = NULL;
+    size_t size = 0;
+    bf_status status = bfi_file_read(path, TEXT_LIMIT, &text, &size, err);
+    if (status == BF_STATUS_OK) status = bfi_graph_parse(text, size, path, graph, err);
+    free(text);
+    return status;
+}
+
 bf_status bf_model_load(const char *path, bf_model **out, bf_error *err) {
     bfi_graph *graph = NULL;
-    bf_status status = bfi_onnx_load(path, &graph, err);
+    bf_status status =
+        is_text(path) ? load_text(path, &graph, err) : bfi_onnx_load(path, &graph, err);
     return status == BF_STATUS_OK ? bfi_model_wrap(graph, out, err) : status;
 }
 

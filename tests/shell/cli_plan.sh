@@ -100,6 +100,11 @@ has out "^! [0-9]+ ops: "
 run 0 "threads" plan "$m" --threads 3 --json
 json out "j['threads'] == j['memory']['workers'] == 3"
 
+run 0 "the graph as imported, as text" plan "$m" --dump graph
+mv out net.bfir
+run 0 "text as a network" plan net.bfir --report tasks
+sed 's/linear(%0)/linear(%7)/' net.bfir > bad.bfir
+refused 4 "a graph that reads what comes later" "bad.bfir:[0-9]+:[0-9]+: " plan bad.bfir
 refused 2 "no model" "M.onnx is missing" plan
 refused 2 "an unknown report names the nearest" "lowering" plan "$m" --report lower
 refused 2 "an unknown partition" "none of: 0 1" plan "$m" --partition 2
