@@ -6,6 +6,18 @@
 #include "base/alloc.h"
 #include "ir/text.h"
 
+int bfi_parse_refused(const void *block, int count, bfi_validate_first validate) {
+    int good = 0, bad = count;
+    while (bad - good > 1) {
+        int middle = good + (bad - good) / 2;
+        if (validate(block, middle, NULL) == BF_STATUS_OK)
+            good = middle;
+        else
+            bad = middle;
+    }
+    return good;
+}
+
 static bf_status expect_end(const bfi_lexer *lexer, const char *what) {
     return lexer->token == BFI_TOKEN_END ? BF_STATUS_OK : bfi_lex_expected(lexer, what);
 }

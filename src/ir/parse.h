@@ -7,6 +7,12 @@
 #include "ir/lex.h"
 #include "ir/task.h"
 
+/* A validator of the first |count| items of a block, in order; |err| may be NULL. */
+typedef bf_status (*bfi_validate_first)(const void *block, int count, bf_error *err);
+
+/* The item that |validate| refuses, by bisection, given that it refuses all |count| of them. */
+int bfi_parse_refused(const void *block, int count, bfi_validate_first validate);
+
 /* On failure |*out| is NULL. */
 bf_status bfi_parse_graph_block(bfi_lexer *lexer, bfi_graph **out);
 /* On failure |*out| is empty. */

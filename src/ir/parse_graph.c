@@ -325,7 +325,8 @@ static bf_status add_node(graph_parser *p, draft *d) {
 }
 
 /* Validates the nodes before |count|; the message does not name the file. */
-static bf_status validate_first(const graph_parser *p, int count, bf_error *err) {
+static bf_status validate_first(const void *block, int count, bf_error *err) {
+    const graph_parser *p = block;
     char source[] = "";
     bfi_graph prefix = *p->graph;
     prefix.source = source;
@@ -340,16 +341,9 @@ static bf_status validate(const graph_parser *p) {
     bf_error why;
     bf_status status = validate_first(p, p->graph->count, &why);
     if (status == BF_STATUS_OK) return BF_STATUS_OK;
-    int good = 0, bad = p->graph->count;
-    while (bad - good > 1) {
-        int middle = good + (bad - good) / 2;
-        if (validate_first(p, middle, NULL) == BF_STATUS_OK)
-            good = middle;
-        else
-            bad = middle;
-    }
+    int refused = bfi_parse_refused(p, p->graph->count, validate_first);
     if (status == BF_STATUS_INTERNAL) status = BF_STATUS_PARSE;
-    return bfi_lex_fail(p->lexer, p->where[good], status, "%s", why.message);
+    return bfi_lex_fail(p->lexer, p->where[refused], status, "%s", why.message);
 }
 
 /* |at|: where the output is named. */

@@ -248,7 +248,8 @@ static bf_status check_declared(const program_parser *p, int id) {
 }
 
 /* The first |count| buffers; ops were checked one by one. */
-static bf_status validate_first(const program_parser *p, int count, bf_error *err) {
+static bf_status validate_first(const void *block, int count, bf_error *err) {
+    const program_parser *p = block;
     bfi_program prefix = *p->program;
     prefix.buffer_count = count;
     if (count < p->program->buffer_count) prefix.op_count = 0;
@@ -260,16 +261,9 @@ static bf_status validate(const program_parser *p) {
     bf_error why;
     bf_status status = validate_first(p, p->program->buffer_count, &why);
     if (status == BF_STATUS_OK) return BF_STATUS_OK;
-    int good = 0, bad = p->program->buffer_count;
-    while (bad - good > 1) {
-        int middle = good + (bad - good) / 2;
-        if (validate_first(p, middle, NULL) == BF_STATUS_OK)
-            good = middle;
-        else
-            bad = middle;
-    }
+    int refused = bfi_parse_refused(p, p->program->buffer_count, validate_first);
     if (status == BF_STATUS_INTERNAL) status = BF_STATUS_PARSE;
-    size_t at = p->program->buffer_count ? p->lives[good].at : p->lexer->at;
+    size_t at = p->program->buffer_count ? p->lives[refused].at : p->lexer->at;
     return bfi_lex_fail(p->lexer, at, status, "%s", why.message);
 }
 
