@@ -1,4 +1,4 @@
-/* The compiler's passes, from a graph to a plan; their order is compile() in pipeline.c. */
+/* The compiler's passes, from a graph to a plan; their order is the table in pipeline.c. */
 #ifndef BFI_PLAN_PIPELINE_H
 #define BFI_PLAN_PIPELINE_H
 
