@@ -36,7 +36,7 @@ static void put_error(const bfi_transfer *t, int64_t j, double e, double own) {
 static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     double total = 0;
     if (t->plan->outward) {
-        for (int i = 0; i < t->node->n_inputs; i++) {
+        for (int i = 0; i < t->node->n_inputs && per_magnitude > 0; i++) {
             int value = t->node->inputs[i];
             const double *lo = bfi_lo(t, value), *hi = bfi_hi(t, value);
             for (int64_t j = 0; j < t->plan->graph->nodes[value].count; j++)

@@ -45,9 +45,8 @@ static void visit_reads(const grouping *g, int index,
     }
     int value = bfi_value_root(graph, step->node);
     visit(user, g->final_of[value], value);
-    int programs[3] = {step->program, -1, -1};
-    if (step->kind == BFI_STEP_SPEC)
-        programs[1] = g->plan->output_program, programs[2] = g->plan->interval_program;
+    int programs[3];
+    bfi_step_programs(g->plan, step, programs);
     for (int p = 0; p < 3; p++)
         for (int i = 0; programs[p] >= 0 && i < g->plan->programs[programs[p]].op_count; i++) {
             int node = bfi_value_root(graph, g->plan->programs[programs[p]].ops[i].node);

@@ -172,10 +172,9 @@ static void touch_step(builder *b, const int *forward, int index) {
         return;
     }
     if (step->kind == BFI_STEP_BOUND) touch(b, step->node, BFI_ROLE_ROWS, index);
-    touch_program(b, forward, step->program, index);
-    if (step->kind == BFI_STEP_SPEC && plan->output_program != step->program)
-        touch_program(b, forward, plan->output_program, index);
-    if (step->kind == BFI_STEP_SPEC) touch_program(b, forward, plan->interval_program, index);
+    int programs[3];
+    bfi_step_programs(plan, step, programs);
+    for (int p = 0; p < 3; p++) touch_program(b, forward, programs[p], index);
 }
 
 /* The output's interval is a result; with keep_layers every value's is. */

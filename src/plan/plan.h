@@ -136,6 +136,14 @@ struct bf_plan {
     size_t note_capacity;
 };
 
+/* Programs that |step| may run (the spec step takes one by the request), -1: none. */
+static inline void bfi_step_programs(const bf_plan *plan, const bfi_step *step, int programs[3]) {
+    bool spec = step->kind == BFI_STEP_SPEC;
+    programs[0] = step->program;
+    programs[1] = spec ? plan->output_program : -1;
+    programs[2] = spec ? plan->interval_program : -1;
+}
+
 /* Per-lane vectors of a tile, in this order at its end. */
 typedef struct bfi_lane_vectors {
     double *constant, *error, *best; /* double[tile_lanes] */

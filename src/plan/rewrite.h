@@ -52,10 +52,4 @@ void bfi_rewrite_changed(bfi_rewrite *rewrite, int id);
  * memory. */
 bool bfi_rewrite_finish(bfi_rewrite *rewrite, bfi_graph **out, int **value_of);
 
-/* After two passes: |value_of| (|count| entries, from the first) is led on through |next|. */
-static inline void bfi_values_follow(int *value_of, int count, const int *next) {
-    for (int i = 0; i < count; i++)
-        if (value_of[i] >= 0) value_of[i] = next[value_of[i]];
-}
-
 #endif

@@ -18,11 +18,11 @@ double bfi_job_flops(const bfi_job *j) {
     return bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)j->lanes;
 }
 
-void bfi_job_cut(bfi_job *j) {
+void bfi_job_cut(bfi_job *j, int workers) {
     j->width = j->plan->tile_lanes;
-    int64_t share = (j->lanes + j->plan->workers - 1) / j->plan->workers;
+    int64_t share = (j->lanes + workers - 1) / workers;
     share = (share + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
-    if (j->plan->workers > 1 && share > 0 && share < j->width) j->width = share;
+    if (workers > 1 && share > 0 && share < j->width) j->width = share;
     j->tiles = (j->lanes + j->width - 1) / j->width;
 }
 

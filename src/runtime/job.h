@@ -19,8 +19,9 @@ typedef struct bfi_job {
     bool keep_better;      /* never loosen what is there */
 } bfi_job;
 
-/* Fills width and tiles: as wide as the plan allows, narrower where that gives every worker one. */
-void bfi_job_cut(bfi_job *job);
+/* Fills width and tiles: as wide as the plan allows, narrower where that gives each of |workers|
+ * one. */
+void bfi_job_cut(bfi_job *job, int workers);
 
 /* Multiply-adds times two of the whole job. */
 double bfi_job_flops(const bfi_job *job);

@@ -73,9 +73,7 @@ static void run_batch(batch *b) {
     }
     bool parallel = b->plan->workers > 1 && flops >= PARALLEL_FLOPS;
     for (int j = 0; j < b->job_count; j++) {
-        b->jobs[j].width = b->plan->tile_lanes;
-        b->jobs[j].tiles = (b->jobs[j].lanes + b->jobs[j].width - 1) / b->jobs[j].width;
-        if (parallel) bfi_job_cut(&b->jobs[j]);
+        bfi_job_cut(&b->jobs[j], parallel ? b->plan->workers : 1);
         items += b->jobs[j].tiles;
     }
     if (parallel)
