@@ -5,13 +5,16 @@ SHELL := /bin/bash
 SOAK_SECONDS ?= 60
 BENCH ?=
 
-.PHONY: build setup demo test ci bench soak clean format help
+.PHONY: build setup tvm demo test ci bench soak clean format help
 
 build: ## configure and build; leaves the command line at build/boundflow (installs nothing)
 	@scripts/build.sh release boundflow boundflow_shared
 
 setup: ## install what building and testing need (Debian 12, root or sudo)
 	@scripts/setup.sh test
+
+tvm: ## put TVM, an optional kernel compiler, into .tvm (265 MB)
+	@scripts/setup.sh tvm
 
 demo: ## set up, build, and verify an embedded model: one property proved, one refuted
 	@scripts/setup.sh build

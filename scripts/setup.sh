@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing, on Debian 12 (root, or sudo). Safe to run again; quiet when all is there.
 #   scripts/setup.sh build   what building needs
+#   scripts/setup.sh tvm     and TVM in .tvm (setup_tvm.sh); not where BOUNDFLOW_TVM names a folder, or none
 #   scripts/setup.sh test    and what the tests need: cmocka, a Python environment in .venv
 #   scripts/setup.sh ci      and clang with its sanitizer run times (.ci/run, make soak)
+# Without a network, test goes on where only TVM is missing; tvm and ci do not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -79,9 +81,14 @@ find_python() {
     return 1
 }
 
+# Kernels are linked by ld, which gcc brings along.
+tvm_level() {
+    need_command ld binutils
+    find_python >/dev/null || missing+=(python3 python3-venv)
+}
+
 test_level() {
     need_file /usr/include/cmocka.h libcmocka-dev
-    find_python >/dev/null || missing+=(python3 python3-venv)
 }
 
 ci_level() {
@@ -105,11 +112,23 @@ python_environment() {
     cp "$wanted" "$stamp"
 }
 
+tvm() {
+    if [ -n "${BOUNDFLOW_TVM:-}" ]; then
+        say "TVM: '$BOUNDFLOW_TVM', as BOUNDFLOW_TVM says"
+    else
+        PYTHON=$(find_python) scripts/setup_tvm.sh
+    fi
+}
+
 level=${1:-test}
 case $level in
     build) build_level; install_missing ;;
-    test) build_level; test_level; install_missing; python_environment ;;
-    ci) build_level; test_level; ci_level; install_missing; python_environment ;;
-    *) die "unknown level '$level': use build, test or ci" ;;
+    tvm) build_level; tvm_level; install_missing; tvm ;;
+    test)
+        build_level; tvm_level; test_level; install_missing; python_environment
+        tvm || say "going on without TVM: its tests will be skipped"
+        ;;
+    ci) build_level; tvm_level; test_level; ci_level; install_missing; python_environment; tvm ;;
+    *) die "unknown level '$level': use build, tvm, test or ci" ;;
 esac
 say "ready to $level"
