@@ -29,9 +29,14 @@ static void find_aliases(bfi_program *p) {
     }
 }
 
-static int root_of(const bfi_program *p, int buffer) {
-    while (p->buffers[buffer].alias_of >= 0) buffer = p->buffers[buffer].alias_of;
-    return buffer;
+/* The buffer whose place |buffer| has. */
+static int root_of(const bfi_program *p, int buffer, bool sums_apart) {
+    for (;;) {
+        const bfi_buffer *b = &p->buffers[buffer];
+        bool own = b->alias_of < 0 || (sums_apart && p->ops[b->first].kind == BFI_BACK_ACCUMULATE);
+        if (own) return buffer;
+        buffer = b->alias_of;
+    }
 }
 
 static int larger_first(const void *x, const void *y) {
@@ -89,8 +94,8 @@ bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_
     return status;
 }
 
-bf_status bfi_pass_reuse(bfi_program *p, bf_error *err) {
-    find_aliases(p);
+bf_status bfi_program_place(const bfi_program *p, const int64_t *size, bool sums_apart,
+                            int64_t *offset, int64_t *height, bf_error *err) {
     size_t n = (size_t)p->buffer_count;
     bfi_lifetime *items = bfi_calloc(n, sizeof *items);
     int *slot = bfi_calloc(n, sizeof *slot);
@@ -98,18 +103,32 @@ bf_status bfi_pass_reuse(bfi_program *p, bf_error *err) {
     int count = 0;
     for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++) {
         const bfi_buffer *buffer = &p->buffers[b];
-        assert(buffer->first >= 0 && buffer->alias_of < b); /* liveness ran; roots come first */
-        slot[b] = buffer->alias_of < 0 ? count++ : slot[root_of(p, b)];
+        int root = root_of(p, b, sums_apart);
+        assert(buffer->first >= 0 && root <= b); /* liveness ran; roots come first */
+        slot[b] = root == b ? count++ : slot[root];
         bfi_lifetime *item = &items[slot[b]];
-        if (buffer->alias_of < 0)
-            *item = (bfi_lifetime){aligned(buffer->count), buffer->first, buffer->last, 0};
+        if (root == b)
+            *item = (bfi_lifetime){aligned(size[b]), buffer->first, buffer->last, 0};
         else if (buffer->last > item->last)
             item->last = buffer->last;
     }
-    if (status == BF_STATUS_OK) status = bfi_storage_place(items, count, &p->height, err);
+    if (status == BF_STATUS_OK) status = bfi_storage_place(items, count, height, err);
     for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++)
-        p->buffers[b].offset = items[slot[b]].offset;
+        offset[b] = items[slot[b]].offset;
     free(items);
     free(slot);
+    return status;
+}
+
+bf_status bfi_pass_reuse(bfi_program *p, bf_error *err) {
+    find_aliases(p);
+    int64_t *size = bfi_malloc((size_t)p->buffer_count, 2 * sizeof *size);
+    if (!size) return bfi_fail_memory(err);
+    int64_t *offset = size + p->buffer_count;
+    for (int b = 0; b < p->buffer_count; b++) size[b] = p->buffers[b].count;
+    bf_status status = bfi_program_place(p, size, false, offset, &p->height, err);
+    for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++)
+        p->buffers[b].offset = offset[b];
+    free(size);
     return status;
 }

@@ -19,6 +19,12 @@ bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_
 /* First and last use of every buffer. */
 void bfi_pass_liveness(bfi_program *program);
 
+/* Places the buffers of |program| (liveness and aliases stand) when buffer b takes size[b] elements
+ * per lane: fills offset[b] and *|height|. An aliased buffer shares its operand's place, but not
+ * that of a sum when |sums_apart|: there the operands may be smaller. */
+bf_status bfi_program_place(const bfi_program *program, const int64_t *size, bool sums_apart,
+                            int64_t *offset, int64_t *height, bf_error *err);
+
 /* Requires liveness; provides in-place aliases where an op allows them and its operand dies there,
  * then offsets and height. */
 bf_status bfi_pass_reuse(bfi_program *program, bf_error *err);
