@@ -1,15 +1,15 @@
-/* Bound kernels: the interface of every ISA's table. Kernels do not allocate, call libc, keep state or
- * read outside their buffers.
+/* Bound kernels: the interface of every ISA's table. Kernels do not allocate, call libc, keep state
+ * or read outside their buffers.
  *
- * Data layout. A "lanes" array holds n elements for |lanes| lanes, element j of lane l at [j * ls + l]
- * (rows innermost). ls is a multiple of BF_LANE_PAD and arrays are 64-byte aligned, except that
- * lanes == ls == 1 (a single lane, packed) is allowed too. lanes <= ls; a kernel may compute and write
- * the padding lanes [lanes, ls) of its outputs, whose inputs are always initialised. Element type of
- * every void pointer: the table's dtype. Inputs and outputs do not overlap unless said so.
+ * Data layout. A "lanes" array holds n elements for |lanes| lanes, element j of lane l at [j * ls +
+ * l] (rows innermost). ls is a multiple of BF_LANE_PAD and arrays are 64-byte aligned, except that
+ * lanes == ls == 1 (a single lane, packed) is allowed too. lanes <= ls; a kernel may compute and
+ * write the padding lanes [lanes, ls) of its outputs, whose inputs are always initialised. Element
+ * type of every void pointer: the table's dtype. Inputs and outputs do not overlap unless said so.
  *
  * Arithmetic (base/fp.h): one lane's result depends on nothing but that lane's inputs. Sums run in
- * index order with fma in blocks of BF_SUM_BLOCK of the original index; block sums are added in order
- * (the first block's sum is the start, not added to zero). All tables give the same bits. */
+ * index order with fma in blocks of BF_SUM_BLOCK of the original index; block sums are added in
+ * order (the first block's sum is the start, not added to zero). All tables give the same bits. */
 #ifndef BFI_KERNELS_KERNEL_H
 #define BFI_KERNELS_KERNEL_H
 
@@ -34,12 +34,13 @@ static inline int64_t bfi_packed_size(int64_t m, int64_t k) {
 
 /* Direct convolution in gather form: every destination element sums over its taps. Per group,
  * destination channel m and term t = (c * kh + ky) * kw + kx (c: source channel within the group):
- *   dst[g*c_dst + m][dy][dx] = sum_t w[g][m][t] * src[g*c_src + c][sy][sx]   over taps inside the source,
- *   transposed == 0:  sy = dy*stride_h - pad_top + ky*dil_h        (forward of conv)
+ *   dst[g*c_dst + m][dy][dx] = sum_t w[g][m][t] * src[g*c_src + c][sy][sx]   over taps inside the
+ * source, transposed == 0:  sy = dy*stride_h - pad_top + ky*dil_h        (forward of conv)
  *   transposed == 1:  sy = (dy + pad_top - ky*dil_h) / stride_h, only when divisible
- *                                                                   (backward of conv, forward of its transpose)
- * likewise sx. Blocks of the sum are cut by t. Channel counts are per group. |packed| holds one
- * bfi_packed panel array of (c_dst x c_src*kh*kw) per group, one after the other. */
+ *                                                                   (backward of conv, forward of
+ * its transpose) likewise sx. Blocks of the sum are cut by t. Channel counts are per group.
+ * |packed| holds one bfi_packed panel array of (c_dst x c_src*kh*kw) per group, one after the
+ * other. */
 typedef struct bfi_conv {
     int64_t groups, c_src, h_src, w_src, c_dst, h_dst, w_dst;
     int64_t kh, kw, stride_h, stride_w, dil_h, dil_w, pad_top, pad_left;
@@ -47,7 +48,8 @@ typedef struct bfi_conv {
     const void *packed;
 } bfi_conv;
 
-/* Rows of a sparse matrix; val NULL: all ones. idx ascending within a row. Blocks are cut by idx. */
+/* Rows of a sparse matrix; val NULL: all ones. idx ascending within a row. Blocks are cut by idx.
+ */
 typedef struct bfi_csr {
     int64_t rows;
     const int64_t *ptr;
@@ -56,15 +58,19 @@ typedef struct bfi_csr {
 } bfi_csr;
 
 /* One step down through an elementwise relaxation, with the constants it leaves behind:
- *   out[j] = a[j] * (a[j] >= 0 ? s_pos[j] : s_neg[j])          (one rounding; out may be a, or NULL)
- *   t_sum  = sum_j a[j] * (a[j] >= 0 ? t_pos[j] : t_neg[j])    (when t_sum is not NULL)
- *   e_sum  = sum_j |a[j]| * e[j]                               (when e_sum is not NULL)
- * Sums over j in the order of the contract; t_sum and e_sum are |lanes| elements and are overwritten.
- * Parameter element j of lane l is at [j * ps + (ps == 1 ? 0 : l)]: ps 1 is shared by all lanes, else
- * ps == ls. NaN coefficients take the negative branch and stay NaN. Concretisation on a box is this with
- * out NULL, t_pos = lower, t_neg = upper; a bias is t_pos == t_neg. */
+ *   out[j] = a[j] * (a[j] >= 0 ? s_pos[j] : s_neg[j])          (one rounding; out may be a, or
+ * NULL) t_sum  = sum_j a[j] * (a[j] >= 0 ? t_pos[j] : t_neg[j])    (when t_sum is not NULL) e_sum
+ * = sum_j |a[j]| * e[j]                               (when e_sum is not NULL) Sums over j in the
+ * order of the contract; t_sum and e_sum are |lanes| elements and are overwritten. Parameter
+ * element j of lane l is at [j * ps + (ps == 1 ? 0 : l)]: ps 1 is shared by all lanes, else ps ==
+ * ls. NaN coefficients take the negative branch and stay NaN. Concretisation on a box is this with
+ * out NULL, t_pos = lower, t_neg = upper; a bias is t_pos == t_neg.
+ * When the elements are a window of a larger array (ls > 1), |cuts| says where its blocks end:
+ * block b of the sums is the elements [cuts[b - 1], cuts[b]), none empty, the last end n. NULL:
+ * every BF_SUM_BLOCK. */
 typedef struct bfi_relax {
     int64_t n, ls, lanes, ps;
+    const int32_t *cuts;
     const void *a;
     void *out;
     const void *s_pos, *s_neg;
@@ -78,8 +84,8 @@ typedef struct bfi_kernels {
     bfi_dtype dtype;
 
     /* out[m] = sum_k w[m][k] in[k] for m in [m0, m1), m0 a multiple of BF_PACK. */
-    void (*linear)(const bfi_packed *w, int64_t m0, int64_t m1, const void *in, void *out, int64_t ls,
-                   int64_t lanes);
+    void (*linear)(const bfi_packed *w, int64_t m0, int64_t m1, const void *in, void *out,
+                   int64_t ls, int64_t lanes);
 
     /* Destination rows dy in [y0, y1), all channels and columns. */
     void (*conv)(const bfi_conv *c, int64_t y0, int64_t y1, const void *in, void *out, int64_t ls,
@@ -97,19 +103,21 @@ typedef struct bfi_kernels {
      *   out_lo  = sum w * (w >= 0 ? lo : hi)      out_hi = sum w * (w >= 0 ? hi : lo)
      *   out_mag = sum |w| * max(|lo|, |hi|)
      * For the first sums terms with w == 0 are fma'd like all others. */
-    void (*interval_linear)(const bfi_packed *w, int64_t m0, int64_t m1, const void *lo, const void *hi,
-                            void *out_lo, void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
+    void (*interval_linear)(const bfi_packed *w, int64_t m0, int64_t m1, const void *lo,
+                            const void *hi, void *out_lo, void *out_hi, void *out_mag, int64_t ls,
+                            int64_t lanes);
     void (*interval_conv)(const bfi_conv *c, int64_t y0, int64_t y1, const void *lo, const void *hi,
                           void *out_lo, void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
-    void (*interval_sparse)(const bfi_csr *m, const void *lo, const void *hi, void *out_lo, void *out_hi,
-                            void *out_mag, int64_t ls, int64_t lanes);
+    void (*interval_sparse)(const bfi_csr *m, const void *lo, const void *hi, void *out_lo,
+                            void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
 } bfi_kernels;
 
 /* Plain scalar tables (fma, fmaf): complete, the oracle of the others. */
 const bfi_kernels *bfi_kernels_ref(bfi_dtype dtype);
 
 /* Fastest tables this CPU runs; falls back to ref. |isa| NULL picks, else "ref", "avx2" or "avx512"
- * forces one (NULL when the CPU cannot run it). Entries an ISA does not override are the ref ones. */
+ * forces one (NULL when the CPU cannot run it). Entries an ISA does not override are the ref ones.
+ */
 const bfi_kernels *bfi_kernels_native(bfi_dtype dtype, const char *isa);
 
 #endif

@@ -277,7 +277,25 @@ typedef struct relax_case {
     bfi_relax r;
     bool scaled; /* out is wanted */
     buffer a, parameters[5];
+    int32_t cuts[701];
 } relax_case;
+
+/* Ends of random blocks of at most BF_SUM_BLOCK elements, |n| in all. */
+static void random_cuts(int64_t n, int32_t *cuts) {
+    for (int64_t end = 0, b = 0; end < n; b++) {
+        int64_t left = n - end;
+        end += random_int(left < 8 ? left : 8, left < BF_SUM_BLOCK ? left : BF_SUM_BLOCK);
+        cuts[b] = (int32_t)end;
+    }
+}
+
+/* Index of element |j| in an array whose blocks are cut every BF_SUM_BLOCK elements. */
+static inline int64_t relax_index(const bfi_relax *r, int64_t j) {
+    int64_t block = 0;
+    while (r->cuts && r->cuts[block] <= j) block++;
+    int64_t first = block > 0 && r->cuts ? r->cuts[block - 1] : 0;
+    return r->cuts ? block * BF_SUM_BLOCK + j - first : j;
+}
 
 static relax_case random_relax(bfi_dtype dtype, int64_t special) {
     lane_count c = random_lanes();
@@ -292,6 +310,7 @@ static relax_case random_relax(bfi_dtype dtype, int64_t special) {
     if (chance(75)) t.r.t_pos = t.parameters[2].data, t.r.t_neg = t.parameters[3].data;
     if (t.r.t_pos && chance(20)) t.r.t_neg = t.r.t_pos;
     if (chance(75)) t.r.e = t.parameters[4].data;
+    random_cuts(n, t.cuts);
     return t;
 }
 

@@ -161,6 +161,7 @@ static void test_relax(void **state) {
     int count = tables(dtype, list);
     for (int64_t i = 0; i < 1500; i++) {
         relax_case t = random_relax(dtype, random_special());
+        if (t.r.ls > 1 && chance(40)) t.r.cuts = t.cuts;
         lane_count c = {t.r.ls, t.r.lanes};
         outputs want = relax_outputs(dtype, &t);
         run_relax(bfi_kernels_ref(dtype), &t, false, &want);
