@@ -1,0 +1,61 @@
+/* The clock, the fastest of many calls, and the fma peak of one core, measured. */
+#ifndef BENCH_MICRO_PEAK_H
+#define BENCH_MICRO_PEAK_H
+
+#include <immintrin.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Calls |body| until 0.15 s have passed; the fastest call in seconds is in |best|. */
+#define FASTEST(best, body)                   \
+    do {                                      \
+        double until = now() + 0.15;          \
+        (best) = 1e9;                         \
+        do {                                  \
+            double from = now();              \
+            body;                             \
+            double took = now() - from;       \
+            if (took < (best)) (best) = took; \
+        } while (now() < until);              \
+    } while (0)
+
+#define PEAK(name, isa, V, n, set1, fma)                                        \
+    __attribute__((target(isa), noinline)) static V name##_chains(void) {       \
+        V a = set1(1.0000001f), b = set1(1e-9f);                                \
+        V c0 = a, c1 = set1(1), c2 = set1(2), c3 = set1(3), c4 = set1(4);       \
+        V c5 = set1(5), c6 = set1(6), c7 = set1(7), c8 = set1(8), c9 = set1(9); \
+        for (int r = 0; r < 100000; r++) {                                      \
+            c0 = fma(c0, a, b), c1 = fma(c1, a, b), c2 = fma(c2, a, b);         \
+            c3 = fma(c3, a, b), c4 = fma(c4, a, b), c5 = fma(c5, a, b);         \
+            c6 = fma(c6, a, b), c7 = fma(c7, a, b), c8 = fma(c8, a, b);         \
+            c9 = fma(c9, a, b);                                                 \
+        }                                                                       \
+        return c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9;                 \
+    }                                                                           \
+    __attribute__((target(isa))) static double name(void) {                     \
+        double best;                                                            \
+        volatile V sink;                                                        \
+        FASTEST(best, sink = name##_chains());                                  \
+        (void)sink;                                                             \
+        return 2.0 * n * 10 * 100000 / best;                                    \
+    }
+
+PEAK(peak_avx512_f32, "avx512f", __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps)
+PEAK(peak_avx512_f64, "avx512f", __m512d, 8, _mm512_set1_pd, _mm512_fmadd_pd)
+PEAK(peak_avx2_f32, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps)
+PEAK(peak_avx2_f64, "avx2,fma", __m256d, 4, _mm256_set1_pd, _mm256_fmadd_pd)
+
+/* In flop/s. The scalar table is shown beside the AVX2 peak. */
+static double fma_peak(const char *isa, int f32) {
+    if (strcmp(isa, "avx512") == 0) return f32 ? peak_avx512_f32() : peak_avx512_f64();
+    if (!__builtin_cpu_supports("avx2")) return 1;
+    return f32 ? peak_avx2_f32() : peak_avx2_f64();
+}
+
+#endif
