@@ -1,22 +1,8 @@
-#include "exec/backward.h"
-
 #include <assert.h>
 #include <string.h>
 
 #include "exec/pool_backward.h"
-
-/* One tile on its way from the spec to the input. */
-typedef struct tile {
-    const bf_plan *plan;
-    bf_workspace *ws;
-    const bfi_program *program;
-    const bfi_kernels *kernels; /* of the op that runs */
-    char *memory;
-    int64_t lanes, ls;
-    bfi_lane_vectors v;
-    const double *spec;
-    size_t size; /* of an element */
-} tile;
+#include "exec/tile.h"
 
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
     int64_t t = plan->tile_lanes;
@@ -26,26 +12,37 @@ bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, i
     v.constant = (double *)(void *)p, v.error = v.constant + t, v.best = v.error + t;
     v.sign = v.best + t;
     v.row = (int64_t *)(void *)(v.sign + t);
-    v.t_sum = v.row + t;
+    v.box = v.row + t;
+    v.t_sum = v.box + t;
     v.e_sum = (char *)v.t_sum + (size_t)t * bfi_dtype_size(plan->dtype);
+    v.spread = plan->spreads ? (char *)v.e_sum + (size_t)t * bfi_dtype_size(plan->dtype) : NULL;
     return v;
 }
 
-static void *buffer(const tile *t, int id) {
-    return t->memory + (size_t)(t->program->buffers[id].offset * t->ls) * t->size;
+static void *buffer(const bfi_tile *t, int id) { return bfi_tile_buffer(t, id); }
+
+/* Vector of float64 numbers of a value, in the box of |lane|. */
+static const double *of_box(const bfi_tile *t, int64_t offset, int64_t lane) {
+    return bfi_tile_of_box(t, bfi_ws_doubles(t->ws, offset), lane);
 }
 
-static void clear(const tile *t, int id) {
+static void clear(const bfi_tile *t, int id) {
     memset(buffer(t, id), 0, (size_t)(t->program->buffers[id].count * t->ls) * t->size);
 }
 
-static void put(const tile *t, int id, int64_t element, int64_t lane, double value) {
+static void put(const bfi_tile *t, int id, int64_t element, int64_t lane, double value) {
     bfi_store(t->plan->dtype, buffer(t, id), element * t->ls + lane, value);
 }
 
+/* Error of a lane whatever its coefficients (underflow). */
+typedef struct flat_error {
+    double all;           /* of every lane */
+    const double *by_box; /* and of the lane's box: this is box 0's; NULL: none */
+} flat_error;
+
 /* Adds the sums a kernel left in t_sum and e_sum to the lanes' constants and errors. The float64
  * additions round too: by at most u |result|, which joins the error. */
-static void settle(const tile *t, bool has_t, bool has_e, double gamma, double flat) {
+static void settle(const bfi_tile *t, bool has_t, bool has_e, double gamma, flat_error flat) {
     bool f32 = t->plan->dtype == BFI_F32;
     double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * BFI_ERROR_ROOM;
     if (has_t && f32)
@@ -54,8 +51,12 @@ static void settle(const tile *t, bool has_t, bool has_e, double gamma, double f
     if (has_t && !f32)
         for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
     if (!t->plan->outward) return;
-    for (int64_t l = 0; l < t->lanes; l++)
-        error[l] += (flat + BF_U64 * fabs(constant[l])) * BFI_ERROR_ROOM;
+    for (int64_t l = 0; l < t->lanes; l++) {
+        double own = flat.all;
+        if (flat.by_box) own += *(const double *)bfi_tile_of_box(t, flat.by_box, l);
+        if (has_t || has_e || own > 0)
+            error[l] += (own + BF_U64 * fabs(constant[l])) * BFI_ERROR_ROOM;
+    }
     if (has_e && f32)
         for (int64_t l = 0; l < t->lanes; l++)
             error[l] += (double)((const float *)t->v.e_sum)[l] * room;
@@ -63,45 +64,39 @@ static void settle(const tile *t, bool has_t, bool has_e, double gamma, double f
         for (int64_t l = 0; l < t->lanes; l++) error[l] += ((const double *)t->v.e_sum)[l] * room;
 }
 
-static bfi_relax relaxation(const tile *t, int64_t n, int a, int out) {
-    return (bfi_relax){.n = n,
-                       .ls = t->ls,
-                       .lanes = t->lanes,
-                       .ps = 1,
-                       .a = buffer(t, a),
-                       .out = out >= 0 ? buffer(t, out) : NULL,
-                       .t_sum = t->v.t_sum,
-                       .e_sum = t->v.e_sum};
+static bfi_tile_step step_of(const bfi_tile *t, const bfi_back_op *op) {
+    return (bfi_tile_step){.n = t->plan->graph->nodes[op->node].count,
+                           .a = buffer(t, op->a),
+                           .out = op->out >= 0 ? buffer(t, op->out) : NULL};
 }
 
-/* Runs |r| without the sums that it has no numbers for, and settles. */
-static void relax_and_settle(const tile *t, bfi_relax r, double gamma, double flat) {
-    if (!t->plan->outward) r.e = NULL;
-    if (!r.t_pos) r.t_sum = NULL;
-    if (!r.e) r.e_sum = NULL;
-    if (r.out || r.t_sum || r.e_sum) t->kernels->relax(&r);
-    if (r.t_sum || r.e_sum || flat > 0)
-        settle(t, r.t_sum, r.e_sum, gamma, t->plan->outward ? flat : 0);
+/* Runs |step| and settles what it leaves behind. */
+static void relax_and_settle(const bfi_tile *t, bfi_tile_step step, double gamma, flat_error flat) {
+    if (!t->plan->outward) step.e.data = NULL;
+    bfi_tile_relax(t, &step);
+    settle(t, step.t_pos.data, step.e.data, gamma, flat);
 }
 
-static double flat_error(const tile *t, int id) {
-    return bfi_ws_doubles(t->ws, t->plan->e_flat)[id];
+/* The same with the error terms of the backward op of node |id|. */
+static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
+    flat_error flat = {.by_box = bfi_ws_doubles(t->ws, t->plan->e_flat) + id};
+    if (!step.e.data) step.e = bfi_tile_kept(t, t->plan->state[id].e);
+    relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat);
 }
 
-/* Constant and error that a node with coefficients in |a| leaves behind. */
-static void leave_constants(const tile *t, int id, int a) {
-    const bfi_node_constants *c = &t->plan->constants->nodes[id];
-    bfi_relax r = relaxation(t, t->plan->graph->nodes[id].count, a, -1);
-    r.t_pos = r.t_neg = c->bias;
-    r.e = bfi_ws_numbers(t->ws, t->plan->state[id].e);
-    relax_and_settle(t, r, t->plan->errors[id].gamma_dot, flat_error(t, id));
+/* Constant and error that a weighted or structural node leaves behind. */
+static void leave_constants(const bfi_tile *t, const bfi_back_op *op) {
+    bfi_tile_step s = step_of(t, op);
+    s.out = NULL;
+    s.t_pos = s.t_neg = bfi_tile_shared(t->plan->constants->nodes[op->node].bias);
+    relax_node(t, s, op->node);
 }
 
-static void seed_spec(const tile *t, const bfi_back_op *op) {
+static void seed_spec(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
-    const double *lo = bfi_ws_doubles(t->ws, t->plan->state[op->node].lo);
-    const double *hi = bfi_ws_doubles(t->ws, t->plan->state[op->node].hi);
     for (int64_t l = 0; l < t->lanes; l++) {
+        const double *lo = of_box(t, t->plan->state[op->node].lo, l),
+                     *hi = of_box(t, t->plan->state[op->node].hi, l);
         const double *row = t->spec + t->v.row[l] * n;
         double error = 0;
         for (int64_t j = 0; j < n; j++) {
@@ -115,7 +110,7 @@ static void seed_spec(const tile *t, const bfi_back_op *op) {
 }
 
 /* Column |lane| of buffer |id| from element |first|: sign times |count| weights from |from|. */
-static void scatter_row(const tile *t, int id, int64_t first, int64_t lane, const void *weight,
+static void scatter_row(const bfi_tile *t, int id, int64_t first, int64_t lane, const void *weight,
                         int64_t from, int64_t count) {
     if (t->plan->dtype == BFI_F32) {
         float *out = (float *)buffer(t, id) + first * t->ls + lane, sign = (float)t->v.sign[lane];
@@ -128,7 +123,7 @@ static void scatter_row(const tile *t, int id, int64_t first, int64_t lane, cons
     }
 }
 
-static void seed_linear(const tile *t, const bfi_back_op *op) {
+static void seed_linear(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_node *node = &t->plan->graph->nodes[op->node];
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     int64_t k = node->attrs.k, n = node->attrs.n;
@@ -149,7 +144,7 @@ static int64_t tap_source(int64_t dst, int64_t tap, int64_t stride, int64_t dil,
     return s >= 0 && s < size ? s : -1;
 }
 
-static void seed_conv_lane(const tile *t, const bfi_back_op *op, int64_t lane) {
+static void seed_conv_lane(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     const bfi_conv *g = &c->conv_forward;
     int64_t taps = g->kh * g->kw, neuron = t->v.row[lane];
@@ -172,16 +167,16 @@ static void seed_conv_lane(const tile *t, const bfi_back_op *op, int64_t lane) {
 }
 
 /* Exact unit coefficient through a weighted node: its bias, and what is inexact about its row. */
-static void seed_weighted_constants(const tile *t, int id) {
+static void seed_weighted_constants(const bfi_tile *t, int id) {
     const bfi_node_constants *c = &t->plan->constants->nodes[id];
-    const double *own = bfi_ws_doubles(t->ws, t->plan->state[id].own);
+    int64_t own = t->plan->state[id].own;
     for (int64_t l = 0; l < t->lanes; l++) {
         if (c->bias_exact) t->v.constant[l] = t->v.sign[l] * c->bias_exact[t->v.row[l]];
-        if (t->plan->outward && own) t->v.error[l] = own[t->v.row[l]];
+        if (t->plan->outward && own >= 0) t->v.error[l] = of_box(t, own, l)[t->v.row[l]];
     }
 }
 
-static void run_seed(const tile *t, const bfi_back_op *op) {
+static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
     clear(t, op->out);
     switch (op->kind) {
         case BFI_BACK_SEED_SPEC:
@@ -201,9 +196,9 @@ static void run_seed(const tile *t, const bfi_back_op *op) {
     }
 }
 
-static void run_linear(const tile *t, const bfi_back_op *op) {
+static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
-    leave_constants(t, op->node, op->a);
+    leave_constants(t, op);
     const char *in = buffer(t, op->a);
     char *out = buffer(t, op->out);
     size_t row = (size_t)t->ls * t->size;
@@ -217,9 +212,9 @@ static void run_linear(const tile *t, const bfi_back_op *op) {
         }
 }
 
-static void run_conv(const tile *t, const bfi_back_op *op) {
+static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_conv *conv = &t->plan->constants->nodes[op->node].conv_backward;
-    leave_constants(t, op->node, op->a);
+    leave_constants(t, op);
     int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
     int64_t chunk =
         bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
@@ -230,38 +225,49 @@ static void run_conv(const tile *t, const bfi_back_op *op) {
     }
 }
 
-static void run_sparse(const tile *t, const bfi_back_op *op) {
-    if (op->which == 0) leave_constants(t, op->node, op->a);
+static void run_sparse(const bfi_tile *t, const bfi_back_op *op) {
+    if (op->which == 0) leave_constants(t, op);
     t->kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
                        buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
 }
 
-static void run_scale(const tile *t, const bfi_back_op *op) {
+static void run_scale(const bfi_tile *t, const bfi_back_op *op) {
     assert(op->out < 0 || t->plan->constants->nodes[op->node].scale);
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
-    bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, op->out);
-    r.s_pos = r.s_neg = c->scale;
-    r.t_pos = r.t_neg = c->bias;
-    r.e = bfi_ws_numbers(t->ws, t->plan->state[op->node].e);
-    relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, flat_error(t, op->node));
+    bfi_tile_step s = step_of(t, op);
+    s.s_pos = s.s_neg = bfi_tile_shared(c->scale);
+    s.t_pos = s.t_neg = bfi_tile_shared(c->bias);
+    relax_node(t, s, op->node);
 }
 
-static void run_relax(const tile *t, const bfi_back_op *op) {
-    const bfi_value_state *s = &t->plan->state[op->node];
-    assert(s->s_pos >= 0 && s->s_neg >= 0 && s->t_pos >= 0 && s->t_neg >= 0);
-    bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, op->out);
-    r.s_pos = bfi_ws_numbers(t->ws, s->s_pos), r.s_neg = bfi_ws_numbers(t->ws, s->s_neg);
-    r.t_pos = bfi_ws_numbers(t->ws, s->t_pos), r.t_neg = bfi_ws_numbers(t->ws, s->t_neg);
-    r.e = bfi_ws_numbers(t->ws, s->e);
-    relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, flat_error(t, op->node));
+/* |planned|, or what |table| has for node |id| by lane. */
+static bfi_parameter chosen(const void *const *table, int id, bfi_parameter planned) {
+    return table && table[id] ? (bfi_parameter){table[id], BFI_BY_LANE} : planned;
 }
 
-static void run_pool(const tile *t, const bfi_back_op *op) {
+static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_value_state *state = &t->plan->state[op->node];
+    assert(state->s_pos >= 0 && state->s_neg >= 0 && state->t_pos >= 0 && state->t_neg >= 0);
+    bfi_tile_step s = step_of(t, op);
+    s.s_pos = bfi_tile_kept(t, state->s_pos), s.s_neg = bfi_tile_kept(t, state->s_neg);
+    s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
+    s.e = bfi_tile_kept(t, state->e);
+    if (t->slopes) {
+        s.s_pos = chosen(t->slopes->s_pos, op->node, s.s_pos);
+        s.t_pos = chosen(t->slopes->t_pos, op->node, s.t_pos);
+        s.e = chosen(t->slopes->e, op->node, s.e);
+    }
+    relax_node(t, s, op->node);
+}
+
+static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
     assert(s->pick_lo >= 0 && s->pick_hi >= 0 && s->t_neg >= 0);
     bfi_pool_backward p = {.n = t->plan->graph->nodes[op->node].count,
                            .ls = t->ls,
                            .lanes = t->lanes,
+                           .box = t->v.box,
+                           .box_bytes = t->plan->persistent_bytes,
                            .pick_lo = bfi_ws_ints(t->ws, s->pick_lo),
                            .pick_hi = bfi_ws_ints(t->ws, s->pick_hi),
                            .a = buffer(t, op->a),
@@ -269,53 +275,54 @@ static void run_pool(const tile *t, const bfi_back_op *op) {
                            .out = buffer(t, op->out),
                            .t_sum = t->v.t_sum};
     clear(t, op->out);
-    bfi_relax r = relaxation(t, p.n, op->a, -1);
-    r.e = bfi_ws_numbers(t->ws, s->e);
-    relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, flat_error(t, op->node));
+    bfi_tile_step errors = step_of(t, op);
+    errors.out = NULL;
+    relax_node(t, errors, op->node);
     bfi_pool_backward_run(t->plan->dtype, &p);
-    settle(t, true, false, 0, 0);
+    settle(t, true, false, 0, (flat_error){0});
 }
 
-static void run_accumulate(const tile *t, const bfi_back_op *op) {
+static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     void *out = buffer(t, op->out), *a = buffer(t, op->a);
     if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
     t->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
-    bfi_relax r = relaxation(t, n, op->out, -1);
-    r.e = bfi_ws_numbers(t->ws, t->plan->state[op->node].e_sum);
-    relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, 0);
+    bfi_tile_step s = {.n = n, .a = out, .e = bfi_tile_kept(t, t->plan->state[op->node].e_sum)};
+    relax_and_settle(t, s, t->plan->errors[op->node].gamma_dot, (flat_error){0});
 }
 
-static void run_negate(const tile *t, const bfi_back_op *op) {
+static void run_negate(const bfi_tile *t, const bfi_back_op *op) {
     clear(t, op->out);
     t->kernels->accumulate(t->plan->graph->nodes[op->node].count, -1, buffer(t, op->a),
                            buffer(t, op->out), t->ls, t->lanes);
 }
 
-static void run_pass(const tile *t, const bfi_back_op *op) {
-    bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, -1);
-    r.e = bfi_ws_numbers(t->ws, t->plan->state[op->node].e);
-    relax_and_settle(t, r, t->plan->errors[op->node].gamma_dot, flat_error(t, op->node));
+static void run_pass(const bfi_tile *t, const bfi_back_op *op) {
+    bfi_tile_step s = step_of(t, op);
+    s.out = NULL;
+    relax_node(t, s, op->node);
 }
 
-static bfi_relax box_of(const tile *t, const bfi_back_op *op) {
-    const bfi_value_state *s = &t->plan->state[op->node];
-    assert(s->lo_t >= 0 && s->hi_t >= 0 && (!t->plan->outward || s->e_box >= 0));
-    bfi_relax r = relaxation(t, t->plan->graph->nodes[op->node].count, op->a, -1);
-    r.t_pos = bfi_ws_numbers(t->ws, s->lo_t), r.t_neg = bfi_ws_numbers(t->ws, s->hi_t);
-    r.e = bfi_ws_numbers(t->ws, s->e_box);
-    return r;
+static bfi_tile_step box_step(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_value_state *state = &t->plan->state[op->node];
+    assert(state->lo_t >= 0 && state->hi_t >= 0 && (!t->plan->outward || state->e_box >= 0));
+    bfi_tile_step s = step_of(t, op);
+    s.out = NULL;
+    s.t_pos = bfi_tile_kept(t, state->lo_t), s.t_neg = bfi_tile_kept(t, state->hi_t);
+    s.e = bfi_tile_kept(t, t->plan->outward ? state->e_box : -1);
+    return s;
 }
 
-static double box_flat(const tile *t, const bfi_back_op *op) {
+static double box_flat(const bfi_tile *t, const bfi_back_op *op) {
     return 4 * bfi_eta(t->plan->dtype) * (double)t->plan->graph->nodes[op->node].count;
 }
 
-static void run_box(const tile *t, const bfi_back_op *op) {
-    relax_and_settle(t, box_of(t, op), t->plan->errors[op->node].gamma_dot, box_flat(t, op));
+static void run_box(const bfi_tile *t, const bfi_back_op *op) {
+    relax_and_settle(t, box_step(t, op), t->plan->errors[op->node].gamma_dot,
+                     (flat_error){.all = box_flat(t, op)});
 }
 
-static double certified(const tile *t, double constant, double error) {
+static double certified(const bfi_tile *t, double constant, double error) {
     double lower = t->plan->outward ? bfi_down(constant - error * BFI_ERROR_ROOM) : constant;
     if (t->plan->dtype == BFI_F32)
         lower = t->plan->outward ? (double)bfi_float_down(lower) : (double)(float)lower;
@@ -323,22 +330,21 @@ static double certified(const tile *t, double constant, double error) {
 }
 
 /* The functional's minimum here and now, without changing the lanes. */
-static void run_try(const tile *t, const bfi_back_op *op) {
-    bfi_relax r = box_of(t, op);
-    if (!t->plan->outward) r.e = NULL, r.e_sum = NULL;
-    t->kernels->relax(&r);
+static void run_try(const bfi_tile *t, const bfi_back_op *op) {
+    bfi_tile_step s = box_step(t, op);
+    bfi_tile_relax(t, &s);
     double gamma = t->plan->errors[op->node].gamma_dot,
            flat = t->plan->outward ? box_flat(t, op) : 0;
     for (int64_t l = 0; l < t->lanes; l++) {
         double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
         double error = t->v.error[l] + flat + BF_U64 * fabs(constant);
-        if (r.e) error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
+        if (s.e.data) error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
         double lower = certified(t, constant, error * BFI_ERROR_ROOM);
         if (lower > t->v.best[l]) t->v.best[l] = lower;
     }
 }
 
-static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *) = {
+static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_op *) = {
     [BFI_BACK_SEED_SPEC] = run_seed,
     [BFI_BACK_SEED_UNIT] = run_seed,
     [BFI_BACK_SEED_LINEAR] = run_seed,
@@ -356,7 +362,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const tile *, const bfi_back_op *)
     [BFI_BACK_TRY] = run_try,
 };
 
-static void run_op(tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
+static void run_op(bfi_tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
                    int worker) {
     double begin = t->ws->trace ? bfi_clock() : 0;
     t->kernels = lowering->kernels;
@@ -366,28 +372,36 @@ static void run_op(tile *t, const bfi_back_op *op, const bfi_lowering *lowering,
                                                       step, worker, t->lanes});
 }
 
-bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program_index, int step,
-                            int worker, int64_t lanes, const double *spec, double *lower,
-                            double *error) {
-    const bfi_program *program = &plan->programs[program_index];
-    const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[program_index]];
+static bool one_box(const int64_t *box, int64_t lanes) {
+    for (int64_t l = 1; l < lanes; l++)
+        if (box[l] != box[0]) return false;
+    return true;
+}
+
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
+                            double *lower, double *error) {
+    const bfi_program *program = &plan->programs[request->program];
+    const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[request->program]];
+    int64_t lanes = request->lanes;
     assert(lanes >= 1 && lanes <= plan->tile_lanes);
-    tile t = {.plan = plan,
-              .ws = ws,
-              .program = program,
-              .memory = bfi_ws_tile(ws, worker),
-              .lanes = lanes,
-              .ls = lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD,
-              .v = bfi_tile_vectors(plan, ws, worker),
-              .spec = spec,
-              .size = bfi_dtype_size(plan->dtype)};
+    bfi_tile t = {.plan = plan,
+                  .ws = ws,
+                  .program = program,
+                  .memory = bfi_ws_tile(ws, request->worker),
+                  .lanes = lanes,
+                  .ls = bfi_lane_stride(lanes),
+                  .v = bfi_tile_vectors(plan, ws, request->worker),
+                  .spec = request->spec,
+                  .slopes = request->slopes,
+                  .size = bfi_dtype_size(plan->dtype)};
+    t.one_box = one_box(t.v.box, lanes);
     for (int64_t l = 0; l < lanes; l++) {
         t.v.constant[l] = t.v.error[l] = 0;
         t.v.best[l] = -INFINITY;
     }
     for (int i = 0; i < program->op_count; i++) {
         if (bfi_ws_stopped(ws)) return (bf_status)atomic_load(&ws->failed);
-        run_op(&t, &program->ops[i], &lowering[i], step, worker);
+        run_op(&t, &program->ops[i], &lowering[i], request->step, request->worker);
     }
     /* the last op may have stopped half-way */
     if (atomic_load_explicit(&ws->failed, memory_order_relaxed))

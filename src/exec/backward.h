@@ -7,16 +7,32 @@
 /* Per-lane vectors of |worker|'s tile (views into the workspace). */
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker);
 
-/* Runs program |program| for step |step| of the plan (for traces) on |worker|'s tile.
- * Bounds |lanes| functionals from below: lane l is sign[l] times row row[l] of |spec| (rows of the
- * model's outputs, when the program has spec rows) or times neuron row[l] of the program's target.
- * The caller has filled row and sign of the tile's vectors. lower[l] is -inf where nothing can be
- * said; error[l] is its part that is error term. The intervals of all values the program passes are
+/* Lower lines chosen per lane instead of the planned ones, by activation node id; every array is
+ * T[n][ls] with ls = bfi_lane_stride(lanes) (exec/tile.h), padding lanes initialised. NULL, in
+ * place of a table or of one of its entries: as planned. Plans made with lane_slopes have room for
+ * them, and their error vectors hold for every relu slope in [0, 1] (leaky: between 1 and the leaky
+ * slope) with the planned intercept; whoever passes other intercepts passes errors with them. */
+typedef struct bfi_lane_slopes {
+    const void *const *s_pos; /* lower slopes */
+    const void *const *t_pos; /* lower intercepts */
+    const void *const *e;     /* errors per unit of |coefficient| */
+} bfi_lane_slopes;
+
+typedef struct bfi_tile_request {
+    int program, step, worker; /* step: for traces */
+    int64_t lanes;
+    const double *spec;            /* rows of the model's outputs, NULL: neurons of the target */
+    const bfi_lane_slopes *slopes; /* NULL: as planned */
+} bfi_tile_request;
+
+/* Bounds |lanes| functionals from below: lane l is sign[l] times row row[l] of |spec| (when the
+ * program has spec rows) or times neuron row[l] of the program's target, on box box[l]. The caller
+ * has filled row, sign and box of the tile's vectors. lower[l] is -inf where nothing can be said;
+ * error[l] is its part that is error term. The intervals of all values the program passes are
  * final. Returns the budget's status; on anything but OK |lower| is not written. Thread-safe for
  * different workers. */
-bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, int program, int step,
-                            int worker, int64_t lanes, const double *spec, double *lower,
-                            double *error);
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
+                            double *lower, double *error);
 
 /* Multiply-adds times two of the program, per lane. */
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program);

@@ -26,6 +26,12 @@ static double unary_execution(const bfi_transfer *t, double lo, double hi) {
 
 static bool trivial(double slope) { return slope == 0 || slope == 1; }
 
+/* Runs may give element j another lower slope than the planned one (plan.h, lane_slopes). */
+static bool free_slope(const bfi_transfer *t, double lo, double hi) {
+    bool kink = t->node->op == BFI_OP_RELU || t->node->op == BFI_OP_LEAKY_RELU;
+    return t->plan->lane_slopes && kink && lo < 0 && hi > 0;
+}
+
 /* Stores the lines of element j and their error. True when a slope needs a rounded product. */
 static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, double exec) {
     bfi_dtype dtype = t->plan->dtype;
@@ -43,6 +49,10 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     if (!outward) return false;
     bool rounds = !trivial(lines.s_pos) || !trivial(lines.s_neg);
     double slope = bfi_magnitude(lines.s_pos, lines.s_neg);
+    if (free_slope(t, lo, hi)) { /* between the slopes of the two sides, one of which is 1 */
+        rounds = true;
+        slope = fmax(slope, fmax(1, fabs(t->node->attrs.slope)));
+    }
     double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec;
     if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
     bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);

@@ -1,5 +1,7 @@
 #include "exec/pool_backward.h"
 
+static const void *in_box(const void *box_0, int64_t skip) { return (const char *)box_0 + skip; }
+
 #define T float
 #define FMA fmaf
 #define RUN run_float

@@ -17,8 +17,9 @@ static int64_t scratch_bytes(const bf_plan *plan) {
 }
 
 static int64_t lane_bytes(const bf_plan *plan) {
-    return 4 * (int64_t)sizeof(double) + (int64_t)sizeof(int64_t) +
-           2 * (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t elements = 2 + (plan->spreads ? BFI_SPREAD_ELEMENTS : 0);
+    return 4 * (int64_t)sizeof(double) + 2 * (int64_t)sizeof(int64_t) +
+           elements * (int64_t)bfi_dtype_size(plan->dtype);
 }
 
 static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {

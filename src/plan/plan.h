@@ -121,6 +121,8 @@ struct bf_plan {
                               six) fit in every tile */
     int64_t tile_lanes;    /* widest tile */
     int64_t height;        /* elements per lane: the highest program */
+    bool lane_slopes;      /* runs may choose lower slopes per lane: error vectors hold for them */
+    bool spreads;          /* parameters may differ between the lanes of a tile */
     int64_t tile_bytes;    /* one worker's part */
     int workers;
     int64_t workspace_bytes;
@@ -144,12 +146,18 @@ static inline void bfi_step_programs(const bf_plan *plan, const bfi_step *step, 
     programs[2] = spec ? plan->interval_program : -1;
 }
 
+/* Elements of T per lane in which a step puts parameters that differ between lanes: a block of five
+ * vectors and the block's two sums. */
+enum { BFI_SPREAD_ELEMENTS = 5 * BF_SUM_BLOCK + 2 };
+
 /* Per-lane vectors of a tile, in this order at its end. */
 typedef struct bfi_lane_vectors {
     double *constant, *error, *best; /* double[tile_lanes] */
-    void *t_sum, *e_sum;             /* T[tile_lanes] */
-    double *sign; /* double[tile_lanes]: +1 lower bound of the row, -1: of minus the row */
-    int64_t *row; /* int64[tile_lanes] */
+    double *sign;        /* double[tile_lanes]: +1 lower bound of the row, -1: of minus the row */
+    int64_t *row, *box;  /* int64[tile_lanes] */
+    void *t_sum, *e_sum; /* T[tile_lanes] */
+    void *spread;        /* T[BFI_SPREAD_ELEMENTS][tile_lanes] for parameters that differ between
+                            lanes (exec/tile.h), NULL: none do */
 } bfi_lane_vectors;
 
 #endif

@@ -35,11 +35,13 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     for (int64_t l = 0; l < lanes; l++) {
         int64_t index = (first + l) / j->sides;
         v.row[l] = j->rows ? j->rows[index] : index;
+        v.box[l] = 0;
         v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
     }
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
-    bf_status status = bfi_backward_tile(j->plan, j->ws, j->program, j->step, worker, lanes,
-                                         j->spec, bounds, errors);
+    bfi_tile_request request = {
+        .program = j->program, .step = j->step, .worker = worker, .lanes = lanes, .spec = j->spec};
+    bf_status status = bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);
         return;

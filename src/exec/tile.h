@@ -1,0 +1,75 @@
+/* One lane tile on its way from the spec to the input: what the handlers of bound ops share.
+ * Internal to exec/.
+ *
+ * The elementwise part of every bound op (scaling, the constant and the error that it leaves
+ * behind) is one operation, bfi_tile_relax, whatever its parameters depend on: nothing (weights),
+ * the lane's box (relaxations of forward intervals), or the lane (optimised slopes). The same bits
+ * come out wherever the parameters have the same values. */
+#ifndef BFI_EXEC_TILE_H
+#define BFI_EXEC_TILE_H
+
+#include "exec/backward.h"
+
+typedef struct bfi_tile {
+    const bf_plan *plan;
+    bf_workspace *ws;
+    const bfi_program *program;
+    const bfi_kernels *kernels; /* of the op that runs */
+    char *memory;
+    int64_t lanes, ls;
+    bool one_box; /* all lanes belong to the box of lane 0 */
+    bfi_lane_vectors v;
+    const double *spec;
+    const bfi_lane_slopes *slopes; /* NULL: as planned */
+    size_t size;                   /* of an element */
+} bfi_tile;
+
+/* A parameter vector with element j for every lane. NULL data: not there. */
+typedef enum bfi_source {
+    BFI_BY_NOTHING, /* data[j] for all lanes */
+    BFI_BY_BOX,     /* data is box 0's vector in the workspace; other boxes' are as far apart as
+                       their persistent parts */
+    BFI_BY_LANE     /* data[j * ls + lane] */
+} bfi_source;
+
+typedef struct bfi_parameter {
+    const void *data;
+    bfi_source by;
+} bfi_parameter;
+
+/* bfi_relax (kernels/kernel.h) with a source for every parameter. |s_pos| without data leaves the
+ * coefficients as they are; without |t_pos| or |e| that sum is not asked for. */
+typedef struct bfi_tile_step {
+    int64_t n;
+    const void *a;
+    void *out; /* may be |a|; NULL: sums alone */
+    bfi_parameter s_pos, s_neg, t_pos, t_neg, e;
+} bfi_tile_step;
+
+/* Elements per lane array that |lanes| lanes take (ls of kernels/kernel.h). */
+static inline int64_t bfi_lane_stride(int64_t lanes) {
+    return lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+}
+
+/* Runs the step; sums are left in v.t_sum and v.e_sum. */
+void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);
+
+static inline void *bfi_tile_buffer(const bfi_tile *t, int id) {
+    return t->memory + (size_t)(t->program->buffers[id].offset * t->ls) * t->size;
+}
+
+/* Vector of a value in the persistent part (offset -1: none). */
+static inline bfi_parameter bfi_tile_kept(const bfi_tile *t, int64_t offset) {
+    return (bfi_parameter){bfi_ws_numbers(t->ws, offset), BFI_BY_BOX};
+}
+
+static inline bfi_parameter bfi_tile_shared(const void *data) {
+    return (bfi_parameter){data, BFI_BY_NOTHING};
+}
+
+/* The same vector in the box of |lane|. */
+static inline const void *bfi_tile_of_box(const bfi_tile *t, const void *box_0, int64_t lane) {
+    return (const char *)box_0 + t->v.box[lane] * t->plan->persistent_bytes;
+}
+
+#endif
