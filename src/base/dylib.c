@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 const bfi_optional_info bfi_optionals[BFI_OPTIONAL_COUNT] = {
-#define BF_OPTIONAL(ID, name, variable, candidates, purpose, advice) \
-    {name, variable, candidates, purpose, advice},
+#define BF_OPTIONAL(ID, name, variable, candidates, version, purpose, advice) \
+    {name, variable, candidates, version, purpose, advice},
 #include "base/optional.def"
 };
 

@@ -14,13 +14,13 @@
 #define BFI_NONE "none"
 
 typedef enum bfi_optional {
-#define BF_OPTIONAL(ID, name, variable, candidates, purpose, advice) BFI_OPTIONAL_##ID,
+#define BF_OPTIONAL(ID, name, variable, candidates, version, purpose, advice) BFI_OPTIONAL_##ID,
 #include "base/optional.def"
     BFI_OPTIONAL_COUNT
 } bfi_optional;
 
 typedef struct bfi_optional_info {
-    const char *name, *variable, *candidates, *purpose, *advice;
+    const char *name, *variable, *candidates, *version, *purpose, *advice;
 } bfi_optional_info;
 
 extern const bfi_optional_info bfi_optionals[BFI_OPTIONAL_COUNT];

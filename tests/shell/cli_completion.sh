@@ -6,7 +6,7 @@
 for shell in bash zsh fish; do
     run 0 "completion $shell" completion $shell
     cp out "complete.$shell"
-    for word in bound verify info demo completion center network results-file crown-ibp; do
+    for word in bound verify info demo doctor completion center network results-file crown-ibp; do
         has "complete.$shell" "$word"
     done
     if command -v $shell >/dev/null; then

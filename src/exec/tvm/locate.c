@@ -12,7 +12,6 @@
 #include "base/dylib.h"
 
 #define HELPER "boundflow-tvmc"
-#define ADVICE "'make tvm' in BoundFlow's checkout puts it in .tvm"
 
 /* False when it does not fit. */
 static bool join(char *out, const char *folder, const char *name) {
@@ -49,21 +48,24 @@ static void read_versions(bfi_tvm_place *place) {
 static bf_status inspect(const char *folder, const char *origin, bfi_tvm_place *out,
                          bf_error *err) {
     *out = (bfi_tvm_place){.origin = origin};
-    if (!realpath(folder, out->folder))
-        return bfi_fail(err, BF_STATUS_IO, "TVM: %s (%s) does not exist: " ADVICE, folder, origin);
+    if (!realpath(folder, out->folder)) {
+        out->folder[0] = '\0';
+        return bfi_fail(err, BF_STATUS_IO, "TVM: %s (%s) does not exist: " BFI_TVM_ADVICE, folder,
+                        origin);
+    }
     static const char *const needed[] = {BFI_TVM_LIB_FFI, BFI_TVM_LIB_RUNTIME,
                                          BFI_TVM_LIB_COMPILER};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!is_there(out->folder, needed[i]))
-            return bfi_fail(err, BF_STATUS_IO, "TVM: %s (%s) has no %s: " ADVICE, out->folder,
-                            origin, needed[i]);
+            return bfi_fail(err, BF_STATUS_IO, "TVM: %s (%s) has no %s: " BFI_TVM_ADVICE,
+                            out->folder, origin, needed[i]);
     read_versions(out);
     if (strcmp(out->version, BFI_TVM_VERSION) != 0 ||
         strcmp(out->ffi_version, BFI_TVM_FFI_VERSION) != 0)
         return bfi_fail(
             err, BF_STATUS_UNSUPPORTED,
             "TVM: %s (%s) holds apache-tvm %s and apache-tvm-ffi %s, not " BFI_TVM_VERSION
-            " and " BFI_TVM_FFI_VERSION ": " ADVICE,
+            " and " BFI_TVM_FFI_VERSION ": " BFI_TVM_ADVICE,
             out->folder, origin, *out->version ? out->version : "(no version)",
             *out->ffi_version ? out->ffi_version : "(no version)");
     return BF_STATUS_OK;
@@ -98,7 +100,7 @@ bf_status bfi_tvm_locate(const char *given, bfi_tvm_place *out, bf_error *err) {
         size_t used = strlen(looked);
         snprintf(looked + used, sizeof looked - used, "%s%s", used ? ", " : "", folder);
     }
-    return bfi_fail(err, BF_STATUS_IO, "TVM: not found (looked at %s): " ADVICE,
+    return bfi_fail(err, BF_STATUS_IO, "TVM: not found (looked at %s): " BFI_TVM_ADVICE,
                     *looked ? looked : "nothing: HOME is not set");
 }
 
@@ -130,8 +132,5 @@ bf_status bfi_tvm_locate_helper(char *out, bf_error *err) {
             if (join(out, folder, near[i]) && runs(out)) return BF_STATUS_OK;
     }
     if (own_folder(folder) && join(out, folder, HELPER) && runs(out)) return BF_STATUS_OK;
-    return bfi_fail(err, BF_STATUS_IO,
-                    "the compile helper " HELPER
-                    " is not beside the program: build it, or set "
-                    "BOUNDFLOW_TVMC to it");
+    return bfi_fail(err, BF_STATUS_IO, HELPER " is not beside the program: " BFI_TVMC_ADVICE);
 }

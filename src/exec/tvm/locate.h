@@ -12,6 +12,10 @@
 #define BFI_TVM_VERSION "0.27.0.post1"
 #define BFI_TVM_FFI_VERSION "0.1.14.post1"
 
+/* How to get TVM, and the compile helper. */
+#define BFI_TVM_ADVICE "'make tvm' in BoundFlow's checkout puts it in .tvm"
+#define BFI_TVMC_ADVICE "'make build' makes it; or set BOUNDFLOW_TVMC to it"
+
 /* A folder laid out like Python's site-packages: tvm/, tvm_ffi/ and their .dist-info. */
 typedef struct bfi_tvm_place {
     char folder[PATH_MAX];             /* absolute, no links, no slash at the end */
