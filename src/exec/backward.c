@@ -5,8 +5,9 @@
 #include "exec/tile.h"
 
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
-    int64_t t = plan->tile_lanes;
-    char *p = bfi_ws_tile(ws, worker) + plan->height * t * (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t t = plan->lane_room;
+    char *p = bfi_ws_tile(ws, worker) +
+              plan->height * plan->tile_lanes * (int64_t)bfi_dtype_size(plan->dtype);
     assert(worker >= 0 && worker < plan->workers);
     bfi_lane_vectors v;
     v.constant = (double *)(void *)p, v.error = v.constant + t, v.best = v.error + t;
@@ -27,7 +28,7 @@ static const double *of_box(const bfi_tile *t, int64_t offset, int64_t lane) {
 }
 
 static void clear(const bfi_tile *t, int id) {
-    memset(buffer(t, id), 0, (size_t)(t->program->buffers[id].count * t->ls) * t->size);
+    memset(buffer(t, id), 0, (size_t)(bfi_tile_count(t, id) * t->ls) * t->size);
 }
 
 static void put(const bfi_tile *t, int id, int64_t element, int64_t lane, double value) {
@@ -66,6 +67,7 @@ static void settle(const bfi_tile *t, bool has_t, bool has_e, double gamma, flat
 
 static bfi_tile_step step_of(const bfi_tile *t, const bfi_back_op *op) {
     return (bfi_tile_step){.n = t->plan->graph->nodes[op->node].count,
+                           .of = op->a,
                            .a = buffer(t, op->a),
                            .out = op->out >= 0 ? buffer(t, op->out) : NULL};
 }
@@ -160,7 +162,8 @@ static void seed_conv_lane(const bfi_tile *t, const bfi_back_op *op, int64_t lan
         for (int64_t s = 0; s < g->c_src; s++) {
             int64_t weight = g->transposed ? ((group * g->c_src + s) * g->c_dst + m) * taps + tap
                                            : (channel * g->c_src + s) * taps + tap;
-            put(t, op->out, ((group * g->c_src + s) * g->h_src + sy) * g->w_src + sx, lane,
+            int64_t element = ((group * g->c_src + s) * g->h_src + sy) * g->w_src + sx;
+            put(t, op->out, bfi_tile_place(t, op->out, element), lane,
                 t->v.sign[lane] * bfi_load(t->plan->dtype, c->weight, weight));
         }
     }
@@ -183,7 +186,8 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
             seed_spec(t, op);
             break;
         case BFI_BACK_SEED_UNIT:
-            for (int64_t l = 0; l < t->lanes; l++) put(t, op->out, t->v.row[l], l, t->v.sign[l]);
+            for (int64_t l = 0; l < t->lanes; l++)
+                put(t, op->out, bfi_tile_place(t, op->out, t->v.row[l]), l, t->v.sign[l]);
             break;
         case BFI_BACK_SEED_LINEAR:
             seed_linear(t, op);
@@ -212,9 +216,19 @@ static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
         }
 }
 
+/* The window of |buffer|, or all of |height| x |width| positions. */
+static bfi_rect rect_of(const bfi_tile *t, int buffer, int64_t height, int64_t width) {
+    return bfi_tile_windowed(t, buffer) ? bfi_tile_view(t, buffer).rect
+                                        : (bfi_rect){{0, height}, {0, width}};
+}
+
 static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
-    const bfi_conv *conv = &t->plan->constants->nodes[op->node].conv_backward;
+    const bfi_conv *whole = &t->plan->constants->nodes[op->node].conv_backward;
+    bfi_conv part = *whole, *conv = &part;
     leave_constants(t, op);
+    if (t->level)
+        part = bfi_conv_window(whole, rect_of(t, op->a, whole->h_src, whole->w_src),
+                               rect_of(t, op->out, whole->h_dst, whole->w_dst));
     int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
     int64_t chunk =
         bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
@@ -282,19 +296,41 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
     settle(t, true, false, 0, (flat_error){0});
 }
 
+/* out += the window that |from| holds; both are windows of one layer. */
+static void add_window(const bfi_tile *t, int from, int out) {
+    bfi_view in = bfi_tile_view(t, from);
+    int64_t height = in.rect.y.hi - in.rect.y.lo, width = in.rect.x.hi - in.rect.x.lo;
+    size_t element = (size_t)t->ls * t->size;
+    const char *a = buffer(t, from);
+    for (int64_t line = 0; line < in.planes.channels * height && width > 0; line++) {
+        int64_t first =
+            (line / height * in.planes.height + in.rect.y.lo + line % height) * in.planes.width +
+            in.rect.x.lo;
+        char *to = (char *)buffer(t, out) + (size_t)bfi_tile_place(t, out, first) * element;
+        t->kernels->accumulate(width, 1, a + (size_t)(line * width) * element, to, t->ls, t->lanes);
+    }
+}
+
 static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     void *out = buffer(t, op->out), *a = buffer(t, op->a);
-    if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
-    t->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
-    bfi_tile_step s = {.n = n, .a = out, .e = bfi_tile_kept(t, t->plan->state[op->node].e_sum)};
+    if (bfi_tile_windowed(t, op->out)) {
+        clear(t, op->out);
+        add_window(t, op->a, op->out);
+        add_window(t, op->b, op->out);
+    } else {
+        if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
+        t->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
+    }
+    bfi_tile_step s = {
+        .n = n, .of = op->out, .a = out, .e = bfi_tile_kept(t, t->plan->state[op->node].e_sum)};
     relax_and_settle(t, s, t->plan->errors[op->node].gamma_dot, (flat_error){0});
 }
 
 static void run_negate(const bfi_tile *t, const bfi_back_op *op) {
     clear(t, op->out);
-    t->kernels->accumulate(t->plan->graph->nodes[op->node].count, -1, buffer(t, op->a),
-                           buffer(t, op->out), t->ls, t->lanes);
+    t->kernels->accumulate(bfi_tile_count(t, op->out), -1, buffer(t, op->a), buffer(t, op->out),
+                           t->ls, t->lanes);
 }
 
 static void run_pass(const bfi_tile *t, const bfi_back_op *op) {
@@ -378,12 +414,32 @@ static bool one_box(const int64_t *box, int64_t lanes) {
     return true;
 }
 
+/* Puts the buffers on the windows of the lanes' neurons. */
+static void open_windows(bfi_tile *t, int level) {
+    const bfi_windows *w = &t->plan->windows[t->program - t->plan->programs];
+    t->level = &w->levels[level];
+    t->room = bfi_window_room_at(
+        t->program, t->level, t->memory + (size_t)(t->level->height * t->level->lanes) * t->size);
+    bfi_rect neurons = {{INT64_MAX, 0}, {INT64_MAX, 0}};
+    for (int64_t l = 0; l < t->lanes; l++) {
+        int64_t x = t->v.row[l] % w->target.width,
+                y = t->v.row[l] / w->target.width % w->target.height;
+        if (y < neurons.y.lo) neurons.y.lo = y;
+        if (y >= neurons.y.hi) neurons.y.hi = y + 1;
+        if (x < neurons.x.lo) neurons.x.lo = x;
+        if (x >= neurons.x.hi) neurons.x.hi = x + 1;
+    }
+    assert(neurons.y.lo / t->level->block == (neurons.y.hi - 1) / t->level->block);
+    assert(neurons.x.lo / t->level->block == (neurons.x.hi - 1) / t->level->block);
+    bfi_windows_at(t->plan->constants, t->program, w, neurons, t->room.rects);
+}
+
 bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
                             double *lower, double *error) {
     const bfi_program *program = &plan->programs[request->program];
     const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[request->program]];
     int64_t lanes = request->lanes;
-    assert(lanes >= 1 && lanes <= plan->tile_lanes);
+    assert(lanes >= 1 && lanes <= (request->level < 0 ? plan->tile_lanes : plan->lane_room));
     bfi_tile t = {.plan = plan,
                   .ws = ws,
                   .program = program,
@@ -395,6 +451,7 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
                   .slopes = request->slopes,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
+    if (request->level >= 0) open_windows(&t, request->level);
     for (int64_t l = 0; l < lanes; l++) {
         t.v.constant[l] = t.v.error[l] = 0;
         t.v.best[l] = -INFINITY;

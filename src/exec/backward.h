@@ -21,6 +21,7 @@ typedef struct bfi_lane_slopes {
 typedef struct bfi_tile_request {
     int program, step, worker; /* step: for traces */
     int64_t lanes;
+    int level; /* of the program's windows, -1: whole layers. The lanes' neurons lie in one block */
     const double *spec;            /* rows of the model's outputs, NULL: neurons of the target */
     const bfi_lane_slopes *slopes; /* NULL: as planned */
 } bfi_tile_request;

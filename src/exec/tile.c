@@ -15,43 +15,77 @@ static bool same_for_all(const bfi_tile *t, const bfi_parameter *p) {
     return !p->data || p->by == BFI_BY_NOTHING || t->ls == 1 || (p->by == BFI_BY_BOX && t->one_box);
 }
 
+static bool same_parameter(const bfi_parameter *a, const bfi_parameter *b) {
+    return a->data == b->data && a->by == b->by;
+}
+
 /* The vector of lane 0. */
 static const void *of_first_lane(const bfi_tile *t, const bfi_parameter *p) {
     return p->data && p->by == BFI_BY_BOX ? bfi_tile_of_box(t, p->data, 0) : p->data;
 }
 
-/* The parts |what| of the step, parameters as lane 0 has them. */
-static bfi_relax shared_call(const bfi_tile *t, const bfi_tile_step *s, int what) {
-    bool scale = what & SCALE;
-    return (bfi_relax){.n = s->n,
-                       .ls = t->ls,
-                       .lanes = t->lanes,
-                       .ps = 1,
-                       .a = s->a,
-                       .out = scale ? s->out : NULL,
-                       .s_pos = scale ? of_first_lane(t, &s->s_pos) : NULL,
-                       .s_neg = scale ? of_first_lane(t, &s->s_neg) : NULL,
-                       .t_pos = what & T_SUM ? of_first_lane(t, &s->t_pos) : NULL,
-                       .t_neg = what & T_SUM ? of_first_lane(t, &s->t_neg) : NULL,
-                       .e = what & E_SUM ? of_first_lane(t, &s->e) : NULL,
-                       .t_sum = what & T_SUM ? t->v.t_sum : NULL,
-                       .e_sum = what & E_SUM ? t->v.e_sum : NULL};
+/* The elements that a step works on: |n| of them, where the blocks of the sums end and which
+ * element of the layer each is (NULL: the whole layer, blocks of BF_SUM_BLOCK). */
+typedef struct elements {
+    int64_t n;
+    const int32_t *cuts, *index;
+} elements;
+
+/* Vector |p| as lane 0 has it; of a window gathered in part |part| of the room. */
+static const void *shared_vector(const bfi_tile *t, const bfi_parameter *p, const elements *e,
+                                 int part) {
+    const void *from = of_first_lane(t, p);
+    if (!from || !e->index) return from;
+    char *to = (char *)t->room.parameters + (size_t)(part * t->level->widest) * t->size;
+    if (t->plan->dtype == BFI_F32)
+        for (int64_t j = 0; j < e->n; j++)
+            ((float *)(void *)to)[j] = ((const float *)from)[e->index[j]];
+    else
+        for (int64_t j = 0; j < e->n; j++)
+            ((double *)(void *)to)[j] = ((const double *)from)[e->index[j]];
+    return to;
 }
 
-#define SPREAD(T, name)                                                                       \
-    static void name(const bfi_tile *t, const bfi_parameter *p, int64_t first, int64_t n,     \
-                     T *room) {                                                               \
-        for (int64_t l = 0, end; l < t->ls; l = end) {                                        \
-            int64_t lane = l < t->lanes ? l : t->lanes - 1;                                   \
-            const T *from =                                                                   \
-                p->by == BFI_BY_BOX ? (const T *)bfi_tile_of_box(t, p->data, lane) : p->data; \
-            end = l + 1;                                                                      \
-            while (end < t->ls && (end >= t->lanes || p->by == BFI_BY_NOTHING ||              \
-                                   t->v.box[end] == t->v.box[lane]))                          \
-                end++;                                                                        \
-            for (int64_t j = 0; j < n; j++)                                                   \
-                for (int64_t i = l; i < end; i++) room[j * t->ls + i] = from[first + j];      \
-        }                                                                                     \
+/* The parts |what| of the step, parameters as lane 0 has them. */
+static bfi_relax shared_call(const bfi_tile *t, const bfi_tile_step *s, const elements *on,
+                             int what) {
+    bfi_relax r = {
+        .n = on->n, .ls = t->ls, .lanes = t->lanes, .ps = 1, .cuts = on->cuts, .a = s->a};
+    if (what & SCALE) {
+        r.out = s->out;
+        r.s_pos = shared_vector(t, &s->s_pos, on, 0);
+        r.s_neg =
+            same_parameter(&s->s_neg, &s->s_pos) ? r.s_pos : shared_vector(t, &s->s_neg, on, 1);
+    }
+    if (what & T_SUM) {
+        r.t_pos = shared_vector(t, &s->t_pos, on, 2);
+        r.t_neg =
+            same_parameter(&s->t_neg, &s->t_pos) ? r.t_pos : shared_vector(t, &s->t_neg, on, 3);
+        r.t_sum = t->v.t_sum;
+    }
+    if (what & E_SUM) {
+        r.e = shared_vector(t, &s->e, on, 4);
+        r.e_sum = t->v.e_sum;
+    }
+    return r;
+}
+
+#define SPREAD(T, name)                                                                            \
+    static void name(const bfi_tile *t, const bfi_parameter *p, const elements *on, int64_t first, \
+                     int64_t n, T *room) {                                                         \
+        for (int64_t l = 0, end; l < t->ls; l = end) {                                             \
+            int64_t lane = l < t->lanes ? l : t->lanes - 1;                                        \
+            const T *from =                                                                        \
+                p->by == BFI_BY_BOX ? (const T *)bfi_tile_of_box(t, p->data, lane) : p->data;      \
+            end = l + 1;                                                                           \
+            while (end < t->ls && (end >= t->lanes || p->by == BFI_BY_NOTHING ||                   \
+                                   t->v.box[end] == t->v.box[lane]))                               \
+                end++;                                                                             \
+            for (int64_t j = 0; j < n; j++) {                                                      \
+                T value = from[on->index ? on->index[first + j] : first + j];                      \
+                for (int64_t i = l; i < end; i++) room[j * t->ls + i] = value;                     \
+            }                                                                                      \
+        }                                                                                          \
     }
 SPREAD(float, spread_float)
 SPREAD(double, spread_double)
@@ -59,20 +93,21 @@ SPREAD(double, spread_double)
 
 /* Elements [first, first + n) of |p| for every lane, where they stand or copied to part |part| of
  * the tile's room. */
-static const void *lane_block(const bfi_tile *t, const bfi_parameter *p, int64_t first, int64_t n,
-                              int part) {
+static const void *lane_block(const bfi_tile *t, const bfi_parameter *p, const elements *on,
+                              int64_t first, int64_t n, int part) {
+    size_t row = (size_t)t->ls * t->size;
     if (!p->data) return NULL;
-    if (p->by == BFI_BY_LANE) return (const char *)p->data + (size_t)(first * t->ls) * t->size;
+    if (p->by == BFI_BY_LANE && !on->index) return (const char *)p->data + (size_t)first * row;
     char *room = (char *)t->v.spread + (size_t)(part * BF_SUM_BLOCK * t->ls) * t->size;
-    if (t->plan->dtype == BFI_F32)
-        spread_float(t, p, first, n, (float *)(void *)room);
+    if (p->by == BFI_BY_LANE)
+        for (int64_t j = 0; j < n; j++)
+            memcpy(room + (size_t)j * row,
+                   (const char *)p->data + (size_t)on->index[first + j] * row, row);
+    else if (t->plan->dtype == BFI_F32)
+        spread_float(t, p, on, first, n, (float *)(void *)room);
     else
-        spread_double(t, p, first, n, (double *)(void *)room);
+        spread_double(t, p, on, first, n, (double *)(void *)room);
     return room;
-}
-
-static bool same_parameter(const bfi_parameter *a, const bfi_parameter *b) {
-    return a->data == b->data && a->by == b->by;
 }
 
 /* |sum| becomes the block's sum, or has it added. */
@@ -86,49 +121,99 @@ static void add_block(const bfi_tile *t, bool start, const void *block, void *su
     }
 }
 
-static bfi_relax block_call(const bfi_tile *t, const bfi_tile_step *s, int what, int64_t first) {
-    int64_t n = s->n - first < BF_SUM_BLOCK ? s->n - first : BF_SUM_BLOCK;
+static bfi_relax block_call(const bfi_tile *t, const bfi_tile_step *s, const elements *on, int what,
+                            int64_t first, int64_t n) {
     size_t skip = (size_t)(first * t->ls) * t->size;
-    char *sums = (char *)t->v.spread + (size_t)(5 * BF_SUM_BLOCK * t->plan->tile_lanes) * t->size;
+    char *sums = (char *)t->v.spread + (size_t)(5 * BF_SUM_BLOCK * t->plan->lane_room) * t->size;
     bfi_relax r = {.n = n, .ls = t->ls, .lanes = t->lanes, .ps = t->ls};
     r.a = (const char *)s->a + skip;
     if (what & SCALE) {
         r.out = (char *)s->out + skip;
-        r.s_pos = lane_block(t, &s->s_pos, first, n, 0);
-        r.s_neg =
-            same_parameter(&s->s_neg, &s->s_pos) ? r.s_pos : lane_block(t, &s->s_neg, first, n, 1);
+        r.s_pos = lane_block(t, &s->s_pos, on, first, n, 0);
+        r.s_neg = same_parameter(&s->s_neg, &s->s_pos) ? r.s_pos
+                                                       : lane_block(t, &s->s_neg, on, first, n, 1);
     }
     if (what & T_SUM) {
-        r.t_pos = lane_block(t, &s->t_pos, first, n, 2);
-        r.t_neg =
-            same_parameter(&s->t_neg, &s->t_pos) ? r.t_pos : lane_block(t, &s->t_neg, first, n, 3);
+        r.t_pos = lane_block(t, &s->t_pos, on, first, n, 2);
+        r.t_neg = same_parameter(&s->t_neg, &s->t_pos) ? r.t_pos
+                                                       : lane_block(t, &s->t_neg, on, first, n, 3);
         r.t_sum = sums;
     }
     if (what & E_SUM) {
-        r.e = lane_block(t, &s->e, first, n, 4);
-        r.e_sum = sums + (size_t)t->plan->tile_lanes * t->size;
+        r.e = lane_block(t, &s->e, on, first, n, 4);
+        r.e_sum = sums + (size_t)t->plan->lane_room * t->size;
     }
     return r;
 }
 
 /* The parts |what|, whose parameters differ between lanes. Adding the blocks' sums in order is what
  * a kernel does with the whole vector (base/fp.h), so the bits are those of one call. */
-static void run_blocks(const bfi_tile *t, const bfi_tile_step *s, int what) {
+static void run_blocks(const bfi_tile *t, const bfi_tile_step *s, const elements *on, int what) {
+    const int32_t *cut = on->cuts;
     assert(t->v.spread);
-    for (int64_t first = 0; first < s->n; first += BF_SUM_BLOCK) {
-        bfi_relax r = block_call(t, s, what, first);
+    for (int64_t first = 0, end; first < on->n; first = end) {
+        end = cut ? *cut++ : first + BF_SUM_BLOCK < on->n ? first + BF_SUM_BLOCK : on->n;
+        bfi_relax r = block_call(t, s, on, what, first, end - first);
         t->kernels->relax(&r);
         if (r.t_sum) add_block(t, first == 0, r.t_sum, t->v.t_sum);
         if (r.e_sum) add_block(t, first == 0, r.e_sum, t->v.e_sum);
     }
 }
 
-static void run_shared(const bfi_tile *t, const bfi_tile_step *s, int what) {
-    bfi_relax r = shared_call(t, s, what);
+static void run_shared(const bfi_tile *t, const bfi_tile_step *s, const elements *on, int what) {
+    bfi_relax r = shared_call(t, s, on, what);
     t->kernels->relax(&r);
 }
 
+bool bfi_tile_windowed(const bfi_tile *t, int buffer) {
+    const bfi_windows *w = &t->plan->windows[t->program - t->plan->programs];
+    return t->level && !w->buffers[buffer].whole;
+}
+
+bfi_view bfi_tile_view(const bfi_tile *t, int buffer) {
+    assert(t->level);
+    const bfi_windows *w = &t->plan->windows[t->program - t->plan->programs];
+    return (bfi_view){w->buffers[buffer], t->room.rects[buffer]};
+}
+
+int64_t bfi_tile_count(const bfi_tile *t, int buffer) {
+    if (!bfi_tile_windowed(t, buffer)) return t->program->buffers[buffer].count;
+    bfi_view view = bfi_tile_view(t, buffer);
+    return view.planes.channels * bfi_rect_area(view.rect);
+}
+
+int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index) {
+    if (!bfi_tile_windowed(t, buffer)) return index;
+    bfi_view view = bfi_tile_view(t, buffer);
+    int64_t x = index % view.planes.width, y = index / view.planes.width % view.planes.height,
+            channel = index / (view.planes.width * view.planes.height);
+    int64_t height = view.rect.y.hi - view.rect.y.lo, width = view.rect.x.hi - view.rect.x.lo;
+    assert(y >= view.rect.y.lo && y < view.rect.y.hi);
+    assert(x >= view.rect.x.lo && x < view.rect.x.hi);
+    return (channel * height + y - view.rect.y.lo) * width + x - view.rect.x.lo;
+}
+
+/* Lists a window's elements in the order in which the buffer has them, and the ends of those that
+ * share a block of the whole layer's sum. */
+static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
+    if (!bfi_tile_windowed(t, s->of)) return (elements){.n = s->n};
+    bfi_view v = bfi_tile_view(t, s->of);
+    int64_t n = 0, cuts = 0, block = -1;
+    for (int64_t c = 0; c < v.planes.channels; c++)
+        for (int64_t y = v.rect.y.lo; y < v.rect.y.hi; y++)
+            for (int64_t x = v.rect.x.lo; x < v.rect.x.hi; x++) {
+                int64_t index = (c * v.planes.height + y) * v.planes.width + x;
+                if (index / BF_SUM_BLOCK != block && n > 0) t->room.cuts[cuts++] = (int32_t)n;
+                block = index / BF_SUM_BLOCK;
+                t->room.index[n++] = (int32_t)index;
+            }
+    if (n > 0) t->room.cuts[cuts++] = (int32_t)n;
+    assert(n == bfi_tile_count(t, s->of) && n <= t->level->widest);
+    return (elements){n, t->room.cuts, t->room.index};
+}
+
 void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
+    elements on = list_elements(t, s);
     const group groups[3] = {{s->out ? SCALE : 0, &s->s_pos, &s->s_neg},
                              {s->t_pos.data ? T_SUM : 0, &s->t_pos, &s->t_neg},
                              {s->e.data ? E_SUM : 0, &s->e, &s->e}};
@@ -140,7 +225,7 @@ void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
             by_lane |= groups[g].what;
     }
     /* scaling may overwrite what the sums read */
-    if (shared && !(shared & SCALE)) run_shared(t, s, shared);
-    if (by_lane) run_blocks(t, s, by_lane);
-    if (shared & SCALE) run_shared(t, s, shared);
+    if (shared && !(shared & SCALE)) run_shared(t, s, &on, shared);
+    if (by_lane) run_blocks(t, s, &on, by_lane);
+    if (shared & SCALE) run_shared(t, s, &on, shared);
 }

@@ -22,6 +22,8 @@ typedef struct bfi_tile {
     const double *spec;
     const bfi_lane_slopes *slopes; /* NULL: as planned */
     size_t size;                   /* of an element */
+    const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
+    bfi_window_room room;          /* with a level */
 } bfi_tile;
 
 /* A parameter vector with element j for every lane. NULL data: not there. */
@@ -40,7 +42,8 @@ typedef struct bfi_parameter {
 /* bfi_relax (kernels/kernel.h) with a source for every parameter. |s_pos| without data leaves the
  * coefficients as they are; without |t_pos| or |e| that sum is not asked for. */
 typedef struct bfi_tile_step {
-    int64_t n;
+    int64_t n; /* of the layer, and of the parameters */
+    int of;    /* buffer that |a| and |out| hold the window of */
     const void *a;
     void *out; /* may be |a|; NULL: sums alone */
     bfi_parameter s_pos, s_neg, t_pos, t_neg, e;
@@ -55,8 +58,23 @@ static inline int64_t bfi_lane_stride(int64_t lanes) {
 void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);
 
 static inline void *bfi_tile_buffer(const bfi_tile *t, int id) {
-    return t->memory + (size_t)(t->program->buffers[id].offset * t->ls) * t->size;
+    int64_t offset = t->level ? t->level->offset[id] : t->program->buffers[id].offset;
+    return t->memory + (size_t)(offset * t->ls) * t->size;
 }
+
+/* What a buffer of a windowed tile is a window of: planes of positions, and the window. */
+typedef struct bfi_view {
+    bfi_planes planes;
+    bfi_rect rect;
+} bfi_view;
+
+/* False: the buffer holds the whole layer. */
+bool bfi_tile_windowed(const bfi_tile *t, int buffer);
+bfi_view bfi_tile_view(const bfi_tile *t, int buffer);
+/* Elements per lane that the buffer holds. */
+int64_t bfi_tile_count(const bfi_tile *t, int buffer);
+/* Where element |index| of the layer stands in the buffer, which holds it. */
+int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index);
 
 /* Vector of a value in the persistent part (offset -1: none). */
 static inline bfi_parameter bfi_tile_kept(const bfi_tile *t, int64_t offset) {

@@ -24,14 +24,35 @@ static int64_t lane_bytes(const bf_plan *plan) {
 
 static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
     int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
-    int64_t tile = bfi_align64(plan->height * lanes * size + lanes * lane_bytes(plan));
+    int64_t tile = bfi_align64(plan->height * lanes * size + plan->lane_room * lane_bytes(plan));
     int64_t scratch = scratch_bytes(plan);
     return tile > scratch ? tile : scratch;
+}
+
+/* Windowed tiles take the memory of a dense one of |lanes|: as many lanes as go in there. */
+static int64_t windowed_lanes(const bf_plan *plan, int program, const bfi_window_level *level,
+                              int64_t lanes) {
+    int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
+    int64_t left = plan->height * lanes * size -
+                   bfi_window_room_bytes(&plan->programs[program], level, plan->dtype);
+    int64_t fit = left > 0 ? left / (level->height * size) / BF_LANE_PAD * BF_LANE_PAD : 0;
+    return fit < BFI_WIDEST_TILE ? fit : BFI_WIDEST_TILE;
+}
+
+static void set_windows(bf_plan *plan, int64_t lanes) {
+    plan->lane_room = lanes;
+    for (int p = 0; p < plan->program_count; p++)
+        for (int i = 0; i < plan->windows[p].level_count; i++) {
+            bfi_window_level *level = &plan->windows[p].levels[i];
+            level->lanes = windowed_lanes(plan, p, level, lanes);
+            if (level->lanes > plan->lane_room) plan->lane_room = level->lanes;
+        }
 }
 
 static void set_tiles(bf_plan *plan, int64_t lanes, int workers) {
     plan->tile_lanes = lanes;
     plan->workers = workers;
+    set_windows(plan, lanes);
     plan->tile_bytes = tile_bytes(plan, lanes);
     plan->workspace_bytes = plan->persistent_bytes + workers * plan->tile_bytes;
     assert(lanes % BF_LANE_PAD == 0 && lanes <= BFI_WIDEST_TILE && workers >= 1);
@@ -72,7 +93,7 @@ static int64_t baseline(const bf_plan *plan) {
     }
     int64_t scratch = scratch_bytes(plan);
     int64_t tile =
-        bfi_align64(tallest * plan->tile_lanes * size + plan->tile_lanes * lane_bytes(plan));
+        bfi_align64(tallest * plan->tile_lanes * size + plan->lane_room * lane_bytes(plan));
     return persistent + plan->workers * (tile > scratch ? tile : scratch);
 }
 

@@ -121,6 +121,15 @@ static bf_status reuse(bf_plan *plan, bf_error *err) {
     return status;
 }
 
+static bf_status windows(bf_plan *plan, bf_error *err) {
+    plan->windows = bfi_calloc((size_t)plan->program_count, sizeof *plan->windows);
+    bf_status status = plan->windows ? BF_STATUS_OK : bfi_fail_memory(err);
+    for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++)
+        status = bfi_windows_find(plan->graph, plan->constants, &plan->programs[i],
+                                  &plan->windows[i], err);
+    return status;
+}
+
 /* The pipeline. |check| is what must hold after a pass: it runs in debug builds, and always after
  * the last pass that touches what it checks, where it costs next to nothing (|always|). */
 static const struct pass {
@@ -137,6 +146,7 @@ static const struct pass {
     {"partition", bfi_pass_partition, NULL, false},
     {"liveness", liveness, NULL, false},
     {"reuse", reuse, validate_programs, true},
+    {"windows", windows, NULL, false},
     {"tasks", bfi_pass_tasks, validate_tasks, true},
     {"vectors", bfi_pass_vectors, validate_vectors, false},
     {"workspace", bfi_pass_workspace, NULL, false},
@@ -180,7 +190,11 @@ bf_status bf_plan_create(bf_session *session, const bf_model *model, const bf_op
 
 void bf_plan_free(bf_plan *plan) {
     if (!plan) return;
-    for (int i = 0; i < plan->program_count; i++) bfi_program_clear(&plan->programs[i]);
+    for (int i = 0; i < plan->program_count; i++) {
+        if (plan->windows) bfi_windows_clear(&plan->windows[i]);
+        bfi_program_clear(&plan->programs[i]);
+    }
+    free(plan->windows);
     free(plan->programs);
     bfi_task_graph_clear(&plan->tasks);
     free(plan->vectors);

@@ -14,6 +14,7 @@
 #include "plan/constants.h"
 #include "plan/pass_permute.h"
 #include "plan/pass_simplify.h"
+#include "plan/windows.h"
 
 /* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the
  * value. See exec/forward.h for what is stored. */
@@ -101,6 +102,7 @@ struct bf_plan {
 
     bfi_task_graph tasks;
     bfi_program *programs;
+    bfi_windows *windows; /* by program */
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
@@ -119,7 +121,8 @@ struct bf_plan {
 
     int64_t scratch_count; /* elements of one forward scratch vector; three (with concatenations
                               six) fit in every tile */
-    int64_t tile_lanes;    /* widest tile */
+    int64_t tile_lanes;    /* widest tile of whole layers */
+    int64_t lane_room;     /* widest tile of all, windows included */
     int64_t height;        /* elements per lane: the highest program */
     bool lane_slopes;      /* runs may choose lower slopes per lane: error vectors hold for them */
     bool spreads;          /* parameters may differ between the lanes of a tile */
@@ -152,11 +155,11 @@ enum { BFI_SPREAD_ELEMENTS = 5 * BF_SUM_BLOCK + 2 };
 
 /* Per-lane vectors of a tile, in this order at its end. */
 typedef struct bfi_lane_vectors {
-    double *constant, *error, *best; /* double[tile_lanes] */
-    double *sign;        /* double[tile_lanes]: +1 lower bound of the row, -1: of minus the row */
-    int64_t *row, *box;  /* int64[tile_lanes] */
-    void *t_sum, *e_sum; /* T[tile_lanes] */
-    void *spread;        /* T[BFI_SPREAD_ELEMENTS][tile_lanes] for parameters that differ between
+    double *constant, *error, *best; /* double[lane_room] */
+    double *sign;        /* double[lane_room]: +1 lower bound of the row, -1: of minus the row */
+    int64_t *row, *box;  /* int64[lane_room] */
+    void *t_sum, *e_sum; /* T[lane_room] */
+    void *spread;        /* T[BFI_SPREAD_ELEMENTS][lane_room] for parameters that differ between
                             lanes (exec/tile.h), NULL: none do */
 } bfi_lane_vectors;
 

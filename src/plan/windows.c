@@ -222,7 +222,7 @@ static bf_status find_level(const bfi_constants *constants, const bfi_program *p
     if (!level.offset) return bfi_fail_memory(err);
     bf_status status = bfi_program_place(p, size, true, level.offset, &level.height, err);
     *worth = status == BF_STATUS_OK && level.flops <= WORTHWHILE * w->dense_flops &&
-             level.height <= p->height;
+             level.height > 0 && level.height <= p->height;
     if (*worth)
         w->levels[w->level_count++] = level;
     else
@@ -272,6 +272,32 @@ bf_status bfi_windows_find(const bfi_graph *graph, const bfi_constants *constant
     free(means);
     if (status != BF_STATUS_OK) bfi_windows_clear(out);
     return status;
+}
+
+static int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static int64_t rect_bytes(const bfi_program *program) {
+    return align64(program->buffer_count * (int64_t)sizeof(bfi_rect));
+}
+
+static int64_t index_bytes(const bfi_window_level *level) {
+    return align64(level->widest * (int64_t)sizeof(int32_t));
+}
+
+int64_t bfi_window_room_bytes(const bfi_program *program, const bfi_window_level *level,
+                              bfi_dtype dtype) {
+    int64_t parameter = align64(level->widest * (int64_t)bfi_dtype_size(dtype));
+    return rect_bytes(program) + 2 * index_bytes(level) + BFI_WINDOW_PARAMETERS * parameter;
+}
+
+bfi_window_room bfi_window_room_at(const bfi_program *program, const bfi_window_level *level,
+                                   void *memory) {
+    char *at = memory;
+    bfi_window_room room = {.rects = (bfi_rect *)(void *)at};
+    room.index = (int32_t *)(void *)(at += rect_bytes(program));
+    room.cuts = (int32_t *)(void *)(at += index_bytes(level));
+    room.parameters = at + index_bytes(level);
+    return room;
 }
 
 void bfi_windows_clear(bfi_windows *windows) {

@@ -41,6 +41,7 @@ typedef struct bfi_window_level {
     int64_t *offset; /* by buffer: elements per lane from the tile's start */
     int64_t height;  /* elements per lane that the buffers need together, whichever the block */
     int64_t widest;  /* elements per lane of the largest windowed buffer */
+    int64_t lanes;   /* widest tile whose buffers and room fit in the memory of a dense one */
     double flops;    /* multiply-adds times two per lane in convolutions, mean over the blocks */
 } bfi_window_level;
 
@@ -53,6 +54,21 @@ typedef struct bfi_windows {
     int level_count;                            /* 0: this program has no windows worth having */
     double dense_flops;                         /* like levels[].flops, without windows */
 } bfi_windows;
+
+/* Room of a windowed tile behind its coefficients, in this order: the windows of the program's
+ * buffers, and the parameters of one op gathered on a window (exec/tile.h). */
+enum { BFI_WINDOW_PARAMETERS = 5 };
+typedef struct bfi_window_room {
+    bfi_rect *rects;       /* by buffer */
+    int32_t *index, *cuts; /* [widest] element of the whole layer; ends of the sums' blocks */
+    void *parameters;      /* T[BFI_WINDOW_PARAMETERS][widest] */
+} bfi_window_room;
+
+int64_t bfi_window_room_bytes(const bfi_program *program, const bfi_window_level *level,
+                              bfi_dtype dtype);
+/* The views for a room that starts at |memory| (64-byte aligned). */
+bfi_window_room bfi_window_room_at(const bfi_program *program, const bfi_window_level *level,
+                                   void *memory);
 
 /* Finds the windows of |program| (placed: liveness and aliases stand). Fails only on memory.
  * bfi_windows_clear frees what it holds. */

@@ -39,8 +39,12 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
         v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
     }
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
-    bfi_tile_request request = {
-        .program = j->program, .step = j->step, .worker = worker, .lanes = lanes, .spec = j->spec};
+    bfi_tile_request request = {.level = -1,
+                                .program = j->program,
+                                .step = j->step,
+                                .worker = worker,
+                                .lanes = lanes,
+                                .spec = j->spec};
     bf_status status = bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);

@@ -88,7 +88,7 @@ static void random_step(room *r, const bfi_kernels *kernels) {
     for (int64_t l = 0; l < lanes; l++) /* in runs, or any */
         r->box[l] = l && kit_int(0, 3) ? r->box[l - 1] : kit_int(0, boxes - 1);
     fill(r->dtype, r->a, n * ls);
-    bf_plan plan = {.dtype = r->dtype, .persistent_bytes = box_bytes(r), .tile_lanes = WIDEST};
+    bf_plan plan = {.dtype = r->dtype, .persistent_bytes = box_bytes(r), .tile_lanes = WIDEST, .lane_room = WIDEST};
     bfi_tile t = {.plan = &plan,
                   .kernels = kernels,
                   .lanes = lanes,
