@@ -54,13 +54,13 @@ for name in sorted(os.listdir(wheels)):
                 wheel.extract(member, out)
 PY
 cp "$wanted" "$work/tvm/requirements-tvm.txt"
-complete "$work/tvm" || die "the wheels lack a library: $(cd "$work/tvm" && find . -name '*.so' | xargs)"
+complete "$work/tvm" || die "the wheels lack a library: $(cd "$work/tvm" && find . -name '*.so' -print0 | xargs -0 echo)"
 chmod -R u=rwX,go=rX "$work/tvm"
 
 if [ -e "$folder" ] || [ -L "$folder" ]; then
     if complete "$folder"; then exit 0; fi # another run was faster
     [ ! -L "$folder" ] || die "$folder is a link to something else: remove it"
-    mv -T "$folder" "$work/old"
+    mv -T "$folder" "$work/old" 2>/dev/null || true
 fi
-mv -T "$work/tvm" "$folder"
+mv -T "$work/tvm" "$folder" 2>/dev/null || complete "$folder" || die "$folder cannot be replaced: remove it by hand"
 say "TVM is in $folder"
