@@ -111,7 +111,8 @@ static void print_notes(FILE *out, bfi_command command) {
         text =
             "Bounds are sound for every input in the box, rounding errors included, unless "
             "--rounding nearest is given. Decimal options are taken outward. JSON: time_s is the "
-            "median time of computing bounds, load_s that of reading and planning, planned_bytes "
+            "median time of computing bounds, time_min_s the least, load_s that of reading and "
+            "planning, planned_bytes "
             "what the plan and its workspace take, peak_bytes the most memory the process held.";
     if (!text) return;
     print_heading(out, "Notes");

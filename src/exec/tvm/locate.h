@@ -7,10 +7,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
-
-/* The packages that scripts/setup_tvm.sh installs and the kernels are written for. */
-#define BFI_TVM_VERSION "0.27.0.post1"
-#define BFI_TVM_FFI_VERSION "0.1.14.post1"
+#include "exec/tvm/kernel_key.h" /* BFI_TVM_VERSION, BFI_TVM_FFI_VERSION */
 
 /* How to get TVM, and the compile helper. */
 #define BFI_TVM_ADVICE "'make tvm' in BoundFlow's checkout puts it in .tvm"
