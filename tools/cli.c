@@ -66,6 +66,7 @@ bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_err
     if (args->given[BFI_OPTION_MEMORY]) options->memory = args->count[BFI_OPTION_MEMORY];
     if (args->given[BFI_OPTION_PARTITION])
         options->partition = (int)args->count[BFI_OPTION_PARTITION];
+    if (args->given[BFI_OPTION_WINDOWS]) options->windows = (int)args->count[BFI_OPTION_WINDOWS];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
     return BF_STATUS_OK;
 }

@@ -54,11 +54,14 @@ typedef struct bf_options {
                      only, or tighten); 0: run the network as imported */
     int keep_layers; /* 1: bf_workspace_layer has every layer, the network is run as imported;
                         0: only the outputs, storage is reused */
+    int windows; /* 1: rows of convolutional layers keep coefficients on their windows where that is
+                    cheaper; 0: whole layers. Same bits */
     int partition; /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     const char *isa; /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1.
+/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1,
+ * windows.
  */
 BF_API bf_options bf_options_default(void);
 
@@ -133,6 +136,7 @@ typedef struct bf_run_stats {
     int64_t lanes;      /* functionals bounded */
     int64_t unstable;   /* rows of hidden layers that needed backward bounds */
     double flops;       /* multiply-adds times two in bound kernels */
+    double dense_flops; /* the same had every tile kept whole layers (no windows) */
     int64_t used_bytes; /* high-water mark of the workspace */
 } bf_run_stats;
 BF_API bf_run_stats bf_workspace_stats(const bf_workspace *workspace);

@@ -171,7 +171,11 @@ static void touch_step(builder *b, const int *forward, int index) {
         }
         return;
     }
-    if (step->kind == BFI_STEP_BOUND) touch(b, step->node, BFI_ROLE_ROWS, index);
+    if (step->kind == BFI_STEP_BOUND) {
+        touch(b, step->node, BFI_ROLE_ROWS, index);
+        if (plan->windows[step->program].level_count > 0)
+            touch(b, step->node, BFI_ROLE_STARTS, index);
+    }
     int programs[3];
     bfi_step_programs(plan, step, programs);
     for (int p = 0; p < 3; p++) touch_program(b, forward, programs[p], index);

@@ -15,14 +15,15 @@ bf_options bf_options_default(void) {
                         .rounding = BF_ROUNDING_OUTWARD,
                         .semantics = BF_SEMANTICS_REAL,
                         .simplify = 1,
-                        .partition = 1};
+                        .partition = 1,
+                        .windows = 1};
 }
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
         (unsigned)o->executor > BF_EXECUTOR_NATIVE || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
         (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
-        (unsigned)o->partition > 1)
+        (unsigned)o->partition > 1 || (unsigned)o->windows > 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "options hold a value outside its enum: start from bf_options_default()");
     return BF_STATUS_OK;
@@ -124,6 +125,7 @@ static bf_status reuse(bf_plan *plan, bf_error *err) {
 static bf_status windows(bf_plan *plan, bf_error *err) {
     plan->windows = bfi_calloc((size_t)plan->program_count, sizeof *plan->windows);
     bf_status status = plan->windows ? BF_STATUS_OK : bfi_fail_memory(err);
+    if (!plan->options.windows) return status;
     for (int i = 0; i < plan->program_count && status == BF_STATUS_OK; i++)
         status = bfi_windows_find(plan->graph, plan->constants, &plan->programs[i],
                                   &plan->windows[i], err);

@@ -28,8 +28,9 @@ typedef struct bfi_value_state {
     int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max
                                            pooling: t_neg alone, the constant that A- meets */
     int64_t pick_lo,
-        pick_hi;  /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
-    int64_t rows; /* int32[n]: neurons of a bounded value that need backward bounds */
+        pick_hi;    /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
+    int64_t rows;   /* int32[n]: neurons of a bounded value that need backward bounds */
+    int64_t starts; /* int32[n]: first row of every lane tile, where windows may be used */
 } bfi_value_state;
 
 /* Every vector and tile starts on a cache line. */

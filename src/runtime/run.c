@@ -66,8 +66,9 @@ static void run_batch(batch *b) {
     double flops = b->task_count > 1 ? PARALLEL_FLOPS : 0;
     int64_t items = b->task_count;
     for (int j = 0; j < b->job_count; j++) {
-        double here = bfi_job_flops(&b->jobs[j]);
+        double dense, here = bfi_job_flops(&b->jobs[j], &dense);
         b->ws->stats.flops += here;
+        b->ws->stats.dense_flops += dense;
         b->ws->stats.lanes += b->jobs[j].lanes;
         flops += here;
     }
@@ -82,22 +83,12 @@ static void run_batch(batch *b) {
         for (int64_t item = 0; item < items; item++) run_item(b, item, 0);
 }
 
-/* Neurons of |node| that need backward bounds. */
-static int64_t select_rows(const bf_plan *plan, const bf_workspace *ws, int node, int32_t *rows) {
-    const double *lo = bfi_ws_doubles(ws, plan->state[node].lo),
-                 *hi = bfi_ws_doubles(ws, plan->state[node].hi);
-    bool all = plan->options.all_neurons || !plan->relu_only[node];
-    int64_t count = 0;
-    for (int64_t j = 0; j < plan->graph->nodes[node].count; j++)
-        if (all || (lo[j] < 0 && hi[j] > 0)) rows[count++] = (int32_t)j;
-    return count;
-}
-
 static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
     const bfi_step *step = &plan->tasks.steps[index];
     int32_t *rows = bfi_ws_ints(ws, plan->state[step->node].rows);
     double begin = ws->trace ? bfi_clock() : 0;
-    int64_t count = select_rows(plan, ws, step->node, rows);
+    bfi_lane_groups groups = bfi_select_rows(plan, ws, step->node, step->program);
+    int64_t count = groups.count;
     ws->stats.unstable += count;
     if (ws->trace)
         bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node,
@@ -108,6 +99,7 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
                      .program = step->program,
                      .step = index,
                      .rows = rows,
+                     .groups = groups,
                      .sides = 2,
                      .lanes = 2 * count,
                      .lower = bfi_ws_doubles(ws, plan->state[step->node].lo),
@@ -162,6 +154,7 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, const bf_reques
     bfi_job j = {.plan = plan,
                  .ws = ws,
                  .step = index,
+                 .groups = {.level = -1},
                  .spec = request->spec,
                  .sides = request->lower && request->upper ? 2 : 1,
                  .first_sign = request->lower ? 1 : -1,

@@ -76,6 +76,7 @@ static void conform(const problem *p, bf_options o, int64_t rows) {
     bf_options reference = o;
     reference.executor = BF_EXECUTOR_REFERENCE;
     reference.partition = 0;
+    reference.windows = 0;
     outcome want = run(p->model, reference, 1, p->lo, p->hi, p->spec, rows);
     static const char *const isas[] = {"ref", "avx2", "avx512", NULL};
     o.executor = BF_EXECUTOR_NATIVE;

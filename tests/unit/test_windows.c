@@ -1,19 +1,9 @@
-/* Windows of convolution stacks: the windowed convolution does what the whole one does. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
+/* Windows of convolution stacks: the windowed convolution does what the whole one does, and bounds
+ * are the same bits with windows as without. */
+#include "bounds_kit.h"
 #include "plan/windows.h"
 
-static uint64_t state = 88172645463325252u;
-static int64_t pick(int64_t lo, int64_t hi) {
-    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    return lo + (int64_t)(state % (uint64_t)(hi - lo + 1));
-}
+static int64_t pick(int64_t lo, int64_t hi) { return kit_int(lo, hi); }
 
 /* A random convolution in gather form whose destination is not empty. */
 static bfi_conv random_conv(void) {
@@ -100,7 +90,85 @@ static void test_conv_window(void **unused) {
     }
 }
 
+/* Convolutions, residual blocks, transposed convolutions, batch norms and pooling on images large
+ * enough that windows pay. */
+static bfi_graph *image_net(void) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1, pick(1, 3), pick(9, 20), pick(9, 20)));
+    int a = 0;
+    for (int64_t d = pick(2, 4); d > 0; d--) {
+        net_geometry g = net_random_geometry(graph->nodes[a].shape.dim[1]);
+        if (g.groups == 1) g.c_out = pick(2, 6);
+        if (graph->nodes[a].count > 1000) g.stride_h = g.stride_w = 2;
+        bfi_op op =
+            graph->nodes[a].count < 300 && !pick(0, 4) ? BFI_OP_CONV_TRANSPOSE : BFI_OP_CONV;
+        int b = net_window(graph, NET_PLAIN, op, a, g);
+        if (b < 0) continue;
+        a = b;
+        if (!pick(0, 3)) a = net_scale(graph, NET_PLAIN, a);
+        a = net_kink(graph, a);
+        int64_t c = graph->nodes[a].shape.dim[1];
+        net_geometry same = {c, 3, 3, 1, 1, 1, 1, 1, 1};
+        if (pick(0, 1)) {
+            int branch = net_window(graph, NET_PLAIN, BFI_OP_CONV, a, same);
+            a = net_same(graph, pick(0, 2) ? BFI_OP_ADD : BFI_OP_SUB, a, branch);
+            a = net_kink(graph, a);
+        }
+        net_geometry pool = {c, 2, 2, 2, 2, 1, 1, 0, 1};
+        bfi_op kind = pick(0, 1) ? BFI_OP_AVERAGE_POOL : BFI_OP_MAX_POOL;
+        if (!pick(0, 4) && (b = net_window(graph, NET_PLAIN, kind, a, pool)) >= 0) a = b;
+    }
+    a = net_flatten(graph, a);
+    graph->output = net_linear(graph, NET_PLAIN, a, 1, graph->nodes[a].count, 3);
+    kit_validate(graph);
+    return graph;
+}
+
+/* Bounds of the three outputs. */
+static void bounds(const bf_model *model, bf_options o, int threads, const double *lo,
+                   const double *hi, double numbers[6], bf_run_stats *stats) {
+    kit_engine e = kit_engine_new(threads, model, o);
+    kit_bounds(&e, lo, hi, NULL, 0, numbers, numbers + 3);
+    *stats = bf_workspace_stats(e.ws);
+    kit_engine_free(&e);
+}
+
+static void test_same_bits(void **unused) {
+    (void)unused;
+    int used = 0, nets = 0;
+    for (int i = 0; i < 40; i++, nets++) {
+        bfi_graph *graph = image_net();
+        int64_t n = graph->nodes[0].count;
+        double *lo = calloc((size_t)(2 * n), sizeof *lo), *hi = lo + n, want[6], got[6];
+        for (int64_t j = 0; j < n; j++) {
+            lo[j] = (double)(float)net_uniform();
+            hi[j] = lo[j] + 0x1p-6 * (double)pick(0, 8);
+        }
+        bf_model *model = net_model(graph);
+        bf_options o = bf_options_default();
+        o.dtype = pick(0, 1) ? BF_DTYPE_FLOAT64 : BF_DTYPE_FLOAT32;
+        o.intersect = (int)pick(0, 1), o.all_neurons = !pick(0, 3);
+        bf_run_stats dense, windowed;
+        o.windows = 0;
+        bounds(model, o, 1, lo, hi, want, &dense);
+        assert_true(dense.flops == dense.dense_flops);
+        for (int variant = 0; variant < 3; variant++) {
+            o.windows = 1;
+            o.executor = variant == 2 ? BF_EXECUTOR_REFERENCE : BF_EXECUTOR_NATIVE;
+            bounds(model, o, variant == 1 ? 2 : 1, lo, hi, got, &windowed);
+            for (int k = 0; k < 6; k++)
+                if (got[k] != want[k])
+                    fail_msg("net %d, variant %d: %a, dense %a", i, variant, got[k], want[k]);
+        }
+        assert_true(windowed.dense_flops == dense.flops);
+        used += windowed.flops < windowed.dense_flops;
+        bf_model_free(model);
+        free(lo);
+    }
+    assert_true(2 * used > nets);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv_window)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv_window),
+                                       cmocka_unit_test(test_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
