@@ -9,6 +9,7 @@
 #include "base/fp.h"
 #include "frontend/npy.h"
 #include "terminal.h"
+#include "verify/certify.h"
 
 bf_status bfi_question_check(const bfi_arguments *args, bf_error *err) {
     const bool *given = args->given;
@@ -72,16 +73,6 @@ static bf_status read_point(const char *path, const bf_model *model, double **ou
     return status;
 }
 
-/* a + b, with the rounding error's sign deciding whether a step outward is needed (TwoSum, Knuth).
- */
-static double add_down(double a, double b) {
-    double sum = a + b, other = sum - a;
-    double error = (a - (sum - other)) + (b - other);
-    return error >= 0 ? sum : bfi_down(sum);
-}
-
-static double add_up(double a, double b) { return -add_down(-a, -b); }
-
 /* Both ends of the written decimal; its nearest double twice when |outward| is false. */
 static void enclose(const bfi_arguments *args, bfi_option option, int word, bool outward,
                     double *lo, double *hi) {
@@ -109,8 +100,8 @@ static bf_status read_ball(const bfi_arguments *args, const bf_model *model, bfi
     }
     for (int64_t i = 0; i < q->inputs; i++) {
         double x = q->lo[i];
-        double lo = outward ? add_down(x, -eps) : x - eps;
-        double hi = outward ? add_up(x, eps) : x + eps;
+        double lo = outward ? bfi_sum_down(x, -eps) : x - eps;
+        double hi = outward ? bfi_sum_up(x, eps) : x + eps;
         q->lo[i] = lo < clip_lo ? clip_lo : lo;
         q->hi[i] = hi > clip_hi ? clip_hi : hi;
         if (q->lo[i] > q->hi[i])
@@ -210,12 +201,9 @@ static bf_status make_margin(int64_t label, bfi_question *q, bf_error *err) {
     q->rows = q->outputs - 1;
     size_t elements;
     if (!bfi_mul_size((size_t)q->rows, (size_t)q->outputs, &elements)) return bfi_fail_memory(err);
-    q->spec = bfi_calloc(elements, sizeof *q->spec);
+    q->spec = bfi_malloc(elements, sizeof *q->spec);
     if (!q->spec) return bfi_fail_memory(err);
-    for (int64_t row = 0; row < q->rows; row++) {
-        q->spec[row * q->outputs + label] = 1;
-        q->spec[row * q->outputs + row + (row >= label)] = -1;
-    }
+    bfi_margin_rows(q->outputs, label, q->spec);
     return BF_STATUS_OK;
 }
 

@@ -2,6 +2,7 @@
  *
  *   bf_session_create -> bf_model_load -> bf_plan_create -> bf_workspace_create -> bf_bounds_run
  * (any number) bf_session_create -> bf_model_load -> bf_property_load -> bf_verify
+ *              bf_session_create -> bf_model_load -> bf_radius
  *
  * Free in the opposite order. See docs/guide and the header of each part for contracts. */
 #ifndef BOUNDFLOW_BOUNDFLOW_H
@@ -11,6 +12,7 @@
 #include "boundflow/inspect.h"
 #include "boundflow/model.h"
 #include "boundflow/property.h"
+#include "boundflow/radius.h"
 #include "boundflow/session.h"
 #include "boundflow/status.h"
 #include "boundflow/verify.h"

@@ -84,6 +84,14 @@ static inline float bfi_float_down(double x) {
 static inline double bfi_add_up(double a, double b) { return bfi_up(a + b); }
 static inline double bfi_mul_up(double a, double b) { return a == 0 || b == 0 ? 0 : bfi_up(a * b); }
 
+/* a + b, rounded down or up; an exact sum stays as it is (TwoSum, Knuth, tells the error's sign). */
+static inline double bfi_sum_down(double a, double b) {
+    double sum = a + b, other = sum - a;
+    double error = (a - (sum - other)) + (b - other);
+    return error >= 0 ? sum : bfi_down(sum);
+}
+static inline double bfi_sum_up(double a, double b) { return -bfi_sum_down(-a, -b); }
+
 /* Elementary functions with the same bits on every machine (only + - * / fma, no libm tables).
  * Relative error at most BF_ELEMENTARY_REL, plus BF_ETA64 where the result is subnormal or zero
  * (exp, sigmoid); for sin and cos absolute error BF_ELEMENTARY_REL on |x| <= 2^20; outside it they

@@ -67,6 +67,30 @@ static void float_conversions_move_outward(void **state) {
     assert_true(bfi_float_up(NAN) == INFINITY && bfi_float_down(NAN) == -INFINITY);
 }
 
+/* Exact sums of near-by numbers show in 80-bit arithmetic; TwoSum must see all the others too. */
+static void sums_are_directed(void **state) {
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        double a = scattered(-20, 20), b = scattered(-20, 20), sum = a + b;
+        double lo = bfi_sum_down(a, b), hi = bfi_sum_up(a, b);
+        assert_true(lo <= sum && sum <= hi);
+        assert_true(lo == hi || bfi_up(lo) == hi);
+        long double exact = (long double)a + (long double)b;
+        bool known =
+            exact - (long double)a == (long double)b && exact - (long double)b == (long double)a;
+        if (known && (long double)(double)exact == exact)
+            assert_true(lo == sum && hi == sum);
+        else
+            assert_true((long double)lo <= exact && exact <= (long double)hi);
+    }
+    assert_true(bfi_sum_down(1, 0x1p-60) == 1 && bfi_sum_up(1, 0x1p-60) == 1 + 0x1p-52);
+    assert_true(bfi_sum_down(1, -0x1p-60) == 1 - 0x1p-53 && bfi_sum_up(1, -0x1p-60) == 1);
+    assert_true(bfi_sum_down(1, 0x1p-1074) == 1 && bfi_sum_up(1, 0x1p-1074) > 1);
+    assert_true(bfi_sum_up(DBL_MAX, DBL_MAX) == INFINITY);
+    assert_true(bfi_sum_down(-DBL_MAX, -DBL_MAX) == -INFINITY);
+    assert_true(bfi_sum_down(DBL_MAX, DBL_MAX) == DBL_MAX);
+}
+
 static void gamma_bounds_from_above(void **state) {
     (void)state;
     for (int k = 1; k < 5000; k++) {
@@ -211,6 +235,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_neighbours),
         cmocka_unit_test(float_conversions_move_outward),
+        cmocka_unit_test(sums_are_directed),
         cmocka_unit_test(gamma_bounds_from_above),
         cmocka_unit_test(sum_depth_counts_chain_and_blocks),
         cmocka_unit_test(elementary_functions_keep_their_error),

@@ -1,6 +1,7 @@
 /* Every allocation on the way to bounds fails once: a clean error, nothing leaks, and the next try
  * works. */
 #include "alloc_kit.h"
+#include "boundflow/radius.h"
 #include "bounds_kit.h"
 #include "op_cases.h"
 
@@ -29,6 +30,7 @@ typedef struct subject {
     bf_model *model;
     bf_options options;
     bf_plan *plan;
+    int64_t label; /* of the point 0 */
 } subject;
 
 static bf_status try_plan(void *user, bf_error *err) {
@@ -81,6 +83,34 @@ static void plans(void **state) {
     }
 }
 
+static bf_status try_radius(void *user, bf_error *err) {
+    subject *s = user;
+    double center[64] = {0};
+    bf_ball ball = {.center = center, .clip_lo = -INFINITY, .clip_hi = INFINITY};
+    bf_radius_options options = bf_radius_options_default();
+    bf_radius_result result;
+    options.restarts = 4;
+    options.steps = 4;
+    assert_true(bf_model_input_count(s->model) <= 64);
+    bf_status status = bf_radius(kit_session(1), s->model, &ball, s->label, &options, &result, err);
+    assert_true(status != BF_STATUS_OK || result.end == BF_RADIUS_END_TOLERANCE);
+    bf_radius_result_clear(&result);
+    return status;
+}
+
+static void radii(void **state) {
+    (void)state;
+    subject s = {.model = net_model(case_residual(0))};
+    double center[64] = {0}, y[64];
+    int64_t m = bf_model_output_count(s.model);
+    assert_in_range(m, 2, 64);
+    assert_int_equal(bf_model_evaluate(s.model, 0, center, y, NULL), BF_STATUS_OK);
+    for (int64_t j = 1; j < m; j++)
+        if (y[j] > y[s.label]) s.label = j;
+    sweep(try_radius, &s);
+    bf_model_free(s.model);
+}
+
 /* The graph belongs to the wrapper even when that fails. */
 static bf_status try_wrap(void *user, bf_error *err) {
     (void)user;
@@ -109,6 +139,6 @@ static void models_and_sessions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(models_and_sessions),
-                                       cmocka_unit_test(plans)};
+                                       cmocka_unit_test(plans), cmocka_unit_test(radii)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
