@@ -85,8 +85,12 @@ static void print_forms(FILE *out, bfi_command command) {
     static const char *const verify =
         "  boundflow verify P.vnnlib --network M.onnx [options]\n"
         "  boundflow verify --batch INSTANCES.csv [options]\n";
+    static const char *const radius =
+        "  boundflow radius M.onnx --center X.npy [--label K] [--clip LO HI] [options]\n";
     const bfi_command_info *info = &bfi_commands[command];
-    if (command == BFI_COMMAND_BOUND)
+    if (command == BFI_COMMAND_RADIUS)
+        fputs(radius, out);
+    else if (command == BFI_COMMAND_BOUND)
         fputs(bound, out);
     else if (command == BFI_COMMAND_VERIFY)
         fputs(verify, out);
@@ -114,6 +118,14 @@ static void print_notes(FILE *out, bfi_command command) {
             "median time of computing bounds, time_min_s the least, load_s that of reading and "
             "planning, planned_bytes "
             "what the plan and its workspace take, peak_bytes the most memory the process held.";
+    if (command == BFI_COMMAND_RADIUS)
+        text =
+            "The radius is certified: no input within it, rounding errors included, gives another "
+            "output that is at least as large, for every number that reads as the one printed (for "
+            "people it is cut to 6 digits, downward). That larger radii fail says something about "
+            "the method; that a counterexample lies at a distance, about the network. The search "
+            "keeps the better of backward and interval bounds, as verify does. Out of time, or "
+            "after Ctrl-C, the best radius so far is the answer.";
     if (!text) return;
     print_heading(out, "Notes");
     fputs("  ", out);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/decimal.h"
 #include "base/fp.h"
 #include "frontend/npy.h"
+#include "points.h"
 #include "terminal.h"
 #include "verify/certify.h"
 
@@ -38,50 +38,12 @@ bf_status bfi_question_check(const bfi_arguments *args, bf_error *err) {
     return message ? bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "%s", message) : BF_STATUS_OK;
 }
 
-static const char *input_shape(const bf_model *model, char *text, size_t size) {
-    bf_layer_info input = bf_model_layer(model, 0);
-    size_t used = (size_t)snprintf(text, size, "[");
-    for (int d = 0; d < input.rank && used < size; d++)
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", d ? ", " : "",
-                                 (long long)input.shape[d]);
-    if (used < size) snprintf(text + used, size - used, "]");
-    return text;
-}
-
-/* The numbers of a .npy file, all finite, as many as the network has inputs. */
+/* The numbers of a .npy file that holds one input. */
 static bf_status read_point(const char *path, const bf_model *model, double **out, bf_error *err) {
-    bf_array array = {0};
-    bf_status status = bfi_npy_read(path, &array, err);
-    if (status != BF_STATUS_OK) return status;
-    int64_t wanted = bf_model_input_count(model);
-    char shape[128];
-    if (array.count != wanted)
-        status = bfi_fail(err, BF_STATUS_SHAPE,
-                          "%s: has %lld numbers, but the network takes %lld inputs %s", path,
-                          (long long)array.count, (long long)wanted,
-                          input_shape(model, shape, sizeof shape));
-    for (int64_t i = 0; i < array.count && status == BF_STATUS_OK; i++)
-        if (!isfinite(array.data[i]))
-            status =
-                bfi_fail(err, BF_STATUS_PARSE, "%s: number %lld is %s: every input must be finite",
-                         path, (long long)i, isnan(array.data[i]) ? "not a number" : "infinite");
-    if (status == BF_STATUS_OK) {
-        *out = array.data;
-        array.data = NULL;
-    }
-    bfi_array_clear(&array);
+    bfi_points points;
+    bf_status status = bfi_points_read(path, model, false, &points, err);
+    if (status == BF_STATUS_OK) *out = points.x;
     return status;
-}
-
-/* Both ends of the written decimal; its nearest double twice when |outward| is false. */
-static void enclose(const bfi_arguments *args, bfi_option option, int word, bool outward,
-                    double *lo, double *hi) {
-    const char *text = args->text[option][word];
-    *lo = *hi = args->real[option][word];
-    if (outward && !bfi_decimal_enclose(text, strlen(text), lo, hi)) {
-        *lo = bfi_down(args->real[option][word]);
-        *hi = bfi_up(args->real[option][word]);
-    }
 }
 
 static bf_status read_ball(const bfi_arguments *args, const bf_model *model, bfi_question *q,
@@ -92,12 +54,9 @@ static bf_status read_ball(const bfi_arguments *args, const bf_model *model, bfi
     q->hi = bfi_malloc((size_t)q->inputs, sizeof *q->hi);
     if (!q->hi) return bfi_fail_memory(err);
     bool outward = args->count[BFI_OPTION_ROUNDING] == BF_ROUNDING_OUTWARD;
-    double below, eps, clip_lo = -INFINITY, clip_hi = INFINITY, inner;
-    enclose(args, BFI_OPTION_EPS, 0, outward, &below, &eps);
-    if (args->given[BFI_OPTION_CLIP]) {
-        enclose(args, BFI_OPTION_CLIP, 0, outward, &clip_lo, &inner);
-        enclose(args, BFI_OPTION_CLIP, 1, outward, &inner, &clip_hi);
-    }
+    double below, eps, clip_lo, clip_hi;
+    bfi_points_enclose(args, BFI_OPTION_EPS, 0, outward, &below, &eps);
+    bfi_points_clip(args, outward, &clip_lo, &clip_hi);
     for (int64_t i = 0; i < q->inputs; i++) {
         double x = q->lo[i];
         double lo = outward ? bfi_sum_down(x, -eps) : x - eps;
