@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -207,6 +208,7 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->errors);
     free(plan->term_gammas);
     free(plan->notes);
+    free(atomic_load(&plan->identity));
     bfi_constants_free(plan->constants);
     bfi_permute_report_clear(&plan->permuted);
     bfi_simplify_report_clear(&plan->simplified);

@@ -12,6 +12,7 @@
 #include "ir/bound.h"
 #include "ir/task.h"
 #include "plan/constants.h"
+#include "plan/identity.h"
 #include "plan/pass_permute.h"
 #include "plan/pass_simplify.h"
 #include "plan/windows.h"
@@ -140,6 +141,8 @@ struct bf_plan {
     bfi_note *notes;
     int note_count;
     size_t note_capacity;
+
+    _Atomic(bfi_identity *) identity; /* NULL until asked for (bfi_plan_identity) */
 };
 
 /* Programs that |step| may run (the spec step takes one by the request), -1: none. */
