@@ -9,6 +9,7 @@
 #define BOUNDFLOW_BOUNDFLOW_H
 
 #include "boundflow/bounds.h"
+#include "boundflow/cache.h"
 #include "boundflow/inspect.h"
 #include "boundflow/model.h"
 #include "boundflow/property.h"

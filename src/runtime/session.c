@@ -36,6 +36,8 @@ void bf_session_free(bf_session *session) {
 
 int bf_session_threads(const bf_session *session) { return bfi_pool_threads(session->pool); }
 
+void bf_session_set_cache(bf_session *session, bf_cache *cache) { session->cache = cache; }
+
 void bf_session_stop(bf_session *session) { atomic_store(&session->stop, 1); }
 
 void bf_session_resume(bf_session *session) { atomic_store(&session->stop, 0); }

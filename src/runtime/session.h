@@ -5,11 +5,12 @@
 #include <stdatomic.h>
 
 #include "base/thread_pool.h"
-#include "boundflow/session.h"
+#include "boundflow/cache.h"
 
 struct bf_session {
     bfi_pool *pool;
     atomic_int stop;
+    bf_cache *cache; /* NULL: none; borrowed */
 };
 
 #endif
