@@ -103,7 +103,7 @@ static buffer buffer_random(bfi_dtype dtype, int64_t n, int64_t special) {
 }
 
 /* Output buffers start out as 77 everywhere. */
-static buffer buffer_filled(bfi_dtype dtype, int64_t n) {
+static inline buffer buffer_filled(bfi_dtype dtype, int64_t n) {
     buffer b = buffer_new(dtype, n);
     for (int64_t i = 0; i < n; i++) set(&b, i, 77);
     return b;
@@ -149,7 +149,7 @@ typedef struct linear_case {
     buffer w, in, hi;
 } linear_case;
 
-static linear_case random_linear(bfi_dtype dtype, int64_t special) {
+static inline linear_case random_linear(bfi_dtype dtype, int64_t special) {
     linear_case t = {.m = random_int(1, 40), .k = random_int(1, 40), .c = random_lanes()};
     if (chance(30)) t.k = random_int(60, 200);
     if (chance(25)) t.m = random_int(41, 200);
@@ -167,7 +167,7 @@ static linear_case random_linear(bfi_dtype dtype, int64_t special) {
     return t;
 }
 
-static void linear_case_free(linear_case *t) {
+static inline void linear_case_free(linear_case *t) {
     buffer_free(&t->w);
     buffer_free(&t->in);
     buffer_free(&t->hi);
@@ -246,7 +246,7 @@ typedef struct csr_case {
     buffer val, in, hi;
 } csr_case;
 
-static void random_csr(csr_case *t, bfi_dtype dtype, int64_t special) {
+static inline void random_csr(csr_case *t, bfi_dtype dtype, int64_t special) {
     int64_t density = random_int(1, 100);
     *t = (csr_case){.c = random_lanes(), .columns = random_int(1, CSR_COLUMNS)};
     t->m.rows = random_int(1, CSR_ROWS);
@@ -266,7 +266,7 @@ static void random_csr(csr_case *t, bfi_dtype dtype, int64_t special) {
     t->m.val = chance(30) ? NULL : t->val.data;
 }
 
-static void csr_case_free(csr_case *t) {
+static inline void csr_case_free(csr_case *t) {
     buffer_free(&t->val);
     buffer_free(&t->in);
     buffer_free(&t->hi);
@@ -297,7 +297,7 @@ static inline int64_t relax_index(const bfi_relax *r, int64_t j) {
     return r->cuts ? block * BF_SUM_BLOCK + j - first : j;
 }
 
-static relax_case random_relax(bfi_dtype dtype, int64_t special) {
+static inline relax_case random_relax(bfi_dtype dtype, int64_t special) {
     lane_count c = random_lanes();
     relax_case t = {.scaled = chance(70)};
     int64_t n = chance(60) ? random_int(1, 140) : random_int(141, 700);
@@ -314,7 +314,7 @@ static relax_case random_relax(bfi_dtype dtype, int64_t special) {
     return t;
 }
 
-static void relax_case_free(relax_case *t) {
+static inline void relax_case_free(relax_case *t) {
     buffer_free(&t->a);
     for (int i = 0; i < 5; i++) buffer_free(&t->parameters[i]);
 }
