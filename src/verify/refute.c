@@ -2,12 +2,11 @@
 
 #include <assert.h>
 #include <math.h>
-#include <string.h>
 
 #include "base/alloc.h"
-#include "base/fp.h"
 #include "base/status.h"
 #include "frontend/model.h"
+#include "verify/rows.h"
 
 struct bfi_refuter {
     const bf_property *property;
@@ -78,52 +77,10 @@ static int64_t gather_rows(bfi_refuter *r, const bf_case *c, const bfi_disjunct_
     int64_t rows = 0, outputs = r->property->n_out;
     for (int32_t d = 0; d < c->count; d++) {
         for (int32_t i = 0; !states[d].refuted && i < c->disjuncts[d].count; i++, rows++) {
-            const bf_halfspace *h = &c->disjuncts[d].rows[i];
-            double *row = r->spec + rows * outputs;
-            memset(row, 0, (size_t)outputs * sizeof *row);
-            for (int32_t k = 0; k < h->y_count; k++) row[h->y_terms[k].index] += h->y_terms[k].coef;
+            bfi_row_write(&c->disjuncts[d].rows[i], outputs, r->spec + rows * outputs);
         }
     }
     return rows;
-}
-
-/* Least value of coef * v for the written coefficient and v in [lo, hi]. */
-static double least_term(const bf_term *term, double lo, double hi) {
-    double a = fmin(term->coef * lo, term->coef * hi);
-    return bfi_down(bfi_down(a) - bfi_mul_up(term->coef_err, fmax(fabs(lo), fabs(hi))));
-}
-
-/* |lower| bounds the row with its nearest coefficients; account for what the decimals lost, for
- * terms over inputs, and compare. Summing a repeated variable's coefficients may round: one ulp
- * each. */
-static double margin_of(const bfi_refuter *r, const bf_case *c, const bf_halfspace *h,
-                        double lower) {
-    for (int32_t k = 0; k < h->y_count; k++) {
-        const bf_term *term = &h->y_terms[k];
-        double magnitude = fmax(fabs(r->y_lo[term->index]), fabs(r->y_hi[term->index]));
-        double lost = term->coef_err +
-                      (h->y_count > 1 && term->coef_err > 0 ? fabs(term->coef) * 0x1p-52 : 0);
-        if (lost > 0) lower = bfi_down(lower - bfi_mul_up(lost, magnitude));
-    }
-    for (int32_t k = 0; k < h->x_count; k++) {
-        int32_t i = h->x_terms[k].index;
-        lower = bfi_down(lower + least_term(&h->x_terms[k], c->lo[i], c->hi[i]));
-    }
-    double margin = bfi_down(lower - h->rhs_hi);
-    if (lower == h->rhs_hi) margin = 0;
-    return margin == margin ? margin : -INFINITY;
-}
-
-/* Two terms in one variable: their sum is rounded in |spec|; such a row is not used for refutation
- * unless the coefficients are exact sums. */
-static bool exact_sum(const bf_halfspace *h) {
-    for (int32_t i = 0; i < h->y_count; i++)
-        for (int32_t j = 0; j < i; j++)
-            if (h->y_terms[i].index == h->y_terms[j].index) {
-                double s = h->y_terms[i].coef + h->y_terms[j].coef;
-                if (s - h->y_terms[i].coef != h->y_terms[j].coef) return false;
-            }
-    return true;
 }
 
 static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) {
@@ -133,10 +90,10 @@ static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) 
         states[d].rounding = false;
         for (int32_t i = 0; i < c->disjuncts[d].count; i++, row++) {
             const bf_halfspace *h = &c->disjuncts[d].rows[i];
-            double margin = exact_sum(h) ? margin_of(r, c, h, r->lower[row]) : -INFINITY;
+            double margin = bfi_row_margin(h, r->lower[row], c->lo, c->hi, r->y_lo, r->y_hi);
             if (margin > states[d].margin) states[d].margin = margin;
             states[d].rounding = states[d].rounding || margin + 2 * r->error[row] > 0;
-            if (margin > 0 || (h->strict && margin == 0)) states[d].refuted = true;
+            if (bfi_row_refuted(h, margin)) states[d].refuted = true;
         }
     }
 }

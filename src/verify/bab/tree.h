@@ -1,0 +1,72 @@
+/* The search tree of branch and bound: which parts of the input space are still open.
+ *
+ * A node is a delta to its parent: one side of the parent's branching decision. Decisions cut the
+ * input box at a coordinate or an activation's input at a point; the two sides of a decision cover
+ * the parent. A node is *open* while it waits to be branched on, and closed when nothing in it can
+ * be a counterexample. Closed subtrees give their memory back, so a search takes memory for its
+ * open nodes and their ancestors only.
+ *
+ * Open nodes come out lowest margin first (best first); when the node limit is near, deepest first,
+ * which keeps the number of open nodes from growing. Everything is deterministic. Not thread-safe.
+ */
+#ifndef BFI_VERIFY_BAB_TREE_H
+#define BFI_VERIFY_BAB_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* A branching decision: the low side has index <= point, the high side has index >= point. */
+typedef struct bfi_decision {
+    int32_t activation; /* of the plan (bf_plan_activation), -1: an input coordinate */
+    int32_t index;      /* neuron of the activation, or coordinate */
+    double point;
+} bfi_decision;
+
+/* One constraint of a node: a decision and the side taken. */
+typedef struct bfi_cut {
+    bfi_decision decision;
+    int sign; /* 1: at least the point, -1: at most */
+} bfi_cut;
+
+typedef struct bfi_tree bfi_tree;
+
+typedef struct bfi_tree_stats {
+    int64_t open, created, closed, held; /* held: nodes in memory */
+    int32_t deepest;
+    double lowest; /* margin of the worst open node, +inf: none is open */
+    int64_t bytes;
+} bfi_tree_stats;
+
+/* An empty tree that holds at most |limit| nodes (0: as many as fit 2^31 - 1). */
+bf_status bfi_tree_create(int64_t limit, bfi_tree **out, bf_error *err);
+void bfi_tree_free(bfi_tree *tree);
+
+/* Adds the root (|parent| -1) or the |sign| side of |parent|'s decision, open, to be branched on as
+ * |decision| says. |mask| is the caller's (what is open in the node). Returns BF_STATUS_LIMIT when
+ * the tree is full. */
+bf_status bfi_tree_add(bfi_tree *tree, int32_t parent, int sign, bfi_decision decision,
+                       double margin, uint64_t mask, bf_error *err);
+
+/* Takes up to |most| open nodes out, in the order of the search; returns their number. A node taken
+ * out is being branched on: its children may be added until bfi_tree_close(node). */
+int32_t bfi_tree_take(bfi_tree *tree, int32_t most, int32_t *nodes);
+
+/* Puts a node that was taken out back among the open ones. */
+void bfi_tree_put_back(bfi_tree *tree, int32_t node);
+
+/* Says that a node taken out has been dealt with: it lives on while children of it do. */
+void bfi_tree_close(bfi_tree *tree, int32_t node);
+
+/* Of a node taken out. */
+bfi_decision bfi_tree_decision(const bfi_tree *tree, int32_t node);
+uint64_t bfi_tree_mask(const bfi_tree *tree, int32_t node);
+double bfi_tree_margin(const bfi_tree *tree, int32_t node);
+int32_t bfi_tree_depth(const bfi_tree *tree, int32_t node);
+/* Its constraints, from the node up to the root: bfi_tree_depth of them. */
+void bfi_tree_path(const bfi_tree *tree, int32_t node, bfi_cut *cuts);
+
+bfi_tree_stats bfi_tree_stats_of(const bfi_tree *tree);
+
+#endif
