@@ -87,7 +87,7 @@ static void test_limit(void **unused) {
     search(0, 64);
     search(256, 1);
     search(256, 16);
-    search(40, 8);
+    search(64, 8);
 }
 
 static void test_full(void **unused) {
