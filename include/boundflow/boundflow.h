@@ -16,6 +16,7 @@
 #include "boundflow/radius.h"
 #include "boundflow/session.h"
 #include "boundflow/status.h"
+#include "boundflow/tvm.h"
 #include "boundflow/verify.h"
 #include "boundflow/version.h"
 

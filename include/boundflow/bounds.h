@@ -27,7 +27,9 @@ typedef enum bf_dtype { BF_DTYPE_FLOAT32, BF_DTYPE_FLOAT64 } bf_dtype;
 
 typedef enum bf_executor {
     BF_EXECUTOR_REFERENCE, /* plain scalar kernels */
-    BF_EXECUTOR_NATIVE     /* AVX2 or AVX-512, picked at run time; the same bits */
+    BF_EXECUTOR_NATIVE,    /* AVX2 or AVX-512, picked at run time; the same bits */
+    BF_EXECUTOR_TVM        /* kernels compiled for the plan's shapes where there are any, native
+                              elsewhere; the same bits (see tvm.h) */
 } bf_executor;
 
 typedef enum bf_rounding {
@@ -58,6 +60,8 @@ typedef struct bf_options {
                     cheaper; 0: whole layers. Same bits */
     int partition; /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     const char *isa; /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
+    double deadline; /* bf_clock() time at which making a plan gives up (kernels are being
+                        compiled); 0: none */
 } bf_options;
 
 /* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1,
@@ -70,7 +74,8 @@ typedef struct bf_workspace bf_workspace;
 
 /* Compiles |model| for |options|. The plan keeps what it needs: the model may be freed afterwards.
  * BF_STATUS_UNSUPPORTED names an op without any bound rule; BF_STATUS_LIMIT states the minimum when
- * options.memory is below it. */
+ * options.memory is below it; BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED while kernels are compiled
+ * (executor tvm). */
 BF_API bf_status bf_plan_create(bf_session *session, const bf_model *model,
                                 const bf_options *options, bf_plan **out, bf_error *err);
 BF_API void bf_plan_free(bf_plan *plan);

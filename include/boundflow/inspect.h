@@ -57,8 +57,10 @@ typedef struct bf_lowering_info {
     const char *op;    /* e.g. "backward_linear" */
     const char *layer; /* node name */
     int task;
-    const char *backend;  /* "native", "reference", "scalar" */
-    const char *kernel;   /* kernel key */
+    const char *backend; /* "native", "reference", "scalar", "tvm" */
+    const char *kernel;  /* name of the kernel */
+    const char *key;     /* tvm: the compiled kernel with its shape and schedule; else NULL */
+    const char *origin;  /* tvm: "stored" (found compiled), "compiled" (for this plan); else NULL */
     const char *schedule; /* hint */
     const char *layout;   /* of the data it reads and writes */
     const char *error;    /* error model */
@@ -75,7 +77,7 @@ BF_API const char *bf_plan_rewrite(const bf_plan *plan, int index);
 /* What |pass| left, as text (docs/ir.md); *|text| is the caller's to free(), NULL on failure.
  * "import", "simplify", "permute": the graph, long lists of numbers elided; "partition",
  * "liveness", "reuse": the backward programs, each time with more of their storage; "tasks": the
- * task graph; "vectors", "workspace", "lower": tables, as comments. BF_STATUS_INVALID_ARGUMENT
+ * task graph; "vectors", "lower", "workspace": tables, as comments. BF_STATUS_INVALID_ARGUMENT
  * lists these names when |pass| is none of them. */
 BF_API bf_status bf_plan_dump(const bf_plan *plan, const char *pass, char **text, bf_error *err);
 

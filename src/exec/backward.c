@@ -79,11 +79,14 @@ static void relax_and_settle(const bfi_tile *t, bfi_tile_step step, double gamma
     settle(t, step.t_pos.data, step.e.data, gamma, flat);
 }
 
+static flat_error flat_of_node(const bfi_tile *t, int id) {
+    return (flat_error){.by_box = bfi_ws_doubles(t->ws, t->plan->e_flat) + id};
+}
+
 /* The same with the error terms of the backward op of node |id|. */
 static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
-    flat_error flat = {.by_box = bfi_ws_doubles(t->ws, t->plan->e_flat) + id};
     if (!step.e.data) step.e = bfi_tile_kept(t, t->plan->state[id].e);
-    relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat);
+    relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat_of_node(t, id));
 }
 
 /* Constant and error that a weighted or structural node leaves behind. */
@@ -200,9 +203,8 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
     }
 }
 
-static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
+static void multiply(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
-    leave_constants(t, op);
     const char *in = buffer(t, op->a);
     char *out = buffer(t, op->out);
     size_t row = (size_t)t->ls * t->size;
@@ -210,10 +212,15 @@ static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
     for (int64_t r = 0; r < t->plan->graph->nodes[op->node].attrs.rows; r++)
         for (int64_t m = 0; m < w->m; m += chunk) {
             if ((r || m) && bfi_ws_stopped(t->ws)) return;
-            t->kernels->linear(w, m, m + chunk < w->m ? m + chunk : w->m,
-                               in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row, t->ls,
-                               t->lanes);
+            bfi_run_linear(&t->run, w, m, m + chunk < w->m ? m + chunk : w->m,
+                           in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row, t->ls,
+                           t->lanes);
         }
+}
+
+static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
+    leave_constants(t, op);
+    multiply(t, op);
 }
 
 /* The window of |buffer|, or all of |height| x |width| positions. */
@@ -234,15 +241,15 @@ static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
         bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
         if (y && bfi_ws_stopped(t->ws)) return;
-        t->kernels->conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                         buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+        bfi_run_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                     buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
     }
 }
 
 static void run_sparse(const bfi_tile *t, const bfi_back_op *op) {
     if (op->which == 0) leave_constants(t, op);
-    t->kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
-                       buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+    t->run.kernels->sparse(&t->plan->constants->nodes[op->node].sparse_backward[op->which],
+                           buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
 }
 
 static void run_scale(const bfi_tile *t, const bfi_back_op *op) {
@@ -259,7 +266,7 @@ static bfi_parameter chosen(const void *const *table, int id, bfi_parameter plan
     return table && table[id] ? (bfi_parameter){table[id], BFI_BY_LANE} : planned;
 }
 
-static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
+static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *state = &t->plan->state[op->node];
     assert(state->s_pos >= 0 && state->s_neg >= 0 && state->t_pos >= 0 && state->t_neg >= 0);
     bfi_tile_step s = step_of(t, op);
@@ -271,7 +278,44 @@ static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
         s.t_pos = chosen(t->slopes->t_pos, op->node, s.t_pos);
         s.e = chosen(t->slopes->e, op->node, s.e);
     }
-    relax_node(t, s, op->node);
+    if (!t->plan->outward) s.e.data = NULL;
+    return s;
+}
+
+static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
+    relax_node(t, relax_step(t, op), op->node);
+}
+
+static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
+    return a + a_bytes <= b || b + b_bytes <= a;
+}
+
+/* A linear op and the relaxation behind it in one kernel, while the product is in registers. False,
+ * with nothing done, where this tile has to take them one by one. */
+static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
+    const bfi_back_op *next = op + 1;
+    size_t row = (size_t)t->ls * t->size;
+    bfi_tile_step s = relax_step(t, next);
+    bfi_relax r;
+    if (!t->run.lowering->fused || t->ls == 1 || t->level || !bfi_tile_one_call(t, &s, &r) ||
+        !apart(buffer(t, op->a), (size_t)w->k * row, buffer(t, next->out), (size_t)w->m * row))
+        return false;
+    leave_constants(t, op);
+    int64_t groups = t->ls / BF_LANE_PAD;
+    int64_t chunk = bfi_chunk(2.0 * (double)(w->k * w->m) * BF_LANE_PAD, 1);
+    for (int64_t v = 0; v < groups; v += chunk) {
+        if (v && bfi_ws_stopped(t->ws)) return true;
+        if (bfi_run_linear_relax(&t->run, w, buffer(t, op->a), &r, v,
+                                 v + chunk < groups ? v + chunk : groups))
+            continue;
+        multiply(t, op);
+        run_relax(t, next);
+        return true;
+    }
+    settle(t, s.t_pos.data, s.e.data, t->plan->errors[next->node].gamma_dot,
+           flat_of_node(t, next->node));
+    return true;
 }
 
 static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
@@ -307,7 +351,8 @@ static void add_window(const bfi_tile *t, int from, int out) {
             (line / height * in.planes.height + in.rect.y.lo + line % height) * in.planes.width +
             in.rect.x.lo;
         char *to = (char *)buffer(t, out) + (size_t)bfi_tile_place(t, out, first) * element;
-        t->kernels->accumulate(width, 1, a + (size_t)(line * width) * element, to, t->ls, t->lanes);
+        t->run.kernels->accumulate(width, 1, a + (size_t)(line * width) * element, to, t->ls,
+                                   t->lanes);
     }
 }
 
@@ -320,7 +365,7 @@ static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
         add_window(t, op->b, op->out);
     } else {
         if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
-        t->kernels->accumulate(n, 1, buffer(t, op->b), out, t->ls, t->lanes);
+        bfi_run_accumulate(&t->run, n, 1, buffer(t, op->b), out, t->ls, t->lanes);
     }
     bfi_tile_step s = {
         .n = n, .of = op->out, .a = out, .e = bfi_tile_kept(t, t->plan->state[op->node].e_sum)};
@@ -329,8 +374,8 @@ static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
 
 static void run_negate(const bfi_tile *t, const bfi_back_op *op) {
     clear(t, op->out);
-    t->kernels->accumulate(bfi_tile_count(t, op->out), -1, buffer(t, op->a), buffer(t, op->out),
-                           t->ls, t->lanes);
+    bfi_run_accumulate(&t->run, bfi_tile_count(t, op->out), -1, buffer(t, op->a),
+                       buffer(t, op->out), t->ls, t->lanes);
 }
 
 static void run_pass(const bfi_tile *t, const bfi_back_op *op) {
@@ -398,14 +443,17 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_TRY] = run_try,
 };
 
-static void run_op(bfi_tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
-                   int worker) {
+/* Returns how many ops that were. */
+static int run_op(bfi_tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
+                  int worker) {
     double begin = t->ws->trace ? bfi_clock() : 0;
-    t->kernels = lowering->kernels;
-    handlers[op->kind](t, op);
+    t->run = bfi_dispatch_of(lowering, t->ws, worker);
+    int ops = lowering->fuses && run_linear_relax(t, op) ? 2 : 1;
+    if (ops == 1) handlers[op->kind](t, op);
     if (t->ws->trace)
         bfi_trace_add(t->ws->trace, (bfi_trace_event){begin, bfi_clock(), (int)op->kind, op->node,
                                                       step, worker, t->lanes});
+    return ops;
 }
 
 static bool one_box(const int64_t *box, int64_t lanes) {
@@ -456,9 +504,9 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
         t.v.constant[l] = t.v.error[l] = 0;
         t.v.best[l] = -INFINITY;
     }
-    for (int i = 0; i < program->op_count; i++) {
+    for (int i = 0; i < program->op_count;) {
         if (bfi_ws_stopped(ws)) return (bf_status)atomic_load(&ws->failed);
-        run_op(&t, &program->ops[i], &lowering[i], request->step, request->worker);
+        i += run_op(&t, &program->ops[i], &lowering[i], request->step, request->worker);
     }
     /* the last op may have stopped half-way */
     if (atomic_load_explicit(&ws->failed, memory_order_relaxed))

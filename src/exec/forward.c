@@ -115,10 +115,10 @@ static void forward_linear(const bfi_transfer *t) {
         for (int64_t m = 0; m < w->m; m += chunk) {
             if ((r || m) && bfi_ws_stopped(t->ws)) return;
             int64_t end = m + chunk < w->m ? m + chunk : w->m;
-            t->kernels->interval_linear(w, m, end, at(lo, r * w->k, size), at(hi, r * w->k, size),
-                                        s_lo + (size_t)(r * w->m) * size,
-                                        s_hi + (size_t)(r * w->m) * size,
-                                        mag + (size_t)(r * w->m) * size, 1, 1);
+            bfi_run_interval_linear(&t->run, w, m, end, at(lo, r * w->k, size),
+                                    at(hi, r * w->k, size), s_lo + (size_t)(r * w->m) * size,
+                                    s_hi + (size_t)(r * w->m) * size,
+                                    mag + (size_t)(r * w->m) * size, 1, 1);
         }
     finish_sums(t, s_lo, s_hi, mag);
 }
@@ -131,16 +131,16 @@ static void forward_conv(const bfi_transfer *t) {
     int64_t chunk = bfi_chunk(row_flops, 1);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
         if (y && bfi_ws_stopped(t->ws)) return;
-        t->kernels->interval_conv(conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                                  bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
-                                  scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
+        bfi_run_interval_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                              bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
+                              scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
     }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
 }
 
 /* Rows of the inputs of a concatenation are disjoint, so the parts just add up (to themselves). */
 static void forward_structural(const bfi_transfer *t) {
-    const bfi_kernels *k = t->kernels;
+    const bfi_kernels *k = t->run.kernels;
     for (int which = 0; which < t->node->n_inputs; which++) {
         const bfi_value_state *in = &t->plan->state[t->node->inputs[which]];
         int base = which == 0 ? 0 : 3;
@@ -212,7 +212,7 @@ static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id, int work
                           .ws = ws,
                           .id = id,
                           .worker = worker,
-                          .kernels = plan->lowerings[id].kernels,
+                          .run = bfi_dispatch_of(&plan->lowerings[id], ws, worker),
                           .node = &plan->graph->nodes[id],
                           .constants = &plan->constants->nodes[id],
                           .state = &plan->state[id],

@@ -2,6 +2,7 @@
 #ifndef BFI_EXEC_FORWARD_INTERNAL_H
 #define BFI_EXEC_FORWARD_INTERNAL_H
 
+#include "exec/dispatch.h"
 #include "exec/forward.h"
 
 /* One node's view of the workspace. */
@@ -9,7 +10,7 @@ typedef struct bfi_transfer {
     const bf_plan *plan;
     bf_workspace *ws;
     int id, worker;
-    const bfi_kernels *kernels; /* the node's lowering */
+    bfi_dispatch run; /* kernels of the node's lowering */
     const bfi_node *node;
     const bfi_node_constants *constants;
     const bfi_value_state *state;

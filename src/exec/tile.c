@@ -154,7 +154,7 @@ static void run_blocks(const bfi_tile *t, const bfi_tile_step *s, const elements
     for (int64_t first = 0, end; first < on->n; first = end) {
         end = cut ? *cut++ : first + BF_SUM_BLOCK < on->n ? first + BF_SUM_BLOCK : on->n;
         bfi_relax r = block_call(t, s, on, what, first, end - first);
-        t->kernels->relax(&r);
+        bfi_run_relax(&t->run, &r);
         if (r.t_sum) add_block(t, first == 0, r.t_sum, t->v.t_sum);
         if (r.e_sum) add_block(t, first == 0, r.e_sum, t->v.e_sum);
     }
@@ -162,7 +162,7 @@ static void run_blocks(const bfi_tile *t, const bfi_tile_step *s, const elements
 
 static void run_shared(const bfi_tile *t, const bfi_tile_step *s, const elements *on, int what) {
     bfi_relax r = shared_call(t, s, on, what);
-    t->kernels->relax(&r);
+    bfi_run_relax(&t->run, &r);
 }
 
 bool bfi_tile_windowed(const bfi_tile *t, int buffer) {
@@ -212,18 +212,32 @@ static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
     return (elements){n, t->room.cuts, t->room.index};
 }
 
-void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
-    elements on = list_elements(t, s);
+/* Parts of the step whose parameters all lanes share, and the others. */
+static void split(const bfi_tile *t, const bfi_tile_step *s, int *shared, int *by_lane) {
     const group groups[3] = {{s->out ? SCALE : 0, &s->s_pos, &s->s_neg},
                              {s->t_pos.data ? T_SUM : 0, &s->t_pos, &s->t_neg},
                              {s->e.data ? E_SUM : 0, &s->e, &s->e}};
-    int shared = 0, by_lane = 0;
+    *shared = *by_lane = 0;
     for (int g = 0; g < 3; g++) {
         if (same_for_all(t, groups[g].pos) && same_for_all(t, groups[g].neg))
-            shared |= groups[g].what;
+            *shared |= groups[g].what;
         else
-            by_lane |= groups[g].what;
+            *by_lane |= groups[g].what;
     }
+}
+
+bool bfi_tile_one_call(const bfi_tile *t, const bfi_tile_step *s, bfi_relax *call) {
+    int shared, by_lane;
+    if (bfi_tile_windowed(t, s->of)) return false;
+    split(t, s, &shared, &by_lane);
+    *call = shared_call(t, s, &(elements){.n = s->n}, shared);
+    return !by_lane;
+}
+
+void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
+    elements on = list_elements(t, s);
+    int shared, by_lane;
+    split(t, s, &shared, &by_lane);
     /* scaling may overwrite what the sums read */
     if (shared && !(shared & SCALE)) run_shared(t, s, &on, shared);
     if (by_lane) run_blocks(t, s, &on, by_lane);

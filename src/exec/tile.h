@@ -9,12 +9,13 @@
 #define BFI_EXEC_TILE_H
 
 #include "exec/backward.h"
+#include "exec/dispatch.h"
 
 typedef struct bfi_tile {
     const bf_plan *plan;
     bf_workspace *ws;
     const bfi_program *program;
-    const bfi_kernels *kernels; /* of the op that runs */
+    bfi_dispatch run; /* kernels of the op that runs */
     char *memory;
     int64_t lanes, ls;
     bool one_box; /* all lanes belong to the box of lane 0 */
@@ -56,6 +57,10 @@ static inline int64_t bfi_lane_stride(int64_t lanes) {
 
 /* Runs the step; sums are left in v.t_sum and v.e_sum. */
 void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);
+
+/* The step as one kernel call; false on a window, and when its parameters differ between the tile's
+ * lanes. */
+bool bfi_tile_one_call(const bfi_tile *t, const bfi_tile_step *step, bfi_relax *call);
 
 static inline void *bfi_tile_buffer(const bfi_tile *t, int id) {
     int64_t offset = t->level ? t->level->offset[id] : t->program->buffers[id].offset;

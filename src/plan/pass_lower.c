@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "plan/pipeline.h"
 
-typedef enum condition { ANY, POINTWISE, SELECTION } condition;
+typedef enum condition { ANY, POINTWISE, SELECTION, RELAX_NEXT } condition;
 
 typedef struct row {
     const char *op;
@@ -18,6 +18,7 @@ static const row rows[] = {
 #define NATIVE BFI_BACKEND_NATIVE
 #define REFERENCE BFI_BACKEND_REFERENCE
 #define SCALAR BFI_BACKEND_SCALAR
+#define TVM BFI_BACKEND_TVM
 #define BF_LOWERING(op, backend, kernel, when, schedule, layout, error) \
     {op, backend, kernel, when, schedule, layout, error},
 #include "plan/lowering.def"
@@ -25,10 +26,11 @@ static const row rows[] = {
 #undef NATIVE
 #undef REFERENCE
 #undef SCALAR
+#undef TVM
 };
 
 const char *bfi_backend_name(bfi_backend backend) {
-    static const char *const names[] = {"native", "reference", "scalar"};
+    static const char *const names[] = {"native", "reference", "scalar", "tvm"};
     return names[backend];
 }
 
@@ -50,38 +52,70 @@ const char *bfi_forward_op_name(bfi_op op) {
     }
 }
 
-static bool holds(const bf_plan *plan, int node, condition when) {
-    const bfi_window *w = &plan->graph->nodes[node].attrs.window;
+/* What is lowered: the forward step of a node, or an op of a program. */
+typedef struct subject {
+    const char *op;
+    int node;
+    const bfi_program *program; /* NULL: forward */
+    int index;
+    int64_t depth;
+} subject;
+
+/* A linear op of one row whose result only the relaxation behind it reads. */
+static bool relax_follows(const bf_plan *plan, const subject *s) {
+    const bfi_program *p = s->program;
+    if (!p || s->index + 1 >= p->op_count) return false;
+    const bfi_back_op *op = &p->ops[s->index];
+    return op->kind == BFI_BACK_LINEAR && plan->graph->nodes[op->node].attrs.rows == 1 &&
+           op[1].kind == BFI_BACK_RELAX && op[1].a == op->out &&
+           p->buffers[op->out].last == s->index + 1;
+}
+
+static bool holds(const bf_plan *plan, const subject *s, condition when) {
+    const bfi_window *w = &plan->graph->nodes[s->node].attrs.window;
     switch (when) {
         case POINTWISE:
             return w->kh == 1 && w->kw == 1 && w->stride_h == 1 && w->stride_w == 1;
         case SELECTION:
-            return plan->constants->nodes[node].sparse_selection;
+            return plan->constants->nodes[s->node].sparse_selection;
+        case RELAX_NEXT:
+            return relax_follows(plan, s);
         default:
             return true;
     }
 }
 
-static bfi_lowering lower(const bf_plan *plan, const char *op, int node, int64_t depth) {
-    bfi_backend asked =
-        plan->options.executor == BF_EXECUTOR_REFERENCE || !strcmp(plan->kernels->isa, "ref")
-            ? BFI_BACKEND_REFERENCE
-            : BFI_BACKEND_NATIVE;
+static const row *choose_row(const bf_plan *plan, const subject *s, bfi_backend asked) {
     const row *taken = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (strcmp(rows[i].op, op) || !holds(plan, node, rows[i].when)) continue;
+        if (strcmp(rows[i].op, s->op) || !holds(plan, s, rows[i].when)) continue;
+        if (rows[i].backend == BFI_BACKEND_TVM && asked != BFI_BACKEND_TVM) continue;
         if (!taken || (rows[i].backend == asked && taken->backend != asked)) taken = &rows[i];
     }
-    bfi_lowering l = {.op = op, .node = node, .depth = depth, .kernels = plan->kernels};
+    return taken;
+}
+
+static bfi_lowering lower(const bf_plan *plan, const subject *s, bfi_backend asked) {
+    const row *taken = choose_row(plan, s, asked);
+    bfi_lowering l = {
+        .op = s->op, .node = s->node, .program = -1, .depth = s->depth, .kernels = plan->kernels};
     if (!taken) return l;
-    l.backend = taken->backend, l.kernel = taken->kernel, l.schedule = taken->schedule;
+    l.backend = taken->backend, l.kernel_name = taken->kernel, l.schedule = taken->schedule;
     l.layout = taken->layout, l.error = taken->error;
+    l.fuses = taken->when == RELAX_NEXT;
     if (taken->backend == BFI_BACKEND_REFERENCE) l.kernels = bfi_kernels_ref(plan->dtype);
     if (taken->backend != asked)
         l.reason = taken->backend == BFI_BACKEND_SCALAR
                        ? "shared scalar code: no kernel table has it"
                        : "the backend asked for has no kernel for this op";
     return l;
+}
+
+/* The kernel table of |plan|: the reference one, or one of an instruction set. */
+static bfi_backend table_backend(const bf_plan *plan) {
+    return plan->options.executor == BF_EXECUTOR_REFERENCE || !strcmp(plan->kernels->isa, "ref")
+               ? BFI_BACKEND_REFERENCE
+               : BFI_BACKEND_NATIVE;
 }
 
 static int64_t back_depth(const bf_plan *plan, const bfi_back_op *op) {
@@ -104,30 +138,80 @@ static int64_t back_depth(const bf_plan *plan, const bfi_back_op *op) {
     }
 }
 
+static subject subject_of(const bf_plan *plan, int program, int index) {
+    if (program < 0)
+        return (subject){.op = bfi_forward_op_name(plan->graph->nodes[index].op),
+                         .node = index,
+                         .depth = plan->constants->nodes[index].depth_forward};
+    const bfi_program *p = &plan->programs[program];
+    return (subject){.op = bfi_back_name(p->ops[index].kind),
+                     .node = p->ops[index].node,
+                     .program = p,
+                     .index = index,
+                     .depth = back_depth(plan, &p->ops[index])};
+}
+
+/* The lowering of |program|'s op |index| (program -1: of node |index|). */
+static bfi_lowering *lowering_at(const bf_plan *plan, int program, int index) {
+    return &plan->lowerings[program < 0 ? index : plan->program_lowering[program] + index];
+}
+
+static bf_status lower_one(bf_plan *plan, int program, int index, bfi_backend asked,
+                           bf_error *err) {
+    subject s = subject_of(plan, program, index);
+    bfi_lowering l = lower(plan, &s, asked);
+    l.program = program;
+    *lowering_at(plan, program, index) = l;
+    if (l.kernel_name) return BF_STATUS_OK;
+    return bfi_fail(err, BF_STATUS_INTERNAL, "no lowering for op %s", l.op);
+}
+
+/* An op whose kernels could not be had runs on the kernel table instead. */
+static bf_status fall_back(bf_plan *plan, int program, int index, bfi_backend asked,
+                           bf_error *err) {
+    (void)asked;
+    bfi_lowering *l = lowering_at(plan, program, index);
+    if (l->backend != BFI_BACKEND_TVM || !*l->why) return BF_STATUS_OK;
+    if (bfi_compiler_strict(plan->session))
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED,
+                        "executor tvm, strict: %s of layer %s has no kernel: %s", l->op,
+                        plan->graph->nodes[l->node].name, l->why);
+    bfi_lowering tried = *l;
+    bf_status status = lower_one(plan, program, index, table_backend(plan), err);
+    memcpy(l->why, tried.why, sizeof l->why);
+    l->reason = l->why;
+    return status;
+}
+
+/* Applies |act| to every op, nodes first. */
+static bf_status for_all(bf_plan *plan, bfi_backend asked,
+                         bf_status (*act)(bf_plan *, int, int, bfi_backend, bf_error *),
+                         bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    for (int id = 0; id < plan->graph->count && status == BF_STATUS_OK; id++)
+        status = act(plan, -1, id, asked, err);
+    for (int p = 0; p < plan->program_count; p++)
+        for (int i = 0; i < plan->programs[p].op_count && status == BF_STATUS_OK; i++)
+            status = act(plan, p, i, asked, err);
+    return status;
+}
+
 bf_status bfi_pass_lower(bf_plan *plan, bf_error *err) {
     int total = plan->graph->count;
-    for (int p = 0; p < plan->program_count; p++) total += plan->programs[p].op_count;
-    plan->lowerings = bfi_calloc((size_t)total, sizeof *plan->lowerings);
     plan->program_lowering =
         bfi_calloc((size_t)plan->program_count, sizeof *plan->program_lowering);
-    if (!plan->lowerings || !plan->program_lowering) return bfi_fail_memory(err);
-    for (int id = 0; id < plan->graph->count; id++)
-        plan->lowerings[plan->lowering_count++] =
-            lower(plan, bfi_forward_op_name(plan->graph->nodes[id].op), id,
-                  plan->constants->nodes[id].depth_forward);
+    if (!plan->program_lowering) return bfi_fail_memory(err);
     for (int p = 0; p < plan->program_count; p++) {
-        plan->program_lowering[p] = plan->lowering_count;
-        for (int i = 0; i < plan->programs[p].op_count; i++) {
-            const bfi_back_op *op = &plan->programs[p].ops[i];
-            bfi_lowering l = lower(plan, bfi_back_name(op->kind), op->node, back_depth(plan, op));
-            l.program = p;
-            plan->lowerings[plan->lowering_count++] = l;
-        }
+        plan->program_lowering[p] = total;
+        total += plan->programs[p].op_count;
     }
-    for (int id = 0; id < plan->graph->count; id++) plan->lowerings[id].program = -1;
-    for (int i = 0; i < plan->lowering_count; i++)
-        if (!plan->lowerings[i].kernel)
-            return bfi_fail(err, BF_STATUS_INTERNAL, "no lowering for op %s",
-                            plan->lowerings[i].op);
-    return BF_STATUS_OK;
+    plan->lowerings = bfi_calloc((size_t)total, sizeof *plan->lowerings);
+    if (!plan->lowerings) return bfi_fail_memory(err);
+    plan->lowering_count = total;
+    bool tvm = plan->options.executor == BF_EXECUTOR_TVM;
+    bfi_backend asked = tvm ? BFI_BACKEND_TVM : table_backend(plan);
+    bf_status status = for_all(plan, asked, lower_one, err);
+    if (status == BF_STATUS_OK && tvm) status = bfi_compiler_lower(plan, true, err);
+    if (status == BF_STATUS_OK && tvm) status = for_all(plan, asked, fall_back, err);
+    return status;
 }

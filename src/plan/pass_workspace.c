@@ -22,7 +22,8 @@ static int64_t lane_bytes(const bf_plan *plan) {
            elements * (int64_t)bfi_dtype_size(plan->dtype);
 }
 
-static int64_t tile_bytes(const bf_plan *plan, int64_t lanes) {
+/* Bytes of a worker's part before the memory of compiled kernels. */
+static int64_t numbers_bytes(const bf_plan *plan, int64_t lanes) {
     int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
     int64_t tile = bfi_align64(plan->height * lanes * size + plan->lane_room * lane_bytes(plan));
     int64_t scratch = scratch_bytes(plan);
@@ -53,7 +54,8 @@ static void set_tiles(bf_plan *plan, int64_t lanes, int workers) {
     plan->tile_lanes = lanes;
     plan->workers = workers;
     set_windows(plan, lanes);
-    plan->tile_bytes = tile_bytes(plan, lanes);
+    plan->kernel_offset = numbers_bytes(plan, lanes);
+    plan->tile_bytes = plan->kernel_offset + plan->kernel_bytes;
     plan->workspace_bytes = plan->persistent_bytes + workers * plan->tile_bytes;
     assert(lanes % BF_LANE_PAD == 0 && lanes <= BFI_WIDEST_TILE && workers >= 1);
     assert(plan->tile_bytes % 64 == 0 && plan->persistent_bytes % 64 == 0);

@@ -22,7 +22,7 @@ bf_options bf_options_default(void) {
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
-        (unsigned)o->executor > BF_EXECUTOR_NATIVE || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
+        (unsigned)o->executor > BF_EXECUTOR_TVM || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
         (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
         (unsigned)o->partition > 1 || (unsigned)o->windows > 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
@@ -152,8 +152,8 @@ static const struct pass {
     {"windows", windows, NULL, false},
     {"tasks", bfi_pass_tasks, validate_tasks, true},
     {"vectors", bfi_pass_vectors, validate_vectors, false},
-    {"workspace", bfi_pass_workspace, NULL, false},
     {"lower", bfi_pass_lower, NULL, false},
+    {"workspace", bfi_pass_workspace, NULL, false},
 };
 
 static bf_status compile(bf_plan *plan, bf_error *err) {
@@ -191,6 +191,20 @@ bf_status bf_plan_create(bf_session *session, const bf_model *model, const bf_op
     return BF_STATUS_OK;
 }
 
+static void release_kernels(bf_plan *plan) {
+    for (int i = 0; plan->lowerings && i < plan->lowering_count; i++) {
+        bfi_compiled_release(plan->lowerings[i].kernel);
+        bfi_compiled_release(plan->lowerings[i].kernel_one);
+        bfi_compiled_release(plan->lowerings[i].fused);
+    }
+    bfi_elementwise *all = &plan->elementwise;
+    for (size_t i = 0; i < sizeof all->relax / sizeof *all->relax; i++) {
+        bfi_compiled_release(all->relax[i]);
+        bfi_compiled_release(all->relax_one[i]);
+    }
+    for (int i = 0; i < 2; i++) bfi_compiled_release(all->accumulate[i]);
+}
+
 void bf_plan_free(bf_plan *plan) {
     if (!plan) return;
     for (int i = 0; i < plan->program_count; i++) {
@@ -201,6 +215,7 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->programs);
     bfi_task_graph_clear(&plan->tasks);
     free(plan->vectors);
+    release_kernels(plan);
     free(plan->lowerings);
     free(plan->program_lowering);
     free(plan->state);

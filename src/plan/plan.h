@@ -11,6 +11,7 @@
 #include "frontend/model.h"
 #include "ir/bound.h"
 #include "ir/task.h"
+#include "plan/compiler.h"
 #include "plan/constants.h"
 #include "plan/identity.h"
 #include "plan/pass_permute.h"
@@ -60,7 +61,8 @@ typedef struct bfi_vector {
 typedef enum bfi_backend {
     BFI_BACKEND_NATIVE,
     BFI_BACKEND_REFERENCE,
-    BFI_BACKEND_SCALAR
+    BFI_BACKEND_SCALAR,
+    BFI_BACKEND_TVM
 } bfi_backend;
 
 /* How one bound op is run (rows of lowering.def). */
@@ -69,9 +71,17 @@ typedef struct bfi_lowering {
     int node, program; /* program -1: forward */
     bfi_backend backend;
     const bfi_kernels *kernels; /* of the backend; the plan's for scalar code */
-    const char *kernel, *schedule, *layout, *error;
+    const char *kernel_name, *schedule, *layout, *error;
     int64_t depth;
     const char *reason; /* why not the backend asked for, NULL: it is */
+
+    /* Backend TVM: kernels compiled for the op's shape; NULL where there is none of that kind. */
+    bfi_compiled *kernel, *kernel_one; /* of lane arrays, and of a single packed lane */
+    bool fuses;                        /* with the relaxation that is the next op */
+    bfi_compiled *fused;               /* both in one */
+    const char *origin;                /* "stored" or "compiled", NULL: none */
+    char key[160];                     /* the kernel's text (exec/tvm/kernel_key.h), "" none */
+    char why[200];                     /* why there is no kernel, "" there is; storage of reason */
 } bfi_lowering;
 
 typedef struct bfi_note {
@@ -133,6 +143,11 @@ struct bf_plan {
     int64_t workspace_bytes;
     int64_t
         baseline_bytes; /* the same with one buffer per vector and coefficient tensor: no reuse */
+
+    bfi_elementwise elementwise;  /* compiled kernels that many ops share */
+    struct bfi_pool *kernel_pool; /* threads of compiled kernels; NULL: none */
+    int64_t kernel_bytes;         /* memory that one compiled kernel may ask for, at */
+    int64_t kernel_offset;        /* bytes from the start of each worker's part */
 
     bfi_lowering *lowerings; /* forward ops by node, then the programs' ops */
     int lowering_count;

@@ -163,8 +163,8 @@ static bf_status dump_lower(dump *d) {
         char program[16] = "-";
         if (l->program >= 0) snprintf(program, sizeof program, "p%d", l->program);
         status = put(d, "; %-7s %%%-5d %-22s %-9s %-16s %-39s %-16s %-34s %6" PRId64 "  %s%s%s\n",
-                     program, l->node, l->op, bfi_backend_name(l->backend), l->kernel, l->schedule,
-                     l->layout, l->error, l->depth, name_of(plan, l->node).text,
+                     program, l->node, l->op, bfi_backend_name(l->backend), l->kernel_name,
+                     l->schedule, l->layout, l->error, l->depth, name_of(plan, l->node).text,
                      l->reason ? ": " : "", l->reason ? l->reason : "");
     }
     return status;
@@ -176,8 +176,8 @@ static const struct {
 } passes[] = {
     {"import", dump_import},       {"simplify", dump_simplify}, {"permute", dump_permute},
     {"partition", dump_partition}, {"liveness", dump_liveness}, {"reuse", dump_reuse},
-    {"tasks", dump_tasks},         {"vectors", dump_vectors},   {"workspace", dump_workspace},
-    {"lower", dump_lower},
+    {"tasks", dump_tasks},         {"vectors", dump_vectors},   {"lower", dump_lower},
+    {"workspace", dump_workspace},
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 

@@ -89,8 +89,9 @@ static void random_step(room *r, const bfi_kernels *kernels) {
         r->box[l] = l && kit_int(0, 3) ? r->box[l - 1] : kit_int(0, boxes - 1);
     fill(r->dtype, r->a, n * ls);
     bf_plan plan = {.dtype = r->dtype, .persistent_bytes = box_bytes(r), .tile_lanes = WIDEST, .lane_room = WIDEST};
+    bfi_lowering lowering = {.backend = BFI_BACKEND_NATIVE, .kernels = kernels};
     bfi_tile t = {.plan = &plan,
-                  .kernels = kernels,
+                  .run = bfi_dispatch_of(&lowering, NULL, 0),
                   .lanes = lanes,
                   .ls = ls,
                   .size = r->size,

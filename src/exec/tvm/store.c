@@ -1,0 +1,170 @@
+#include "exec/tvm/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "exec/tvm/kernel_file.h"
+
+struct bfi_store {
+    char folder[BFI_STORE_PATH];
+    char own[BFI_STORE_PATH]; /* this process's folder; "" none yet */
+    bool readable, writable;
+    char problem[256];
+};
+
+/* FNV-1a. Two keys with one hash cost a compilation each time, nothing else: keys are compared. */
+static uint64_t hash(const char *key) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (; *key; key++) h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static bool join(char *path, const char *folder, const char *name) {
+    int length = snprintf(path, BFI_STORE_PATH, "%s/%s", folder, name);
+    return length > 0 && length < BFI_STORE_PATH;
+}
+
+static bool entry_path(char *path, const char *folder, const char *key) {
+    char name[32];
+    snprintf(name, sizeof name, "%016" PRIx64 ".so", hash(key));
+    return join(path, folder, name);
+}
+
+/* Where the folder is to be; false: the environment names no place. */
+static bool choose_folder(const char *asked, char *path) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (!asked || !*asked) asked = getenv("BOUNDFLOW_TVM_CACHE");
+    if (asked && *asked) {
+        if (asked[0] == '/') return join(path, "", asked + 1);
+        char here[BFI_STORE_PATH];
+        return getcwd(here, sizeof here) && join(path, here, asked);
+    }
+    if (cache && cache[0] == '/') return join(path, cache, "boundflow/tvm");
+    return home && home[0] == '/' && join(path, home, ".cache/boundflow/tvm");
+}
+
+/* Makes |path| and what is missing above it, for this user alone. */
+static void make_folders(char *path) {
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    mkdir(path, 0700);
+}
+
+/* Nobody else can put code there: "" or what is wrong with it. */
+static void check_private(const bfi_store *store, char *problem, size_t size) {
+    struct stat info;
+    char above[BFI_STORE_PATH];
+    snprintf(above, sizeof above, "%s", store->folder);
+    if (lstat(store->folder, &info) != 0)
+        snprintf(problem, size, "cannot be made: %s", strerror(errno));
+    else if (!S_ISDIR(info.st_mode))
+        snprintf(problem, size, "is no folder");
+    else if (info.st_uid != geteuid())
+        snprintf(problem, size, "belongs to another user");
+    else if (info.st_mode & (S_IWGRP | S_IWOTH))
+        snprintf(problem, size, "can be written by others (mode %03o): chmod 700 it",
+                 (unsigned)info.st_mode & 0777u);
+    for (char *slash; !*problem && (slash = strrchr(above, '/'));) {
+        slash[slash == above] = '\0';
+        if (stat(above, &info) != 0 || ((info.st_mode & S_IWOTH) && !(info.st_mode & S_ISVTX)))
+            snprintf(problem, size, "lies below a folder that everybody can write");
+        if (slash == above) break;
+    }
+}
+
+bf_status bfi_store_open(const char *folder, bfi_store **out, bf_error *err) {
+    bfi_store *store = bfi_calloc(1, sizeof *store);
+    if (!store) return bfi_fail_memory(err);
+    char problem[128] = "";
+    if (!choose_folder(folder, store->folder)) {
+        store->folder[0] = '\0';
+        snprintf(store->problem, sizeof store->problem,
+                 "no folder for compiled kernels: set BOUNDFLOW_TVM_CACHE");
+    } else {
+        make_folders(store->folder);
+        check_private(store, problem, sizeof problem);
+        store->readable = !*problem;
+        store->writable = store->readable && access(store->folder, W_OK | X_OK) == 0;
+        if (store->readable && !store->writable)
+            snprintf(problem, sizeof problem, "cannot be written: %s", strerror(errno));
+        if (*problem)
+            snprintf(store->problem, sizeof store->problem, "%.100s %s", store->folder, problem);
+    }
+    *out = store;
+    return BF_STATUS_OK;
+}
+
+static void remove_folder(const char *folder) {
+    DIR *stream = opendir(folder);
+    char path[BFI_STORE_PATH];
+    for (struct dirent *entry; stream && (entry = readdir(stream));)
+        if (entry->d_name[0] != '.' && join(path, folder, entry->d_name)) unlink(path);
+    if (stream) closedir(stream);
+    rmdir(folder);
+}
+
+void bfi_store_free(bfi_store *store) {
+    if (!store) return;
+    if (*store->own) remove_folder(store->own);
+    free(store);
+}
+
+const char *bfi_store_folder(const bfi_store *store) { return store->folder; }
+
+const char *bfi_store_problem(const bfi_store *store) {
+    return *store->problem ? store->problem : NULL;
+}
+
+/* Ours: a regular file of this user that nobody else may write. */
+static bool is_ours(const char *path) {
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
+           !(info.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static bool find_in(const char *folder, const char *key, char *path, char *why, size_t size) {
+    if (!entry_path(path, folder, key) || access(path, F_OK) != 0) return false;
+    const char *problem = NULL;
+    bf_status status = is_ours(path) ? bfi_tvm_file_check(path, key, NULL) : BF_STATUS_OK;
+    if (!is_ours(path)) problem = "not this user's alone";
+    if (status == BF_STATUS_PARSE) problem = "damaged";
+    if (status == BF_STATUS_UNSUPPORTED) problem = "of another kernel or version";
+    if (status != BF_STATUS_OK && !problem) problem = "unreadable";
+    if (problem) snprintf(why, size, "the stored file was %s", problem);
+    return !problem;
+}
+
+bool bfi_store_find(const bfi_store *store, const char *key, char *path, char *why, size_t size) {
+    *why = '\0';
+    if (*store->own && find_in(store->own, key, path, why, size)) return true;
+    return store->readable && find_in(store->folder, key, path, why, size);
+}
+
+/* A folder of this process below $TMPDIR or /tmp. */
+static bf_status make_own(bfi_store *store, bf_error *err) {
+    const char *base = getenv("TMPDIR");
+    if (!base || base[0] != '/') base = "/tmp";
+    if (join(store->own, base, "boundflow-XXXXXX") && mkdtemp(store->own)) return BF_STATUS_OK;
+    store->own[0] = '\0';
+    return bfi_fail(err, BF_STATUS_IO, "%s: no folder for compiled kernels can be made: %s", base,
+                    strerror(errno));
+}
+
+bf_status bfi_store_place(bfi_store *store, const char *key, char *path, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    if (!store->writable && !*store->own) status = make_own(store, err);
+    if (status != BF_STATUS_OK) return status;
+    const char *folder = store->writable ? store->folder : store->own;
+    if (entry_path(path, folder, key)) return BF_STATUS_OK;
+    return bfi_fail(err, BF_STATUS_IO, "%.100s: the path is too long", folder);
+}
