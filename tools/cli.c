@@ -82,7 +82,7 @@ const char *bfi_cli_dtype(bf_dtype dtype) {
 }
 
 const char *bfi_cli_executor(bf_executor executor) {
-    static const char *const names[] = {"reference", "native"};
+    static const char *const names[] = {"reference", "native", "tvm"};
     return names[executor];
 }
 

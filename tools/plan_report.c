@@ -234,6 +234,30 @@ static void print_reasons(const bf_plan *plan, FILE *out) {
     }
 }
 
+/* Every compiled kernel once, with where it came from and how many ops run it. */
+static void print_compiled(const bf_plan *plan, FILE *out) {
+    int count = bf_plan_lowering_count(plan);
+    bool any = false;
+    for (int i = 0; i < count; i++) {
+        bf_lowering_info l = bf_plan_lowering(plan, i);
+        int ops = 0;
+        bool first = l.key != NULL;
+        for (int j = 0; j < count && first; j++) {
+            const char *other = bf_plan_lowering(plan, j).key;
+            if (!other || strcmp(other, l.key) != 0) continue;
+            if (j < i) first = false;
+            ops++;
+        }
+        if (first && !any) fputs("\ncompiled kernels:\n", out);
+        if (first) {
+            fprintf(out, "  %-8s  %3d op%s  ", l.origin, ops, ops == 1 ? " " : "s");
+            bfi_terminal_wrap(out, l.key, 20, 20);
+            fputc('\n', out);
+        }
+        any = any || first;
+    }
+}
+
 static void print_lowering(const bf_plan *plan, FILE *out) {
     int width = name_width(plan), count = bf_plan_lowering_count(plan);
     char line[256];
@@ -249,6 +273,7 @@ static void print_lowering(const bf_plan *plan, FILE *out) {
                 width, bfi_plan_short_name(l.layer, width, name, sizeof name), backend, l.kernel,
                 l.layout, (long long)l.depth, l.error, l.schedule);
     }
+    print_compiled(plan, out);
     fputs(
         "\ndepth: roundings that a term of a sum passes at most (0: exact, or bounded directly)\n",
         out);
@@ -362,6 +387,8 @@ static void lowering_json(bfi_json *json, const bf_plan *plan) {
         bfi_json_string(json, "layer", l.layer);
         bfi_json_string(json, "backend", l.backend);
         bfi_json_string(json, "kernel", l.kernel);
+        if (l.key) bfi_json_string(json, "key", l.key);
+        if (l.origin) bfi_json_string(json, "origin", l.origin);
         bfi_json_string(json, "schedule", l.schedule);
         bfi_json_string(json, "layout", l.layout);
         bfi_json_string(json, "error_model", l.error);
