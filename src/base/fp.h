@@ -92,6 +92,9 @@ static inline double bfi_sum_down(double a, double b) {
 }
 static inline double bfi_sum_up(double a, double b) { return -bfi_sum_down(-a, -b); }
 
+/* Room for the float64 arithmetic that evaluates error terms themselves. */
+#define BFI_ERROR_ROOM (1 + 0x1p-40)
+
 /* Elementary functions with the same bits on every machine (only + - * / fma, no libm tables).
  * Relative error at most BF_ELEMENTARY_REL, plus BF_ETA64 where the result is subnormal or zero
  * (exp, sigmoid); for sin and cos absolute error BF_ELEMENTARY_REL on |x| <= 2^20; outside it they

@@ -38,9 +38,8 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     if (t->plan->outward) {
         for (int i = 0; i < t->node->n_inputs && per_magnitude > 0; i++) {
             int value = t->node->inputs[i];
-            const double *lo = bfi_lo(t, value), *hi = bfi_hi(t, value);
-            for (int64_t j = 0; j < t->plan->graph->nodes[value].count; j++)
-                total += bfi_magnitude(lo[j], hi[j]);
+            total += t->kernels->magnitudes(t->plan->graph->nodes[value].count, bfi_lo(t, value),
+                                            bfi_hi(t, value));
         }
         total =
             bfi_up(bfi_mul_up(total * BFI_ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
@@ -48,50 +47,48 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
 }
 
-/* gamma of the roundings that coefficient |j| passes in the node's backward product; sums over
+/* gamma of the roundings that a coefficient passes in the node's backward product; sums over
  * outputs run in order, so later outputs pass fewer. A conv channel's taps stand together: its
  * first counts. */
-static double backward_gamma(const bfi_transfer *t, int64_t j) {
-    if (t->node->op == BFI_OP_LINEAR) return t->plan->errors[t->id].by_term[j % t->node->attrs.n];
-    if (bfi_op_class_of(t->node->op) == BFI_CLASS_WEIGHTED) {
-        const bfi_conv *back = &t->constants->conv_backward;
-        int64_t channel = j / (back->h_src * back->w_src) % back->c_src;
-        return t->plan->errors[t->id].by_term[channel];
-    }
-    return t->plan->errors[t->id].gamma_backward;
+static void set_backward_gamma(const bfi_transfer *t, bfi_finish *f) {
+    const bfi_node_error *error = &t->plan->errors[t->id];
+    f->gamma = &error->gamma_backward;
+    f->gamma_inner = f->gamma_count = 1;
+    if (!error->by_term) return;
+    const bfi_conv *back = &t->constants->conv_backward;
+    bool linear = t->node->op == BFI_OP_LINEAR;
+    f->gamma = error->by_term;
+    f->gamma_inner = linear ? 1 : back->h_src * back->w_src;
+    f->gamma_count = linear ? t->node->attrs.n : back->c_src;
 }
 
 /* Turns the sums of a weighted or structural node (scratch) into intervals and errors. */
 static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_hi,
                         const void *mag) {
     const bfi_node_constants *c = t->constants;
-    const bfi_node_error *error = &t->plan->errors[t->id];
-    bool outward = t->plan->outward;
+    bool outward = t->plan->outward, rounds = c->depth_forward > 0 || c->bias_exact;
     double terms = (double)c->terms_forward;
-    bool rounds = c->depth_forward > 0 || c->bias_exact;
-    double exec_rel = outward && rounds ? execution_rel(t, terms) : 0;
-    double exec_abs = outward && rounds ? execution_abs(t, terms) : 0;
-    double flat = c->depth_forward > 0 ? 2 * terms * t->eta : 0;
-    for (int64_t j = 0; j < t->n; j++) {
-        double b = c->bias_exact ? c->bias_exact[j] : 0;
-        double lo = bfi_load(t->plan->dtype, s_lo, j) + b,
-               hi = bfi_load(t->plan->dtype, s_hi, j) + b;
-        if (outward) {
-            double m = bfi_load(t->plan->dtype, mag, j);
-            m = m * (1 + 2 * error->gamma_forward) + flat;
-            double inexact = c->weight_rel * m + c->bias_rel * fabs(b);
-            if (c->bias_error) inexact += c->bias_error[j];
-            double exec = exec_rel * (m + fabs(b)) + exec_abs;
-            double bias_t = c->bias ? fabs(b - bfi_load(t->plan->dtype, c->bias, j)) : 0;
-            double forward = (error->gamma_forward * m + inexact + exec + flat) * BFI_ERROR_ROOM;
-            bool exact = forward == 0 && b == 0;
-            lo = exact ? lo : bfi_down(bfi_down(lo) - forward);
-            hi = exact ? hi : bfi_up(bfi_up(hi) + forward);
-            double back = backward_gamma(t, j) * m + bfi_dot_gamma(t, j) * fabs(b) + bias_t;
-            put_error(t, j, back + inexact + exec, inexact + exec);
-        }
-        bfi_put_interval(t, j, lo, hi);
-    }
+    bfi_finish f = {.n = t->n,
+                    .outward = outward,
+                    .s_lo = s_lo,
+                    .s_hi = s_hi,
+                    .mag = mag,
+                    .bias = c->bias_exact,
+                    .bias_error = c->bias_error,
+                    .bias_t = c->bias,
+                    .gamma_forward = t->plan->errors[t->id].gamma_forward,
+                    .weight_rel = c->weight_rel,
+                    .bias_rel = c->bias_rel,
+                    .exec_rel = outward && rounds ? execution_rel(t, terms) : 0,
+                    .exec_abs = outward && rounds ? execution_abs(t, terms) : 0,
+                    .flat = c->depth_forward > 0 ? 2 * terms * t->eta : 0,
+                    .gamma_unit = t->plan->errors[t->id].gamma_unit,
+                    .lo = bfi_ws_doubles(t->ws, t->state->lo),
+                    .hi = bfi_ws_doubles(t->ws, t->state->hi),
+                    .own = bfi_ws_doubles(t->ws, t->state->own),
+                    .e = bfi_ws_numbers(t->ws, t->state->e)};
+    set_backward_gamma(t, &f);
+    t->kernels->finish(&f);
     put_flat_error(t, 2 * t->eta * (double)c->terms_backward);
 }
 
@@ -266,19 +263,14 @@ void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker)
 
 void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id) {
     bfi_transfer t = view(plan, ws, id, 0);
-    const double *lo = bfi_ws_doubles(ws, t.state->lo), *hi = bfi_ws_doubles(ws, t.state->hi);
-    void *lo_t = bfi_ws_numbers(ws, t.state->lo_t), *hi_t = bfi_ws_numbers(ws, t.state->hi_t);
-    if (plan->dtype == BFI_F32 && lo_t && hi_t) {
-        for (int64_t j = 0; j < t.n; j++) {
-            ((float *)lo_t)[j] = (float)lo[j];
-            ((float *)hi_t)[j] = (float)hi[j];
-        }
-    }
-    if (!plan->outward) return;
-    void *e_box = bfi_ws_numbers(ws, t.state->e_box), *e_sum = bfi_ws_numbers(ws, t.state->e_sum);
-    for (int64_t j = 0; j < t.n && (e_box || e_sum); j++) {
-        double m = bfi_magnitude(lo[j], hi[j]);
-        if (e_box) bfi_store_up(plan->dtype, e_box, j, bfi_mul_up(bfi_dot_gamma(&t, j), m));
-        if (e_sum) bfi_store_up(plan->dtype, e_sum, j, bfi_mul_up(t.u, m));
-    }
+    bool narrow = plan->dtype == BFI_F32; /* else lo_t and hi_t are lo and hi */
+    bfi_keep k = {.n = t.n,
+                  .lo = bfi_ws_doubles(ws, t.state->lo),
+                  .hi = bfi_ws_doubles(ws, t.state->hi),
+                  .gamma_unit = plan->errors[id].gamma_unit,
+                  .lo_t = narrow ? bfi_ws_numbers(ws, t.state->lo_t) : NULL,
+                  .hi_t = narrow ? bfi_ws_numbers(ws, t.state->hi_t) : NULL,
+                  .e_box = plan->outward ? bfi_ws_numbers(ws, t.state->e_box) : NULL,
+                  .e_sum = plan->outward ? bfi_ws_numbers(ws, t.state->e_sum) : NULL};
+    if (k.lo_t || k.hi_t || k.e_box || k.e_sum) plan->kernels->keep(&k);
 }

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <float.h>
 
 #include "exec/forward_internal.h"
 
@@ -59,9 +60,31 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     return rounds;
 }
 
-void bfi_forward_unary(const bfi_transfer *t) {
-    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
-    double magnitudes = 0;
+static bool all_finite(int64_t n, const double *lo, const double *hi) {
+    int64_t others = 0;
+    for (int64_t j = 0; j < n; j++) others += !(hi[j] - lo[j] <= DBL_MAX);
+    return others == 0;
+}
+
+/* Relu over finite intervals, by far the most common. */
+static bool forward_relu(const bfi_transfer *t, const double *lo, const double *hi) {
+    const bfi_value_state *s = t->state;
+    bfi_relu r = {.n = t->n,
+                  .outward = t->plan->outward,
+                  .lo = lo,
+                  .hi = hi,
+                  .gamma_unit = t->plan->errors[t->id].gamma_unit,
+                  .out_lo = bfi_ws_doubles(t->ws, s->lo),
+                  .out_hi = bfi_ws_doubles(t->ws, s->hi),
+                  .s_pos = bfi_ws_numbers(t->ws, s->s_pos),
+                  .s_neg = bfi_ws_numbers(t->ws, s->s_neg),
+                  .t_pos = bfi_ws_numbers(t->ws, s->t_pos),
+                  .t_neg = bfi_ws_numbers(t->ws, s->t_neg),
+                  .e = bfi_ws_numbers(t->ws, s->e)};
+    return t->kernels->relu(&r);
+}
+
+static bool forward_elementwise(const bfi_transfer *t, const double *lo, const double *hi) {
     bool rounds = false, executes = float32_execution(t);
     for (int64_t j = 0; j < t->n; j++) {
         double x_lo = lo[j], x_hi = hi[j], y_lo,
@@ -71,11 +94,19 @@ void bfi_forward_unary(const bfi_transfer *t) {
         bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
                          exec > 0 ? bfi_up(y_hi + exec) : y_hi);
         if (t->state->s_pos >= 0) rounds = put_lines(t, j, x_lo, x_hi, exec) || rounds;
-        magnitudes += bfi_magnitude(x_lo, x_hi);
     }
+    return rounds;
+}
+
+void bfi_forward_unary(const bfi_transfer *t) {
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    bool outward = t->plan->outward; /* the result may take over the operand's storage */
+    double magnitudes = outward ? t->kernels->magnitudes(t->n, lo, hi) : 0;
+    bool relu = t->node->op == BFI_OP_RELU && all_finite(t->n, lo, hi);
+    bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     double flat = 4 * t->eta * (double)t->n;
     if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * BFI_ERROR_ROOM);
-    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = t->plan->outward ? bfi_up(flat) : 0;
+    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = outward ? bfi_up(flat) : 0;
 }
 
 /* Window op: ranges of one output position clipped to the input. */

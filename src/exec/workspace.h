@@ -8,9 +8,6 @@
 #include "exec/trace.h"
 #include "plan/plan.h"
 
-/* Room for the float64 arithmetic that evaluates the error terms themselves. */
-#define BFI_ERROR_ROOM (1 + 0x1p-40)
-
 struct bf_workspace {
     const bf_plan *plan;
     char *memory; /* plan->workspace_bytes, 64-byte aligned */

@@ -13,6 +13,7 @@
 #ifndef BFI_KERNELS_KERNEL_H
 #define BFI_KERNELS_KERNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fp.h"
@@ -79,6 +80,56 @@ typedef struct bfi_relax {
     void *t_sum, *e_sum;
 } bfi_relax;
 
+/* Elementwise float64 arithmetic of the forward transfers; docs/soundness.md has the formulas.
+ * "Kept" numbers are rounded to T, outward when |outward|; what is not a number becomes the
+ * infinite end. Outputs may be the inputs of the same kind; those that are NULL are not wanted. */
+
+/* Sums of a weighted or structural node become its interval, and the errors of its way back:
+ *   lo = s_lo + bias, hi = s_hi + bias, outward both wider by
+ *        gamma_forward m + inexact + exec + flat,  m = mag (1 + 2 gamma_forward) + flat
+ *   e   = gamma m + dot |bias| + |bias - bias_t| + inexact + exec,   own = inexact + exec
+ *   inexact = weight_rel m + bias_rel |bias| + bias_error,   exec = exec_rel (m + |bias|) +
+ * exec_abs where element j has gamma[j / gamma_inner % gamma_count] and dot = gamma_unit
+ * bfi_term_depth(n, j). */
+typedef struct bfi_finish {
+    int64_t n;
+    int outward;
+    const void *s_lo, *s_hi, *mag;   /* T; mag only when outward */
+    const double *bias, *bias_error; /* NULL: zeros */
+    const void *bias_t;              /* T: the bias as kept; NULL: it is exact */
+    double gamma_forward, weight_rel, bias_rel, exec_rel, exec_abs, flat;
+    const double *gamma; /* only when outward, like the next two */
+    int64_t gamma_inner, gamma_count;
+    double gamma_unit;
+    double *lo, *hi, *own; /* kept numbers; own is not rounded to T */
+    void *e;               /* T, never rounded down */
+} bfi_finish;
+
+/* The interval of relu, and its lines over the finite intervals [lo, hi] (exec/relaxation.c). */
+typedef struct bfi_relu {
+    int64_t n;
+    int outward;
+    const double *lo, *hi;
+    double gamma_unit;                   /* as in bfi_finish */
+    double *out_lo, *out_hi;             /* kept numbers, as lo and hi are */
+    void *s_pos, *s_neg, *t_pos, *t_neg; /* T; all or none */
+    void *e;                             /* T; with s_pos and outward */
+} bfi_relu;
+
+/* What a final interval of kept numbers leaves for concretisation and accumulation:
+ *   lo_t = lo, hi_t = hi,   e_box = gamma_unit bfi_term_depth(n, j) m,   e_sum = u m,   m =
+ * max(|lo|, |hi|) */
+typedef struct bfi_keep {
+    int64_t n;
+    const double *lo, *hi;
+    double gamma_unit;
+    void *lo_t, *hi_t, *e_box, *e_sum; /* T; errors are never rounded down */
+} bfi_keep;
+
+/* Partial sums of bfi_kernels.magnitudes: element j goes to sum j % 8, then the sums are added in
+ * order. */
+#define BF_MAGNITUDE_SUMS 8
+
 typedef struct bfi_kernels {
     const char *isa; /* "ref", "avx2", "avx512" */
     bfi_dtype dtype;
@@ -110,6 +161,12 @@ typedef struct bfi_kernels {
                           void *out_lo, void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
     void (*interval_sparse)(const bfi_csr *m, const void *lo, const void *hi, void *out_lo,
                             void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
+
+    void (*finish)(const bfi_finish *f);
+    bool (*relu)(const bfi_relu *r); /* true when the product with some slope rounds */
+    void (*keep)(const bfi_keep *k);
+    double (*magnitudes)(int64_t n, const double *lo,
+                         const double *hi); /* sum of max(|lo|, |hi|) */
 } bfi_kernels;
 
 /* Plain scalar tables (fma, fmaf): complete, the oracle of the others. */

@@ -30,6 +30,12 @@ static int64_t destination(const bfi_conv *c, int64_t g, int64_t m, int64_t dy, 
     return ((g * c->c_dst + m) * c->h_dst + dy) * c->w_dst + dx;
 }
 
+/* max(|lo|, |hi|) */
+static double largest(double lo, double hi) {
+    double a = fabs(lo), b = fabs(hi);
+    return a > b || a != a ? a : b;
+}
+
 #define T float
 #define FMA fmaf
 #define DTYPE BFI_F32
