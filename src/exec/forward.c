@@ -38,8 +38,8 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
     if (t->plan->outward) {
         for (int i = 0; i < t->node->n_inputs && per_magnitude > 0; i++) {
             int value = t->node->inputs[i];
-            total += t->kernels->magnitudes(t->plan->graph->nodes[value].count, bfi_lo(t, value),
-                                            bfi_hi(t, value));
+            total += t->run.kernels->magnitudes(t->plan->graph->nodes[value].count,
+                                                bfi_lo(t, value), bfi_hi(t, value));
         }
         total =
             bfi_up(bfi_mul_up(total * BFI_ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
@@ -88,7 +88,7 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
                     .own = bfi_ws_doubles(t->ws, t->state->own),
                     .e = bfi_ws_numbers(t->ws, t->state->e)};
     set_backward_gamma(t, &f);
-    t->kernels->finish(&f);
+    t->run.kernels->finish(&f);
     put_flat_error(t, 2 * t->eta * (double)c->terms_backward);
 }
 

@@ -81,7 +81,7 @@ static bool forward_relu(const bfi_transfer *t, const double *lo, const double *
                   .t_pos = bfi_ws_numbers(t->ws, s->t_pos),
                   .t_neg = bfi_ws_numbers(t->ws, s->t_neg),
                   .e = bfi_ws_numbers(t->ws, s->e)};
-    return t->kernels->relu(&r);
+    return t->run.kernels->relu(&r);
 }
 
 static bool forward_elementwise(const bfi_transfer *t, const double *lo, const double *hi) {
@@ -101,7 +101,7 @@ static bool forward_elementwise(const bfi_transfer *t, const double *lo, const d
 void bfi_forward_unary(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     bool outward = t->plan->outward; /* the result may take over the operand's storage */
-    double magnitudes = outward ? t->kernels->magnitudes(t->n, lo, hi) : 0;
+    double magnitudes = outward ? t->run.kernels->magnitudes(t->n, lo, hi) : 0;
     bool relu = t->node->op == BFI_OP_RELU && all_finite(t->n, lo, hi);
     bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     double flat = 4 * t->eta * (double)t->n;
