@@ -59,14 +59,15 @@ typedef struct bf_options {
     int windows; /* 1: rows of convolutional layers keep coefficients on their windows where that is
                     cheaper; 0: whole layers. Same bits */
     int partition; /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
+    int64_t batch; /* >= 1: boxes of a request that are in flight together, their rows lanes of the
+                      same tiles; a memory budget may lower it. Same bits */
     const char *isa; /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
     double deadline; /* bf_clock() time at which making a plan gives up (kernels are being
                         compiled); 0: none */
 } bf_options;
 
 /* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1,
- * windows.
- */
+ * windows, one box in flight. */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;
@@ -83,6 +84,9 @@ BF_API void bf_plan_free(bf_plan *plan);
 /* Bytes that one workspace of this plan takes, exactly. */
 BF_API int64_t bf_plan_workspace_bytes(const bf_plan *plan);
 
+/* Boxes in flight: options.batch, or as many as fit the memory budget. */
+BF_API int64_t bf_plan_batch(const bf_plan *plan);
+
 /* What the workspace would take with one buffer per vector and coefficient tensor, nothing reused.
  */
 BF_API int64_t bf_plan_baseline_bytes(const bf_plan *plan);
@@ -97,15 +101,48 @@ BF_API const char *bf_plan_note(const bf_plan *plan, int index);
 BF_API bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error *err);
 BF_API void bf_workspace_free(bf_workspace *workspace);
 
+/* Where a plan can split a neuron: the values that enter an activation (any elementwise op). */
+typedef struct bf_activation_info {
+    const char *name; /* of the layer whose numbers are split, as planned */
+    int layer;        /* layer of the model that holds the same numbers in the same order; -1: the
+                         planned network holds them in another order (see options.simplify) */
+    int64_t neurons;
+} bf_activation_info;
+
+BF_API int bf_plan_activation_count(const bf_plan *plan);
+/* Zeroed, layer -1, when |activation| is out of range. */
+BF_API bf_activation_info bf_plan_activation(const bf_plan *plan, int activation);
+
+/* A split constraint: number |neuron| of an activation's input is at least (sign 1) or at most
+ * (sign -1) |point|. */
+typedef struct bf_split {
+    int activation; /* 0 ... bf_plan_activation_count() - 1 */
+    int64_t neuron;
+    int sign;
+    double point; /* 0: the kink of a relu */
+} bf_split;
+
+/* Boxes and what to bound on them. Every result is what the box alone would get, bit for bit.
+ *
+ * Splits restrict a box: its bounds hold for those of its inputs that satisfy all of its splits.
+ * Where it turns out that there are none, the box's lower bounds are +inf and its upper bounds
+ * -inf. */
 typedef struct bf_request {
-    const double *lo, *hi; /* box, model input count each; lo <= hi, finite */
+    const double *lo, *hi; /* boxes x model inputs; lo <= hi, finite */
     const double *spec;    /* rows x outputs, row-major; NULL: bounds of the outputs themselves */
     int64_t rows;          /* of spec; ignored when spec is NULL */
-    double *lower, *upper; /* results, one per row; either may be NULL: not wanted */
+    double *lower, *upper; /* results, boxes x rows; either may be NULL: not wanted */
     double
         *lower_error; /* of each lower bound, the part that is error term (what a wider dtype could
                          win back); NULL: not wanted. Zero where an interval was the better bound */
     double deadline;  /* bf_clock() time at which to give up; 0: none */
+
+    int64_t boxes;    /* 0 counts as 1; more than options.batch run in turns */
+    int spec_per_box; /* 1: spec is boxes x rows x outputs; 0: one for all boxes */
+
+    const bf_split *splits;     /* of all boxes, one after the other; NULL: none */
+    const int64_t *first_split; /* boxes + 1: those of box b are first_split[b] up to
+                                   first_split[b + 1] */
 } bf_request;
 
 /* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so
@@ -113,7 +150,7 @@ typedef struct bf_request {
 BF_API bf_status bf_workspace_reshape(const bf_plan *plan, bf_workspace *workspace, int64_t rows,
                                       bf_error *err);
 
-/* Checks |request| (box, finite numbers, rows as reshaped when there is a spec) and keeps its
+/* Checks |request| (boxes, finite numbers, rows as reshaped when there is a spec) and keeps its
  * pointers, which must stay valid, and may be written with new numbers of the same kind, until the
  * last run. A run trusts them: a box that is empty or not finite gives infinite bounds, never wrong
  * ones. */
@@ -124,17 +161,22 @@ BF_API bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *workspace,
  * as bf_bounds_run. */
 BF_API bf_status bf_workspace_run(const bf_plan *plan, bf_workspace *workspace, bf_error *err);
 
-/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave lower and
- * upper untouched, or with bounds that hold, infinite where there was no time for one. Not-a-number
+/* Computes bounds: reshape, bind and run. BF_STATUS_TIMEOUT / BF_STATUS_CANCELLED leave bounds
+ * that hold in lower and upper, infinite where there was no time for one. Not-a-number
  * never comes out: a bound that cannot be computed is infinite. */
 BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace,
                                const bf_request *request, bf_error *err);
 
-/* Interval of layer |index| of the model after the last run (hidden bounds as used). |lower|,
- * |upper| have the layer's count. False when this plan does not keep that layer (see
+/* Interval of layer |index| of the model after the last run (hidden bounds as used), for its last
+ * box. |lower|, |upper| have the layer's count. False when this plan does not keep that layer (see
  * bf_options.keep_layers). */
 BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index,
                               double *lower, double *upper);
+
+/* The same for box |box|; false too when it is not among the last options.batch that ran together.
+ */
+BF_API int bf_workspace_box_layer(const bf_plan *plan, const bf_workspace *workspace, int64_t box,
+                                  int index, double *lower, double *upper);
 
 /* Counters of the last run, as data. */
 typedef struct bf_run_stats {

@@ -44,10 +44,11 @@ typedef struct bf_buffer_info {
 BF_API int bf_plan_buffer_count(const bf_plan *plan);
 BF_API bf_buffer_info bf_plan_buffer(const bf_plan *plan, int buffer);
 
-/* Sizes: workspace = persistent + workers * tile. */
+/* Sizes: workspace = boxes * persistent + workers * tile. */
 typedef struct bf_memory_info {
     int64_t persistent_bytes, tile_bytes, workspace_bytes, baseline_bytes, constant_bytes;
     int64_t tile_lanes;
+    int64_t boxes; /* in flight */
     int workers, steps;
 } bf_memory_info;
 BF_API bf_memory_info bf_plan_memory(const bf_plan *plan);

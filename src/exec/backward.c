@@ -24,7 +24,7 @@ static void *buffer(const bfi_tile *t, int id) { return bfi_tile_buffer(t, id); 
 
 /* Vector of float64 numbers of a value, in the box of |lane|. */
 static const double *of_box(const bfi_tile *t, int64_t offset, int64_t lane) {
-    return bfi_tile_of_box(t, bfi_ws_doubles(t->ws, offset), lane);
+    return bfi_tile_of_box(t, bfi_ws_doubles(t->ws, 0, offset), lane);
 }
 
 static void clear(const bfi_tile *t, int id) {
@@ -80,7 +80,7 @@ static void relax_and_settle(const bfi_tile *t, bfi_tile_step step, double gamma
 }
 
 static flat_error flat_of_node(const bfi_tile *t, int id) {
-    return (flat_error){.by_box = bfi_ws_doubles(t->ws, t->plan->e_flat) + id};
+    return (flat_error){.by_box = bfi_ws_doubles(t->ws, 0, t->plan->e_flat) + id};
 }
 
 /* The same with the error terms of the backward op of node |id|. */
@@ -102,7 +102,7 @@ static void seed_spec(const bfi_tile *t, const bfi_back_op *op) {
     for (int64_t l = 0; l < t->lanes; l++) {
         const double *lo = of_box(t, t->plan->state[op->node].lo, l),
                      *hi = of_box(t, t->plan->state[op->node].hi, l);
-        const double *row = t->spec + t->v.row[l] * n;
+        const double *row = t->spec + t->v.box[l] * t->spec_stride + t->v.row[l] * n;
         double error = 0;
         for (int64_t j = 0; j < n; j++) {
             put(t, op->out, j, l, t->v.sign[l] * row[j]);
@@ -326,10 +326,10 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
                            .lanes = t->lanes,
                            .box = t->v.box,
                            .box_bytes = t->plan->persistent_bytes,
-                           .pick_lo = bfi_ws_ints(t->ws, s->pick_lo),
-                           .pick_hi = bfi_ws_ints(t->ws, s->pick_hi),
+                           .pick_lo = bfi_ws_ints(t->ws, 0, s->pick_lo),
+                           .pick_hi = bfi_ws_ints(t->ws, 0, s->pick_hi),
                            .a = buffer(t, op->a),
-                           .t_neg = bfi_ws_numbers(t->ws, s->t_neg),
+                           .t_neg = bfi_ws_numbers(t->ws, 0, s->t_neg),
                            .out = buffer(t, op->out),
                            .t_sum = t->v.t_sum};
     clear(t, op->out);
@@ -496,6 +496,7 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
                   .ls = bfi_lane_stride(lanes),
                   .v = bfi_tile_vectors(plan, ws, request->worker),
                   .spec = request->spec,
+                  .spec_stride = request->spec_stride,
                   .slopes = request->slopes,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);

@@ -23,6 +23,7 @@ typedef struct bfi_tile_request {
     int64_t lanes;
     int level; /* of the program's windows, -1: whole layers. The lanes' neurons lie in one block */
     const double *spec;            /* rows of the model's outputs, NULL: neurons of the target */
+    int64_t spec_stride;           /* numbers between the specs of two boxes; 0: one for all */
     const bfi_lane_slopes *slopes; /* NULL: as planned */
 } bfi_tile_request;
 

@@ -14,8 +14,8 @@ void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
         lo = (double)(float)lo;
         hi = (double)(float)hi;
     }
-    bfi_ws_doubles(t->ws, t->state->lo)[j] = lo == lo ? lo : -INFINITY;
-    bfi_ws_doubles(t->ws, t->state->hi)[j] = hi == hi ? hi : INFINITY;
+    bfi_kept_doubles(t, t->state->lo)[j] = lo == lo ? lo : -INFINITY;
+    bfi_kept_doubles(t, t->state->hi)[j] = hi == hi ? hi : INFINITY;
 }
 
 /* Relative error of one float32 evaluation with |terms| terms in any order, and its underflow part.
@@ -29,8 +29,8 @@ static double execution_abs(const bfi_transfer *t, double terms) {
 
 static void put_error(const bfi_transfer *t, int64_t j, double e, double own) {
     if (t->state->e >= 0)
-        bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
-    if (t->state->own >= 0) bfi_ws_doubles(t->ws, t->state->own)[j] = own * BFI_ERROR_ROOM;
+        bfi_store_up(t->plan->dtype, bfi_kept_numbers(t, t->state->e), j, e * BFI_ERROR_ROOM);
+    if (t->state->own >= 0) bfi_kept_doubles(t, t->state->own)[j] = own * BFI_ERROR_ROOM;
 }
 
 static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
@@ -44,7 +44,7 @@ static void put_flat_error(const bfi_transfer *t, double per_magnitude) {
         total =
             bfi_up(bfi_mul_up(total * BFI_ERROR_ROOM, per_magnitude) + 4 * t->eta * (double)t->n);
     }
-    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = total;
+    bfi_kept_doubles(t, t->plan->e_flat)[t->id] = total;
 }
 
 /* gamma of the roundings that a coefficient passes in the node's backward product; sums over
@@ -83,10 +83,10 @@ static void finish_sums(const bfi_transfer *t, const void *s_lo, const void *s_h
                     .exec_abs = outward && rounds ? execution_abs(t, terms) : 0,
                     .flat = c->depth_forward > 0 ? 2 * terms * t->eta : 0,
                     .gamma_unit = t->plan->errors[t->id].gamma_unit,
-                    .lo = bfi_ws_doubles(t->ws, t->state->lo),
-                    .hi = bfi_ws_doubles(t->ws, t->state->hi),
-                    .own = bfi_ws_doubles(t->ws, t->state->own),
-                    .e = bfi_ws_numbers(t->ws, t->state->e)};
+                    .lo = bfi_kept_doubles(t, t->state->lo),
+                    .hi = bfi_kept_doubles(t, t->state->hi),
+                    .own = bfi_kept_doubles(t, t->state->own),
+                    .e = bfi_kept_numbers(t, t->state->e)};
     set_backward_gamma(t, &f);
     t->run.kernels->finish(&f);
     put_flat_error(t, 2 * t->eta * (double)c->terms_backward);
@@ -103,7 +103,7 @@ static const char *at(const void *array, int64_t index, size_t size) {
 
 static void forward_linear(const bfi_transfer *t) {
     const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
-    const char *lo = bfi_ws_numbers(t->ws, in->lo_t), *hi = bfi_ws_numbers(t->ws, in->hi_t);
+    const char *lo = bfi_kept_numbers(t, in->lo_t), *hi = bfi_kept_numbers(t, in->hi_t);
     char *s_lo = scratch(t, 0), *s_hi = scratch(t, 1), *mag = scratch(t, 2);
     size_t size = bfi_dtype_size(t->plan->dtype);
     const bfi_packed *w = &t->constants->forward;
@@ -129,7 +129,7 @@ static void forward_conv(const bfi_transfer *t) {
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
         if (y && bfi_ws_stopped(t->ws)) return;
         bfi_run_interval_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                              bfi_ws_numbers(t->ws, in->lo_t), bfi_ws_numbers(t->ws, in->hi_t),
+                              bfi_kept_numbers(t, in->lo_t), bfi_kept_numbers(t, in->hi_t),
                               scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
     }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
@@ -141,8 +141,8 @@ static void forward_structural(const bfi_transfer *t) {
     for (int which = 0; which < t->node->n_inputs; which++) {
         const bfi_value_state *in = &t->plan->state[t->node->inputs[which]];
         int base = which == 0 ? 0 : 3;
-        k->interval_sparse(&t->constants->sparse_forward[which], bfi_ws_numbers(t->ws, in->lo_t),
-                           bfi_ws_numbers(t->ws, in->hi_t), scratch(t, base), scratch(t, base + 1),
+        k->interval_sparse(&t->constants->sparse_forward[which], bfi_kept_numbers(t, in->lo_t),
+                           bfi_kept_numbers(t, in->hi_t), scratch(t, base), scratch(t, base + 1),
                            scratch(t, base + 2), 1, 1);
         for (int part = 0; which > 0 && part < 3; part++)
             k->accumulate(t->n, 1, scratch(t, base + part), scratch(t, part), 1, 1);
@@ -204,9 +204,10 @@ static void forward_const(const bfi_transfer *t) {
 /* The interval of a reshape is its input's: both share storage. */
 static void forward_alias(const bfi_transfer *t) { (void)t; }
 
-static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id, int worker) {
+static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int64_t box, int id, int worker) {
     return (bfi_transfer){.plan = plan,
                           .ws = ws,
+                          .box = box,
                           .id = id,
                           .worker = worker,
                           .run = bfi_dispatch_of(&plan->lowerings[id], ws, worker),
@@ -218,13 +219,14 @@ static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int id, int work
                           .n = plan->graph->nodes[id].count};
 }
 
-void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, const double *hi) {
-    bfi_transfer t = view(plan, ws, 0, 0);
+void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, int64_t box, const double *lo,
+                       const double *hi) {
+    bfi_transfer t = view(plan, ws, box, 0, 0);
     for (int64_t j = 0; j < t.n; j++) bfi_put_interval(&t, j, lo[j], hi[j]);
 }
 
-void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker) {
-    bfi_transfer t = view(plan, ws, id, worker);
+void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int64_t box, int id, int worker) {
+    bfi_transfer t = view(plan, ws, box, id, worker);
     switch (t.node->op) {
         case BFI_OP_LINEAR:
             forward_linear(&t);
@@ -261,16 +263,16 @@ void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker)
     }
 }
 
-void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id) {
-    bfi_transfer t = view(plan, ws, id, 0);
+void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int64_t box, int id) {
+    bfi_transfer t = view(plan, ws, box, id, 0);
     bool narrow = plan->dtype == BFI_F32; /* else lo_t and hi_t are lo and hi */
     bfi_keep k = {.n = t.n,
-                  .lo = bfi_ws_doubles(ws, t.state->lo),
-                  .hi = bfi_ws_doubles(ws, t.state->hi),
+                  .lo = bfi_kept_doubles(&t, t.state->lo),
+                  .hi = bfi_kept_doubles(&t, t.state->hi),
                   .gamma_unit = plan->errors[id].gamma_unit,
-                  .lo_t = narrow ? bfi_ws_numbers(ws, t.state->lo_t) : NULL,
-                  .hi_t = narrow ? bfi_ws_numbers(ws, t.state->hi_t) : NULL,
-                  .e_box = plan->outward ? bfi_ws_numbers(ws, t.state->e_box) : NULL,
-                  .e_sum = plan->outward ? bfi_ws_numbers(ws, t.state->e_sum) : NULL};
+                  .lo_t = narrow ? bfi_kept_numbers(&t, t.state->lo_t) : NULL,
+                  .hi_t = narrow ? bfi_kept_numbers(&t, t.state->hi_t) : NULL,
+                  .e_box = plan->outward ? bfi_kept_numbers(&t, t.state->e_box) : NULL,
+                  .e_sum = plan->outward ? bfi_kept_numbers(&t, t.state->e_sum) : NULL};
     if (k.lo_t || k.hi_t || k.e_box || k.e_sum) plan->kernels->keep(&k);
 }

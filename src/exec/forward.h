@@ -13,14 +13,17 @@
 
 #include "exec/workspace.h"
 
+/* |box|: which of the boxes in flight. Calls for different boxes may run at the same time. */
+
 /* Copies the box into value 0, outward. */
-void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, const double *lo, const double *hi);
+void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, int64_t box, const double *lo,
+                       const double *hi);
 
 /* Runs the forward transfer of node |id| > 0, with |worker|'s tile as scratch. */
-void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int id, int worker);
+void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int64_t box, int id, int worker);
 
 /* To be called when the interval of value |id| is final: the numbers that depend on it. */
-void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int id);
+void bfi_forward_finish(const bf_plan *plan, bf_workspace *ws, int64_t box, int id);
 
 /* Interval of a unary op over [lo, hi] in float64, outward when |outward|. */
 void bfi_unary_interval(const bfi_node *node, bool outward, double lo, double hi, double *out_lo,

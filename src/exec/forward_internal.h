@@ -9,6 +9,7 @@
 typedef struct bfi_transfer {
     const bf_plan *plan;
     bf_workspace *ws;
+    int64_t box;
     int id, worker;
     bfi_dispatch run; /* kernels of the node's lowering */
     const bfi_node *node;
@@ -18,11 +19,21 @@ typedef struct bfi_transfer {
     int64_t n;
 } bfi_transfer;
 
+/* Vectors of the box. */
+static inline void *bfi_kept_numbers(const bfi_transfer *t, int64_t offset) {
+    return bfi_ws_numbers(t->ws, t->box, offset);
+}
+static inline double *bfi_kept_doubles(const bfi_transfer *t, int64_t offset) {
+    return bfi_ws_doubles(t->ws, t->box, offset);
+}
+static inline int32_t *bfi_kept_ints(const bfi_transfer *t, int64_t offset) {
+    return bfi_ws_ints(t->ws, t->box, offset);
+}
 static inline const double *bfi_lo(const bfi_transfer *t, int value) {
-    return bfi_ws_doubles(t->ws, t->plan->state[value].lo);
+    return bfi_kept_doubles(t, t->plan->state[value].lo);
 }
 static inline const double *bfi_hi(const bfi_transfer *t, int value) {
-    return bfi_ws_doubles(t->ws, t->plan->state[value].hi);
+    return bfi_kept_doubles(t, t->plan->state[value].hi);
 }
 static inline double bfi_magnitude(double lo, double hi) {
     double a = fabs(lo), b = fabs(hi);

@@ -38,10 +38,10 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     bfi_dtype dtype = t->plan->dtype;
     bool outward = t->plan->outward;
     bfi_lines lines = bfi_unary_lines(t->node, dtype, outward, lo, hi);
-    bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_pos), j, lines.s_pos);
-    bfi_store(dtype, bfi_ws_numbers(t->ws, t->state->s_neg), j, lines.s_neg);
-    void *t_pos = bfi_ws_numbers(t->ws, t->state->t_pos),
-         *t_neg = bfi_ws_numbers(t->ws, t->state->t_neg);
+    bfi_store(dtype, bfi_kept_numbers(t, t->state->s_pos), j, lines.s_pos);
+    bfi_store(dtype, bfi_kept_numbers(t, t->state->s_neg), j, lines.s_neg);
+    void *t_pos = bfi_kept_numbers(t, t->state->t_pos),
+         *t_neg = bfi_kept_numbers(t, t->state->t_neg);
     bool f32 = dtype == BFI_F32;
     double pos = lines.t_pos, neg = lines.t_neg;
     if (outward && f32) pos = (double)bfi_float_down(pos), neg = (double)bfi_float_up(neg);
@@ -56,7 +56,7 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     }
     double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec;
     if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
-    bfi_store_up(dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
+    bfi_store_up(dtype, bfi_kept_numbers(t, t->state->e), j, e * BFI_ERROR_ROOM);
     return rounds;
 }
 
@@ -74,13 +74,13 @@ static bool forward_relu(const bfi_transfer *t, const double *lo, const double *
                   .lo = lo,
                   .hi = hi,
                   .gamma_unit = t->plan->errors[t->id].gamma_unit,
-                  .out_lo = bfi_ws_doubles(t->ws, s->lo),
-                  .out_hi = bfi_ws_doubles(t->ws, s->hi),
-                  .s_pos = bfi_ws_numbers(t->ws, s->s_pos),
-                  .s_neg = bfi_ws_numbers(t->ws, s->s_neg),
-                  .t_pos = bfi_ws_numbers(t->ws, s->t_pos),
-                  .t_neg = bfi_ws_numbers(t->ws, s->t_neg),
-                  .e = bfi_ws_numbers(t->ws, s->e)};
+                  .out_lo = bfi_kept_doubles(t, s->lo),
+                  .out_hi = bfi_kept_doubles(t, s->hi),
+                  .s_pos = bfi_kept_numbers(t, s->s_pos),
+                  .s_neg = bfi_kept_numbers(t, s->s_neg),
+                  .t_pos = bfi_kept_numbers(t, s->t_pos),
+                  .t_neg = bfi_kept_numbers(t, s->t_neg),
+                  .e = bfi_kept_numbers(t, s->e)};
     return t->run.kernels->relu(&r);
 }
 
@@ -106,7 +106,7 @@ void bfi_forward_unary(const bfi_transfer *t) {
     bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     double flat = 4 * t->eta * (double)t->n;
     if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * BFI_ERROR_ROOM);
-    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] = outward ? bfi_up(flat) : 0;
+    bfi_kept_doubles(t, t->plan->e_flat)[t->id] = outward ? bfi_up(flat) : 0;
 }
 
 /* Window op: ranges of one output position clipped to the input. */
@@ -165,14 +165,14 @@ static void pool_element(const bfi_transfer *t, int64_t j, int64_t channel, int6
     bfi_put_interval(t, j, max_lo, max_hi);
     if (t->state->pick_lo < 0) return;
     bool dominated = max_lo >= other_hi;
-    bfi_ws_ints(t->ws, t->state->pick_lo)[j] = (int32_t)best;
-    bfi_ws_ints(t->ws, t->state->pick_hi)[j] = dominated ? (int32_t)best : -1;
-    bfi_store(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->t_neg), j, dominated ? 0 : max_hi);
+    bfi_kept_ints(t, t->state->pick_lo)[j] = (int32_t)best;
+    bfi_kept_ints(t, t->state->pick_hi)[j] = dominated ? (int32_t)best : -1;
+    bfi_store(t->plan->dtype, bfi_kept_numbers(t, t->state->t_neg), j, dominated ? 0 : max_hi);
     if (!t->plan->outward) return;
     double overlap = (double)(axis_overlap(w->kh, w->stride_h, w->dil_h) *
                               axis_overlap(w->kw, w->stride_w, w->dil_w));
     double e = bfi_dot_gamma(t, j) * fabs(max_hi) + bfi_gamma(overlap, t->u) * magnitude;
-    bfi_store_up(t->plan->dtype, bfi_ws_numbers(t->ws, t->state->e), j, e * BFI_ERROR_ROOM);
+    bfi_store_up(t->plan->dtype, bfi_kept_numbers(t, t->state->e), j, e * BFI_ERROR_ROOM);
 }
 
 static void forward_pool(const bfi_transfer *t) {
@@ -181,8 +181,7 @@ static void forward_pool(const bfi_transfer *t) {
         for (int64_t oy = 0; oy < w->h_out; oy++)
             for (int64_t ox = 0; ox < w->w_out; ox++)
                 pool_element(t, (c * w->h_out + oy) * w->w_out + ox, c, oy, ox);
-    bfi_ws_doubles(t->ws, t->plan->e_flat)[t->id] =
-        t->plan->outward ? 4 * t->eta * (double)t->n : 0;
+    bfi_kept_doubles(t, t->plan->e_flat)[t->id] = t->plan->outward ? 4 * t->eta * (double)t->n : 0;
 }
 
 /* Product of intervals; 0 times infinity counts as 0 times a large number, enclosed by infinity. */

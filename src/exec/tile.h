@@ -21,6 +21,7 @@ typedef struct bfi_tile {
     bool one_box; /* all lanes belong to the box of lane 0 */
     bfi_lane_vectors v;
     const double *spec;
+    int64_t spec_stride;
     const bfi_lane_slopes *slopes; /* NULL: as planned */
     size_t size;                   /* of an element */
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
@@ -83,7 +84,7 @@ int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index);
 
 /* Vector of a value in the persistent part (offset -1: none). */
 static inline bfi_parameter bfi_tile_kept(const bfi_tile *t, int64_t offset) {
-    return (bfi_parameter){bfi_ws_numbers(t->ws, offset), BFI_BY_BOX};
+    return (bfi_parameter){bfi_ws_numbers(t->ws, 0, offset), BFI_BY_BOX};
 }
 
 static inline bfi_parameter bfi_tile_shared(const void *data) {

@@ -10,7 +10,9 @@
 
 struct bf_workspace {
     const bf_plan *plan;
-    char *memory; /* plan->workspace_bytes, 64-byte aligned */
+    char *memory;             /* plan->workspace_bytes, 64-byte aligned */
+    int64_t first_box, boxes; /* of the request, in flight; their persistent parts come first in
+                                 |memory| */
     bf_run_stats stats;
     bfi_budget budget;
     atomic_int failed; /* bf_status of a stopped run */
@@ -21,14 +23,28 @@ struct bf_workspace {
     bfi_trace *trace;   /* NULL: not recording */
 };
 
-static inline double *bfi_ws_doubles(const bf_workspace *ws, int64_t offset) {
-    return offset < 0 ? NULL : (double *)(void *)(ws->memory + offset);
+/* Vector at |offset| of the persistent part of box |box|; NULL for offset -1. */
+static inline void *bfi_ws_numbers(const bf_workspace *ws, int64_t box, int64_t offset) {
+    return offset < 0 ? NULL : ws->memory + box * ws->plan->persistent_bytes + offset;
 }
-static inline void *bfi_ws_numbers(const bf_workspace *ws, int64_t offset) {
-    return offset < 0 ? NULL : ws->memory + offset;
+static inline double *bfi_ws_doubles(const bf_workspace *ws, int64_t box, int64_t offset) {
+    return (double *)bfi_ws_numbers(ws, box, offset);
 }
-static inline int32_t *bfi_ws_ints(const bf_workspace *ws, int64_t offset) {
-    return offset < 0 ? NULL : (int32_t *)(void *)(ws->memory + offset);
+static inline int32_t *bfi_ws_ints(const bf_workspace *ws, int64_t box, int64_t offset) {
+    return (int32_t *)bfi_ws_numbers(ws, box, offset);
+}
+
+/* What a box keeps beside its vectors. */
+static inline bfi_box_state *bfi_ws_box(const bf_workspace *ws, int64_t box) {
+    return (bfi_box_state *)bfi_ws_numbers(ws, box, ws->plan->box_state);
+}
+/* True when no input of the box satisfies its splits: nothing is computed for it any more. */
+static inline bool bfi_ws_infeasible(const bf_workspace *ws, int64_t box) {
+    return atomic_load_explicit(&bfi_ws_box(ws, box)->infeasible, memory_order_relaxed);
+}
+/* The box's part in the running job of a step that bounds |node|. */
+static inline bfi_box_lanes *bfi_ws_lanes(const bf_workspace *ws, int64_t box, int node) {
+    return (bfi_box_lanes *)bfi_ws_numbers(ws, box, ws->plan->box_lanes) + node;
 }
 
 /* Most floating-point operations between two looks at the budget: 10 ms at 1 Gflop/s. */
@@ -50,7 +66,8 @@ static inline bool bfi_ws_stopped(bf_workspace *ws) {
 
 /* Part of worker |worker|. */
 static inline char *bfi_ws_tile(const bf_workspace *ws, int worker) {
-    return ws->memory + ws->plan->persistent_bytes + worker * ws->plan->tile_bytes;
+    return ws->memory + ws->plan->boxes * ws->plan->persistent_bytes +
+           worker * ws->plan->tile_bytes;
 }
 
 #endif

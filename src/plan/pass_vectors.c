@@ -293,7 +293,10 @@ bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {
         widen_to_waves(plan);
         find_aliases(&b);
         plan->e_flat = 0;
-        status = place_vectors(plan, bfi_align64((int64_t)(count * sizeof(double))), err);
+        plan->box_lanes = plan->e_flat + (int64_t)(count * sizeof(double));
+        plan->box_state = plan->box_lanes + (int64_t)(count * sizeof(bfi_box_lanes));
+        int64_t base = bfi_align64(plan->box_state + (int64_t)sizeof(bfi_box_state));
+        status = place_vectors(plan, base, err);
     }
     if (status == BF_STATUS_OK) fill_state(plan);
     free(b.index);

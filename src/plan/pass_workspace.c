@@ -1,4 +1,5 @@
-/* Workspace: how wide lane tiles are, how many workers, how many bytes in all. */
+/* Workspace: how many boxes are in flight, how wide lane tiles are, how many workers, how many
+ * bytes in all. */
 #include <assert.h>
 
 #include "base/alloc.h"
@@ -50,13 +51,15 @@ static void set_windows(bf_plan *plan, int64_t lanes) {
         }
 }
 
-static void set_tiles(bf_plan *plan, int64_t lanes, int workers) {
+static void set_sizes(bf_plan *plan, int64_t boxes, int64_t lanes, int workers) {
+    plan->boxes = boxes;
+    plan->spreads = plan->lane_slopes || boxes > 1;
     plan->tile_lanes = lanes;
     plan->workers = workers;
     set_windows(plan, lanes);
     plan->kernel_offset = numbers_bytes(plan, lanes);
     plan->tile_bytes = plan->kernel_offset + plan->kernel_bytes;
-    plan->workspace_bytes = plan->persistent_bytes + workers * plan->tile_bytes;
+    plan->workspace_bytes = boxes * plan->persistent_bytes + workers * plan->tile_bytes;
     assert(lanes % BF_LANE_PAD == 0 && lanes <= BFI_WIDEST_TILE && workers >= 1);
     assert(plan->tile_bytes % 64 == 0 && plan->persistent_bytes % 64 == 0);
 }
@@ -66,15 +69,21 @@ static bool fits(const bf_plan *plan) {
 }
 
 /* Widest tile whose coefficients stay in cache (IBP has only the spec's few rows, one op deep);
- * then narrower, then fewer workers, to meet the budget. */
+ * then fewer boxes, narrower tiles, fewer workers, to meet the budget. */
 static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
     int64_t lanes = plan->options.method == BF_METHOD_IBP ? BF_LANE_PAD : BFI_WIDEST_TILE,
             lane = plan->height * (int64_t)bfi_dtype_size(plan->dtype);
     while (lanes > BF_LANE_PAD && lanes * lane > CACHE_BYTES) lanes -= BF_LANE_PAD;
     int workers = bf_session_threads(plan->session);
-    set_tiles(plan, lanes, workers);
-    while (!fits(plan) && lanes > BF_LANE_PAD) set_tiles(plan, lanes -= BF_LANE_PAD, workers);
-    while (!fits(plan) && workers > 1) set_tiles(plan, lanes, --workers);
+    int64_t boxes = plan->options.batch;
+    if (boxes > INT64_MAX / 2 / plan->persistent_bytes)
+        return bfi_fail(err, BF_STATUS_LIMIT, "%lld boxes in flight are too many",
+                        (long long)boxes);
+    set_sizes(plan, boxes, lanes, workers);
+    while (!fits(plan) && boxes > 1) set_sizes(plan, boxes /= 2, lanes, workers);
+    while (!fits(plan) && lanes > BF_LANE_PAD)
+        set_sizes(plan, boxes, lanes -= BF_LANE_PAD, workers);
+    while (!fits(plan) && workers > 1) set_sizes(plan, boxes, lanes, --workers);
     if (!fits(plan))
         return bfi_fail(err, BF_STATUS_LIMIT,
                         "memory budget of %lld bytes is too small: this plan needs at least %lld",
@@ -96,7 +105,7 @@ static int64_t baseline(const bf_plan *plan) {
     int64_t scratch = scratch_bytes(plan);
     int64_t tile =
         bfi_align64(tallest * plan->tile_lanes * size + plan->lane_room * lane_bytes(plan));
-    return persistent + plan->workers * (tile > scratch ? tile : scratch);
+    return plan->boxes * persistent + plan->workers * (tile > scratch ? tile : scratch);
 }
 
 bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err) {

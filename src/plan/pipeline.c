@@ -17,16 +17,17 @@ bf_options bf_options_default(void) {
                         .semantics = BF_SEMANTICS_REAL,
                         .simplify = 1,
                         .partition = 1,
-                        .windows = 1};
+                        .windows = 1,
+                        .batch = 1};
 }
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
         (unsigned)o->executor > BF_EXECUTOR_TVM || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
         (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
-        (unsigned)o->partition > 1 || (unsigned)o->windows > 1)
+        (unsigned)o->partition > 1 || (unsigned)o->windows > 1 || o->batch < 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
-                        "options hold a value outside its enum: start from bf_options_default()");
+                        "options hold a value outside its range: start from bf_options_default()");
     return BF_STATUS_OK;
 }
 
@@ -151,6 +152,7 @@ static const struct pass {
     {"reuse", reuse, validate_programs, true},
     {"windows", windows, NULL, false},
     {"tasks", bfi_pass_tasks, validate_tasks, true},
+    {"splits", bfi_pass_splits, NULL, false},
     {"vectors", bfi_pass_vectors, validate_vectors, false},
     {"lower", bfi_pass_lower, NULL, false},
     {"workspace", bfi_pass_workspace, NULL, false},
@@ -220,6 +222,7 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->program_lowering);
     free(plan->state);
     free(plan->relu_only);
+    free(plan->split_values);
     free(plan->errors);
     free(plan->term_gammas);
     free(plan->notes);
@@ -234,6 +237,8 @@ void bf_plan_free(bf_plan *plan) {
 }
 
 int64_t bf_plan_workspace_bytes(const bf_plan *plan) { return plan->workspace_bytes; }
+
+int64_t bf_plan_batch(const bf_plan *plan) { return plan->boxes; }
 
 int64_t bf_plan_baseline_bytes(const bf_plan *plan) { return plan->baseline_bytes; }
 

@@ -14,6 +14,9 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err);
 /* Requires steps and programs; provides tasks, waves and edges, and the steps' final order. */
 bf_status bfi_pass_tasks(bf_plan *plan, bf_error *err);
 
+/* Requires the graph; provides the list of values that may be split. */
+bf_status bfi_pass_splits(bf_plan *plan, bf_error *err);
+
 /* Requires tasks and programs; provides the persistent vectors with lifetimes and offsets. */
 bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err);
 const char *bfi_role_name(bfi_role role);
@@ -24,8 +27,8 @@ const char *bfi_backend_name(bfi_backend backend);
 /* Bound op that the forward step of a node with |op| is. */
 const char *bfi_forward_op_name(bfi_op op);
 
-/* Requires placed programs and vectors; provides tile width, workers and bytes that meet the
- * budget. */
+/* Requires placed programs and vectors; provides boxes in flight, tile width, workers and bytes
+ * that meet the budget. */
 bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err);
 
 bf_status bfi_plan_add_note(bf_plan *plan, bf_error *err, const char *fmt, ...) BF_PRINTF(3, 4);

@@ -1,11 +1,13 @@
 /* The plan: what to run, in which order, where every number lives.
  *
- * Tasks and steps: ir/task.h. Workspace layout: a persistent part (vectors per value of the one
- * box, their storage reused when they die) and one tile part per worker (coefficients of a lane
+ * Tasks and steps: ir/task.h. Workspace layout: a persistent part per box in flight (vectors per
+ * value, their storage reused when they die) and one tile part per worker (coefficients of a lane
  * tile plus per-lane vectors; forward steps use it as scratch). All sizes are known here; running a
  * plan allocates nothing. Immutable after creation, thread-safe to share. */
 #ifndef BFI_PLAN_PLAN_H
 #define BFI_PLAN_PLAN_H
+
+#include <stdatomic.h>
 
 #include "boundflow/bounds.h"
 #include "frontend/model.h"
@@ -97,6 +99,19 @@ typedef struct bfi_node_error {
     double *by_term;   /* weighted nodes: gamma_backward by output feature or channel, else NULL */
 } bfi_node_error;
 
+/* A box's rows in the job that bounds a value of all boxes (runtime/job.h). */
+typedef struct bfi_box_lanes {
+    int64_t rows;
+    int64_t level;      /* of the program's windows, -1: whole layers */
+    int64_t first_lane; /* of those on whole layers, in the job */
+    int64_t first_tile; /* of the windowed ones, in the job */
+} bfi_box_lanes;
+
+/* Beside the vectors of a box. */
+typedef struct bfi_box_state {
+    atomic_int infeasible; /* its splits contradict each other or the network */
+} bfi_box_state;
+
 struct bf_plan {
     bf_options options;
     bf_session *session;
@@ -129,7 +144,14 @@ struct bf_plan {
     bfi_value_state *state; /* the vectors' offsets by value; reshapes share their input's */
     int64_t e_flat; /* persistent offset of double[nodes]: error per lane, whatever its coefficients
                        (underflow), of the node's backward op */
-    int64_t persistent_bytes;
+    int64_t box_lanes; /* persistent offset of bfi_box_lanes[nodes]: the box's part in the job of
+                          the step that bounds the node */
+    int64_t box_state; /* persistent offset of a bfi_box_state */
+    int64_t persistent_bytes; /* of one box */
+    int64_t boxes;            /* in flight at once */
+
+    int *split_values; /* values whose neurons may be split, in order */
+    int split_count;
 
     int64_t scratch_count; /* elements of one forward scratch vector; three (with concatenations
                               six) fit in every tile */

@@ -141,16 +141,19 @@ static bf_status dump_workspace(dump *d) {
     return put(d,
                "; persistent  %12" PRId64
                " bytes\n"
+               "; boxes       %12" PRId64
+               " in flight\n"
                "; tile        %12" PRId64 " bytes: %" PRId64 " lanes of at most %" PRId64
                " elements\n"
                "; workers     %12d\n"
                "; workspace   %12" PRId64
-               " bytes: persistent and a tile per worker\n"
+               " bytes: persistent per box and a tile per worker\n"
                "; baseline    %12" PRId64
                " bytes: nothing reused\n"
                "; constants   %12" PRId64 " bytes, shared by all workspaces\n",
-               plan->persistent_bytes, plan->tile_bytes, plan->tile_lanes, plan->height,
-               plan->workers, plan->workspace_bytes, plan->baseline_bytes, plan->constants->bytes);
+               plan->persistent_bytes, plan->boxes, plan->tile_bytes, plan->tile_lanes,
+               plan->height, plan->workers, plan->workspace_bytes, plan->baseline_bytes,
+               plan->constants->bytes);
 }
 
 static bf_status dump_lower(dump *d) {

@@ -104,6 +104,7 @@ bf_memory_info bf_plan_memory(const bf_plan *plan) {
                             .baseline_bytes = plan->baseline_bytes,
                             .constant_bytes = plan->constants->bytes,
                             .tile_lanes = plan->tile_lanes,
+                            .boxes = plan->boxes,
                             .workers = plan->workers,
                             .steps = plan->tasks.step_count};
 }

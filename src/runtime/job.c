@@ -4,6 +4,81 @@
 
 #include "exec/backward.h"
 
+void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
+    int64_t lanes = j->sides * rows.count;
+    double dense = bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)lanes;
+    *bfi_ws_lanes(j->ws, box, j->node) = (bfi_box_lanes){
+        .rows = rows.count, .level = rows.level, .first_lane = j->dense, .first_tile = j->windowed};
+    j->lanes += lanes;
+    j->dense_flops += dense;
+    j->flops += dense;
+    if (rows.level < 0) {
+        j->dense += lanes;
+        return;
+    }
+    assert(j->sides == 2 && j->rows >= 0);
+    const bfi_windows *w = &j->plan->windows[j->program];
+    j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes;
+    j->windowed += rows.groups;
+}
+
+void bfi_job_cut(bfi_job *j, int workers) {
+    j->width = j->plan->tile_lanes;
+    int64_t share = (j->dense + workers - 1) / workers;
+    share = (share + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+    if (workers > 1 && share > 0 && share < j->width) j->width = share;
+    j->tiles = j->windowed + (j->dense + j->width - 1) / j->width;
+}
+
+static const bfi_box_lanes *lanes_of(const bfi_job *j, int64_t box) {
+    return bfi_ws_lanes(j->ws, box, j->node);
+}
+
+/* The last box that begins at or before |at|: a lane on whole layers, or a windowed tile. */
+static int64_t box_at(const bfi_job *j, int64_t at, bool windowed) {
+    int64_t low = 0, high = j->ws->boxes;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        const bfi_box_lanes *lanes = lanes_of(j, middle);
+        if ((windowed ? lanes->first_tile : lanes->first_lane) <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void describe(const bfi_job *j, bfi_lane_vectors *v, int64_t l, int64_t box, int64_t lane) {
+    const int32_t *rows = bfi_ws_ints(j->ws, box, j->rows);
+    v->box[l] = box;
+    v->row[l] = rows ? rows[lane / j->sides] : lane / j->sides;
+    v->sign[l] = j->sides == 2 ? (lane % 2 ? -1 : 1) : j->first_sign;
+}
+
+/* Lanes of the |item|-th tile on whole layers; how many. */
+static int64_t describe_dense(const bfi_job *j, int64_t item, bfi_lane_vectors *v) {
+    int64_t first = item * j->width,
+            lanes = j->dense - first < j->width ? j->dense - first : j->width;
+    int64_t box = box_at(j, first, false);
+    for (int64_t l = 0; l < lanes; l++) {
+        while (box + 1 < j->ws->boxes && lanes_of(j, box + 1)->first_lane <= first + l) box++;
+        describe(j, v, l, box, first + l - lanes_of(j, box)->first_lane);
+    }
+    return lanes;
+}
+
+/* The same for the |item|-th windowed tile, and its level. */
+static int64_t describe_windowed(const bfi_job *j, int64_t item, bfi_lane_vectors *v, int *level) {
+    int64_t box = box_at(j, item, true), tile = item - lanes_of(j, box)->first_tile;
+    const int32_t *starts = bfi_ws_ints(j->ws, box, j->plan->state[j->node].starts);
+    bool last =
+        item + 1 == (box + 1 < j->ws->boxes ? lanes_of(j, box + 1)->first_tile : j->windowed);
+    int64_t first = starts[tile], end = last ? lanes_of(j, box)->rows : starts[tile + 1];
+    for (int64_t l = 0; l < 2 * (end - first); l++) describe(j, v, l, box, 2 * first + l);
+    *level = (int)lanes_of(j, box)->level;
+    return 2 * (end - first);
+}
+
 static void store(const bfi_job *j, int64_t row, double sign, double bound, double error) {
     if (sign > 0 && j->lower) {
         if (j->keep_better && bound <= j->lower[row]) return;
@@ -14,62 +89,27 @@ static void store(const bfi_job *j, int64_t row, double sign, double bound, doub
     }
 }
 
-double bfi_job_flops(const bfi_job *j, double *dense) {
-    *dense = bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)j->lanes;
-    if (j->groups.level < 0) return *dense;
-    const bfi_windows *w = &j->plan->windows[j->program];
-    double saved = w->dense_flops - w->levels[j->groups.level].flops;
-    return *dense - saved * (double)j->lanes;
-}
-
-void bfi_job_cut(bfi_job *j, int workers) {
-    if (j->groups.level >= 0) {
-        assert(j->sides == 2);
-        j->width = j->plan->windows[j->program].levels[j->groups.level].lanes;
-        j->tiles = j->groups.groups;
-        return;
-    }
-    j->width = j->plan->tile_lanes;
-    int64_t share = (j->lanes + workers - 1) / workers;
-    share = (share + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
-    if (workers > 1 && share > 0 && share < j->width) j->width = share;
-    j->tiles = (j->lanes + j->width - 1) / j->width;
-}
-
-/* Lanes [first, end) of tile |item|. */
-static void tile_lanes(const bfi_job *j, int64_t item, int64_t *first, int64_t *end) {
-    const bfi_lane_groups *g = &j->groups;
-    *first = g->level < 0 ? item * j->width : 2 * (int64_t)g->starts[item];
-    *end = g->level < 0           ? *first + j->width
-           : item + 1 < g->groups ? 2 * (int64_t)g->starts[item + 1]
-                                  : j->lanes;
-    if (*end > j->lanes) *end = j->lanes;
-}
-
 void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     if (atomic_load_explicit(&j->ws->failed, memory_order_relaxed)) return;
     bfi_lane_vectors v = bfi_tile_vectors(j->plan, j->ws, worker);
-    int64_t first, end;
-    tile_lanes(j, item, &first, &end);
-    int64_t lanes = end - first;
-    assert(item >= 0 && item < j->tiles && lanes <= j->width && j->width <= BFI_WIDEST_TILE);
-    for (int64_t l = 0; l < lanes; l++) {
-        int64_t index = (first + l) / j->sides;
-        v.row[l] = j->rows ? j->rows[index] : index;
-        v.box[l] = 0;
-        v.sign[l] = j->sides == 2 ? ((first + l) % 2 ? -1 : 1) : j->first_sign;
-    }
+    int level = -1;
+    assert(item >= 0 && item < j->tiles);
+    int64_t lanes = item < j->windowed ? describe_windowed(j, item, &v, &level)
+                                       : describe_dense(j, item - j->windowed, &v);
+    assert(lanes >= 1 && lanes <= j->plan->lane_room && lanes <= BFI_WIDEST_TILE);
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
-    bfi_tile_request request = {.level = j->groups.level,
-                                .program = j->program,
+    bfi_tile_request request = {.program = j->program,
                                 .step = j->step,
                                 .worker = worker,
                                 .lanes = lanes,
-                                .spec = j->spec};
+                                .level = level,
+                                .spec = j->spec,
+                                .spec_stride = j->spec_stride};
     bf_status status = bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);
         return;
     }
-    for (int64_t l = 0; l < lanes; l++) store(j, v.row[l], v.sign[l], bounds[l], errors[l]);
+    for (int64_t l = 0; l < lanes; l++)
+        store(j, v.box[l] * j->result_stride + v.row[l], v.sign[l], bounds[l], errors[l]);
 }

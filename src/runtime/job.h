@@ -1,4 +1,7 @@
-/* Jobs: the functionals of one backward step, cut into lane tiles. */
+/* Jobs: the functionals of one backward step, of all boxes in flight, cut into lane tiles.
+ *
+ * A box's rows either lie on whole layers, where a tile takes them as they come, box after box, or
+ * on windows, where the box has tiles of its own (runtime/lane_groups.h). */
 #ifndef BFI_RUNTIME_JOB_H
 #define BFI_RUNTIME_JOB_H
 
@@ -7,25 +10,28 @@
 typedef struct bfi_job {
     const bf_plan *plan;
     bf_workspace *ws;
-    int program, step;
-    const double *spec;     /* rows of C, or NULL: neurons */
-    const int32_t *rows;    /* neurons, NULL: 0, 1, 2, ... */
-    bfi_lane_groups groups; /* of rows; level -1: cut anywhere */
-    int sides;              /* 2: lower then upper of each row; 1: only the side |first_sign| */
+    int program, step, node;
+    const double *spec;  /* rows of C, or NULL: neurons */
+    int64_t spec_stride; /* numbers between the specs of two boxes; 0: one for all */
+    int64_t rows;        /* offset of the box's list of neurons; -1: 0, 1, 2, ... */
+    int sides;           /* 2: lower then upper of each row; 1: only the side |first_sign| */
     double first_sign;
-    int64_t lanes, width; /* in all; per tile */
-    int64_t tiles;
-    double *lower, *upper; /* indexed by row (of C or of the target); NULL: not wanted */
+    double flops, dense_flops; /* multiply-adds times two, and what whole layers would take */
+    int64_t lanes;             /* in all */
+    int64_t dense, width;      /* lanes on whole layers; per tile of them */
+    int64_t windowed, tiles;   /* tiles on windows, which come first; in all */
+    double *lower, *upper; /* of box 0, indexed by row (of C or of the target); NULL: not wanted */
     double *lower_error;   /* likewise */
+    int64_t result_stride; /* numbers between the results of two boxes */
     bool keep_better;      /* never loosen what is there */
 } bfi_job;
 
-/* Fills width and tiles: as wide as the plan allows, narrower where that gives each of |workers|
- * one; groups are tiles as they are. */
-void bfi_job_cut(bfi_job *job, int workers);
+/* The rows of box |box| join the job; boxes in order, every one once. */
+void bfi_job_add_box(bfi_job *job, int64_t box, bfi_lane_groups rows);
 
-/* Multiply-adds times two of the whole job, and in |dense| what whole layers would take. */
-double bfi_job_flops(const bfi_job *job, double *dense);
+/* Fills width and tiles: as wide as the plan allows, narrower where that gives each of |workers|
+ * one. */
+void bfi_job_cut(bfi_job *job, int workers);
 
 /* Runs tile |item| with |worker|'s memory; a stop is left in the workspace. */
 void bfi_job_tile(const bfi_job *job, int64_t item, int worker);

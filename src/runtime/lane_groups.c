@@ -74,16 +74,16 @@ static bfi_lane_groups group_rows(const bf_plan *plan, int program, int index, s
     return g;
 }
 
-bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int node,
+bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int64_t box, int node,
                                 int program) {
     int64_t n = plan->graph->nodes[node].count;
-    selection s = {.lo = bfi_ws_doubles(ws, plan->state[node].lo),
-                   .hi = bfi_ws_doubles(ws, plan->state[node].hi),
+    selection s = {.lo = bfi_ws_doubles(ws, box, plan->state[node].lo),
+                   .hi = bfi_ws_doubles(ws, box, plan->state[node].hi),
                    .all = plan->options.all_neurons || !plan->relu_only[node],
-                   .rows = bfi_ws_ints(ws, plan->state[node].rows)};
+                   .rows = bfi_ws_ints(ws, box, plan->state[node].rows)};
     for (int64_t j = 0; j < n; j++) consider(&s, j);
     assert(s.count <= n);
     int level = s.count > 0 ? cheapest_level(plan, program, s.count) : -1;
     if (level < 0) return (bfi_lane_groups){.count = s.count, .level = -1};
-    return group_rows(plan, program, level, &s, bfi_ws_ints(ws, plan->state[node].starts));
+    return group_rows(plan, program, level, &s, bfi_ws_ints(ws, box, plan->state[node].starts));
 }

@@ -15,8 +15,10 @@ typedef struct bfi_lane_groups {
     const int32_t *starts; /* first row of every tile, with a level */
 } bfi_lane_groups;
 
-/* Fills the value's rows vector for backward program |program| of |node|: the neurons that need
- * bounds, in the order of the lanes, behind them the starts. Every row takes two lanes. */
-bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int node, int program);
+/* Fills the value's rows vector in box |box| for backward program |program| of |node|: the neurons
+ * that need bounds, in the order of the lanes, behind them the starts. Every row takes two lanes.
+ */
+bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int64_t box, int node,
+                                int program);
 
 #endif

@@ -115,7 +115,7 @@ static void check_plan(const bf_plan *plan) {
     check_programs(plan, "reuse", true, true);
     check_tasks(plan);
     check_table(plan, "vectors", plan->vector_count + 2);
-    check_table(plan, "workspace", 6);
+    check_table(plan, "workspace", 7);
     check_table(plan, "lower", plan->lowering_count + 1);
 }
 

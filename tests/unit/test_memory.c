@@ -7,11 +7,12 @@
 #include "bounds_kit.h"
 #include "exec/workspace.h"
 
-enum { ROWS = 40, GUARD = 4096, PADDING = 1024 };
+enum { ROWS = 39, GUARD = 4096, PADDING = 1024, BOXES = 2 };
 
-/* Box around the middle of [0, 1], wide enough for unstable neurons. */
-static void box(int64_t n, double *lo, double *hi) {
-    for (int64_t i = 0; i < n; i++) lo[i] = 0.3, hi[i] = 0.6;
+/* Boxes around the middle of [0, 1], wide enough for unstable neurons. */
+static void boxes(int64_t n, double *lo, double *hi) {
+    for (int64_t i = 0; i < BOXES * n; i++)
+        lo[i] = 0.3 + 0.01 * (double)(i / n), hi[i] = 0.6 + 0.02 * (double)(i / n);
 }
 
 /* Highest byte of |memory| that is not |pattern| any more. */
@@ -23,10 +24,10 @@ static int64_t high_water(const unsigned char *memory, int64_t size, unsigned ch
 /* Runs twice over different patterns: a byte that keeps both was not written. */
 static void check_plan(const char *name, const bf_model *model, bf_options options) {
     int64_t n = bf_model_input_count(model), m = bf_model_output_count(model);
-    double *lo = calloc((size_t)n, 8), *hi = calloc((size_t)n, 8),
+    double *lo = calloc((size_t)(BOXES * n), 8), *hi = calloc((size_t)(BOXES * n), 8),
            *spec = calloc((size_t)(ROWS * m), 8);
-    double lower[ROWS], upper[ROWS], again[ROWS];
-    box(n, lo, hi);
+    double lower[BOXES * ROWS], upper[BOXES * ROWS], again[BOXES * ROWS];
+    boxes(n, lo, hi);
     for (int64_t i = 0; i < ROWS * m; i++) spec[i] = net_uniform();
     kit_engine e = kit_engine_new(1, model, options);
     int64_t planned = bf_plan_workspace_bytes(e.plan), touched = 0;
@@ -36,7 +37,14 @@ static void check_plan(const char *name, const bf_model *model, bf_options optio
     for (int pattern = 0xa5; pattern >= 0x5a; pattern -= 0xa5 - 0x5a) {
         memset(fenced, pattern, (size_t)planned + 2 * GUARD);
         e.ws->memory = (char *)fenced + GUARD;
-        kit_bounds(&e, lo, hi, spec, ROWS, pattern == 0xa5 ? lower : again, upper);
+        bf_request request = {.lo = lo,
+                              .hi = hi,
+                              .spec = spec,
+                              .rows = ROWS,
+                              .boxes = options.batch,
+                              .lower = pattern == 0xa5 ? lower : again,
+                              .upper = upper};
+        assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, NULL), BF_STATUS_OK);
         int64_t here = high_water(fenced + GUARD, planned + GUARD, (unsigned char)pattern);
         if (here > touched) touched = here;
         assert_int_equal(high_water(fenced, GUARD, (unsigned char)pattern), 0);
@@ -44,7 +52,7 @@ static void check_plan(const char *name, const bf_model *model, bf_options optio
     e.ws->memory = own;
     if (touched > planned || touched < planned - PADDING)
         fail_msg("%s: planned %d bytes, high-water mark %d", name, (int)planned, (int)touched);
-    assert_memory_equal(lower, again, sizeof lower);
+    assert_memory_equal(lower, again, (size_t)(options.batch * ROWS) * sizeof *lower);
     kit_engine_free(&e);
     free(fenced), free(lo), free(hi), free(spec);
 }
@@ -62,9 +70,10 @@ static void every_model(void **state) {
         bf_model *model;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         assert_int_equal(bf_model_load(path, &model, NULL), BF_STATUS_OK);
-        for (int setting = 0; setting < 12; setting++) {
+        for (int setting = 0; setting < 15; setting++) {
             bf_options o = kit_setting(setting % 6);
-            o.partition = setting / 6;
+            o.partition = setting / 6 % 2;
+            o.batch = setting < 12 ? 1 : BOXES;
             check_plan(entry->d_name, model, o);
         }
         bf_model_free(model);
