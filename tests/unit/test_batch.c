@@ -154,6 +154,33 @@ static void random_networks(void **state) {
     }
 }
 
+/* Boxes whose rows lie on windows beside boxes whose rows lie on whole layers. */
+static void windows(void **state) {
+    (void)state;
+    double flops = 0, dense = 0;
+    for (int trial = 0; trial < 4; trial++) {
+        bfi_graph *graph = kit_graph(KIT_SHAPE(1, 3, 16, 16));
+        int a = 0;
+        for (int layer = 0; layer < 2; layer++) {
+            net_geometry g = {6, 3, 3, 1 + layer, 1 + layer, 1, 1, 1, 1};
+            a = net_same(graph, BFI_OP_RELU, net_window(graph, NET_PLAIN, BFI_OP_CONV, a, g), -1);
+        }
+        graph->output = a;
+        problem p = pose("windows", trial, case_finish(graph, 7));
+        check_problem(&p, bf_options_default());
+        bf_options o = bf_options_default();
+        o.batch = p.boxes;
+        results r = results_new(&p);
+        kit_engine e = kit_engine_new(1, p.model, o);
+        run(&e, &p, &r, 0, p.boxes);
+        flops += bf_workspace_stats(e.ws).flops, dense += bf_workspace_stats(e.ws).dense_flops;
+        kit_engine_free(&e);
+        free(r.numbers);
+        clear(&p);
+    }
+    assert_true(flops < dense);
+}
+
 /* Layers of the boxes that ran together last. */
 static void layers(void **state) {
     (void)state;
@@ -221,7 +248,7 @@ static void bad_requests(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_op),
-                                       cmocka_unit_test(random_networks), cmocka_unit_test(layers),
-                                       cmocka_unit_test(bad_requests)};
+                                       cmocka_unit_test(random_networks), cmocka_unit_test(windows),
+                                       cmocka_unit_test(layers), cmocka_unit_test(bad_requests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
