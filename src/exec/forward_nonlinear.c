@@ -102,7 +102,7 @@ void bfi_forward_unary(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     bool outward = t->plan->outward; /* the result may take over the operand's storage */
     double magnitudes = outward ? t->run.kernels->magnitudes(t->n, lo, hi) : 0;
-    bool relu = t->node->op == BFI_OP_RELU && all_finite(t->n, lo, hi);
+    bool relu = t->node->op == BFI_OP_RELU && !t->plan->lane_slopes && all_finite(t->n, lo, hi);
     bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     double flat = 4 * t->eta * (double)t->n;
     if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * BFI_ERROR_ROOM);
