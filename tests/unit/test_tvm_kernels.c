@@ -159,9 +159,13 @@ static void add_elementwise(void) {
 
 /* Kernels to test; those of networks first. */
 static void add_all(void) {
-    add_linears(BFI_TVM_OP_LINEAR, 16);
-    add_linears(BFI_TVM_OP_LINEAR_RELAX, 16);
-    add_convs(BFI_TVM_OP_CONV, 0);
+    add_linears(BFI_TVM_OP_LINEAR, 12);
+    add_linears(BFI_TVM_OP_LINEAR_RELAX, 12);
+    add_linears(BFI_TVM_OP_LINEAR_ONE, 10);
+    add_linears(BFI_TVM_OP_INTERVAL_LINEAR, 10);
+    add_convs(BFI_TVM_OP_CONV, 24);
+    add_convs(BFI_TVM_OP_CONV_ONE, 16);
+    add_convs(BFI_TVM_OP_INTERVAL_CONV, 16);
     add_elementwise();
 }
 

@@ -5,7 +5,7 @@
 
 #include "generate.h"
 
-enum { TILE_SUMS = 48 };
+enum { TILE_SUMS = BFI_TVM_TILE_SUMS };
 
 /* |count| vectors of sums over |terms| terms. Up to one block the accumulators are the sums. */
 typedef struct tile_sums {

@@ -149,19 +149,42 @@ static bool has(const bfi_tvm_kernel *kernel, bfi_tvm_param param) {
 
 static bool is_conv(const bfi_tvm_kernel *kernel) { return has(kernel, BFI_TVM_C_SRC); }
 
+/* Register tiles, measured on a Zen 4 (AVX-512, and AVX2 forced); docs/design/tvm-kernels.md. */
+static void choose_tile(const bfi_tvm_kernel *kernel, bool wide, int64_t width, int64_t *rows,
+                        int64_t *vecs) {
+    int64_t outputs = is_conv(kernel) ? kernel->p[BFI_TVM_C_DST] : kernel->p[BFI_TVM_M];
+    switch (kernel->op) {
+        case BFI_TVM_OP_LINEAR_ONE:
+            *vecs = 8;
+            break;
+        case BFI_TVM_OP_INTERVAL_LINEAR:
+            *vecs = 2;
+            break;
+        case BFI_TVM_OP_CONV_ONE:
+            *rows = wide ? 4 : 2, *vecs = 2;
+            break;
+        case BFI_TVM_OP_INTERVAL_CONV:
+            *rows = wide && width == 16 ? 2 : 1, *vecs = 1;
+            break;
+        case BFI_TVM_OP_RELAX:
+        case BFI_TVM_OP_ACCUMULATE:
+            *vecs = 4;
+            break;
+        default:
+            *rows = wide ? 8 : 4, *vecs = 2;
+            if (wide && outputs <= 4) *rows = 4, *vecs = 4;
+            break;
+    }
+}
+
 void bfi_tvm_kernel_schedule(bfi_tvm_kernel *kernel, const bfi_tvm_target *target) {
     const cpu_row *cpu = cpu_of(target->json);
     bool wide = cpu && cpu->vector == 64;
-    int64_t width = (wide ? 64 : 32) / (kernel->dtype == BFI_F32 ? 4 : 8);
-    int64_t outputs = is_conv(kernel) ? kernel->p[BFI_TVM_C_DST] : kernel->p[BFI_TVM_M];
-    int64_t rows = wide ? 8 : 4, vecs = 2;
-    if (outputs > 0 && outputs <= 4 && wide) rows = outputs, vecs = 4;
-    if (kernel->op == BFI_TVM_OP_LINEAR_ONE) vecs = 4 * (wide ? 2 : 1);
-    if (kernel->op == BFI_TVM_OP_RELAX || kernel->op == BFI_TVM_OP_ACCUMULATE) vecs = 4;
-    const int64_t schedule[][2] = {
-        {BFI_TVM_ROWS, rows}, {BFI_TVM_VECS, vecs}, {BFI_TVM_WIDTH, width}};
-    for (size_t i = 0; i < sizeof schedule / sizeof *schedule; i++)
-        if (has(kernel, (bfi_tvm_param)schedule[i][0])) kernel->p[schedule[i][0]] = schedule[i][1];
+    int64_t width = (wide ? 64 : 32) / (kernel->dtype == BFI_F32 ? 4 : 8), rows = 1, vecs = 1;
+    choose_tile(kernel, wide, width, &rows, &vecs);
+    if (has(kernel, BFI_TVM_ROWS)) kernel->p[BFI_TVM_ROWS] = rows;
+    if (has(kernel, BFI_TVM_VECS)) kernel->p[BFI_TVM_VECS] = vecs;
+    if (has(kernel, BFI_TVM_WIDTH)) kernel->p[BFI_TVM_WIDTH] = width;
 }
 
 /* Product of sizes, or -1 from 2^40 on. */
@@ -193,20 +216,35 @@ static bf_status check_sizes(const bfi_tvm_kernel *kernel, bf_error *err) {
                     ops[kernel->op].name);
 }
 
-/* Vectors fill registers of 16 to 64 bytes; at most 32 accumulators. */
+/* Sums that a register tile of |kernel| holds side by side. */
+static int64_t tile_sums(const bfi_tvm_kernel *kernel) {
+    int64_t rows = has(kernel, BFI_TVM_ROWS) ? kernel->p[BFI_TVM_ROWS] : 1;
+    int64_t vecs = has(kernel, BFI_TVM_VECS) ? kernel->p[BFI_TVM_VECS] : 1;
+    int64_t panel = 16 / kernel->p[BFI_TVM_WIDTH]; /* vectors */
+    switch (kernel->op) {
+        case BFI_TVM_OP_INTERVAL_LINEAR:
+        case BFI_TVM_OP_INTERVAL_CONV:
+            return 3 * rows * (vecs > panel ? vecs : panel);
+        case BFI_TVM_OP_LINEAR_ONE:
+        case BFI_TVM_OP_CONV_ONE:
+            return rows * (vecs > panel ? vecs : panel);
+        default:
+            return rows * vecs;
+    }
+}
+
+/* Vectors fill registers of 16 to 64 bytes. */
 static bf_status check_schedule(const bfi_tvm_kernel *kernel, bf_error *err) {
-    int64_t rows = kernel->p[BFI_TVM_ROWS], vecs = kernel->p[BFI_TVM_VECS],
-            width = kernel->p[BFI_TVM_WIDTH];
+    int64_t width = kernel->p[BFI_TVM_WIDTH];
     int64_t bytes = width * (kernel->dtype == BFI_F32 ? 4 : 8);
-    if (has(kernel, BFI_TVM_WIDTH) && ((width & (width - 1)) || bytes < 16 || bytes > 64))
+    if ((width & (width - 1)) || bytes < 16 || bytes > 64)
         return bfi_fail(err, BF_STATUS_UNSUPPORTED,
                         "TVM kernel %s: width=%" PRId64 " is no vector of 16, 32 or 64 bytes",
                         ops[kernel->op].name, width);
-    if (has(kernel, BFI_TVM_ROWS) && rows * vecs > 32)
+    if (tile_sums(kernel) > BFI_TVM_TILE_SUMS)
         return bfi_fail(err, BF_STATUS_UNSUPPORTED,
-                        "TVM kernel %s: rows=%" PRId64 " vecs=%" PRId64
-                        ": more than 32 accumulators",
-                        ops[kernel->op].name, rows, vecs);
+                        "TVM kernel %s: a tile of more than %d sums; lower rows or vecs",
+                        ops[kernel->op].name, BFI_TVM_TILE_SUMS);
     return BF_STATUS_OK;
 }
 

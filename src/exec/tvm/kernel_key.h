@@ -72,6 +72,9 @@ bf_status bfi_tvm_target_from_cpu(const char *mcpu, bfi_tvm_target *target, bf_e
 /* Fills in the schedule parameters of |kernel| (sizes and variant are set) for |target|. */
 void bfi_tvm_kernel_schedule(bfi_tvm_kernel *kernel, const bfi_tvm_target *target);
 
+/* Most sums that a register tile may hold. */
+enum { BFI_TVM_TILE_SUMS = 48 };
+
 /* Every parameter within the range of its row, arrays of less than 2^40 elements, a register tile
  * that exists. BF_STATUS_UNSUPPORTED otherwise, with the parameter's name. */
 bf_status bfi_tvm_kernel_check(const bfi_tvm_kernel *kernel, bf_error *err);
