@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "interrupt.h"
 #include "kernels/kernel.h"
 #include "terminal.h"
 
 #define MOST_THREADS 256
+#define MOST_EFFORT 1000000 /* restarts, steps */
 
 int bfi_cli_end(bfi_command command, bf_status status, const bf_error *err) {
     if (status == BF_STATUS_OK) return 0;
@@ -69,6 +71,14 @@ bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_err
     if (args->given[BFI_OPTION_WINDOWS]) options->windows = (int)args->count[BFI_OPTION_WINDOWS];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
     return BF_STATUS_OK;
+}
+
+static int effort(int64_t count) { return (int)(count < MOST_EFFORT ? count : MOST_EFFORT); }
+
+void bfi_cli_attack(const bfi_arguments *args, uint64_t *seed, int *restarts, int *steps) {
+    if (args->given[BFI_OPTION_SEED]) *seed = (uint64_t)args->count[BFI_OPTION_SEED];
+    if (args->given[BFI_OPTION_RESTARTS]) *restarts = effort(args->count[BFI_OPTION_RESTARTS]);
+    if (args->given[BFI_OPTION_STEPS]) *steps = effort(args->count[BFI_OPTION_STEPS]);
 }
 
 const char *bfi_cli_method(bf_method method) {
@@ -163,4 +173,11 @@ void bfi_text_free(bfi_text *text) {
     if (text->stream) fclose(text->stream);
     free(text->data);
     *text = (bfi_text){0};
+}
+
+bf_status bfi_text_save(bfi_text *text, const char *path, bf_error *err) {
+    bf_status status = bfi_text_close(text, err);
+    if (status == BF_STATUS_OK) status = bfi_file_write(path, text->data, text->size, err);
+    bfi_text_free(text);
+    return status;
 }

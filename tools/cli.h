@@ -31,6 +31,9 @@ void bfi_cli_session_free(bf_session *session);
 /* Lays the options that were given over |options|. --executor and --backend must not differ. */
 bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_error *err);
 
+/* The attack's --seed, --restarts and --steps, where they were given. */
+void bfi_cli_attack(const bfi_arguments *args, uint64_t *seed, int *restarts, int *steps);
+
 /* Names of option values, as the command line spells them. Static storage. */
 const char *bfi_cli_method(bf_method method);
 const char *bfi_cli_dtype(bf_dtype dtype);
@@ -61,5 +64,7 @@ bf_status bfi_text_open(bfi_text *text, bf_error *err);
 /* Ends writing to |stream|: data and size are valid. */
 bf_status bfi_text_close(bfi_text *text, bf_error *err);
 void bfi_text_free(bfi_text *text);
+/* Ends writing, writes it all to |path|, whole or not at all, and frees it. */
+bf_status bfi_text_save(bfi_text *text, const char *path, bf_error *err);
 
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "cli.h"
 #include "demo_data.h"
 #include "picture.h"
@@ -163,10 +162,7 @@ static bf_status write_svg(const demo *d, const bfi_picture *picture, bf_error *
     bf_status status = bfi_text_open(&text, err);
     if (status != BF_STATUS_OK) return status;
     bfi_picture_svg(text.stream, picture);
-    status = bfi_text_close(&text, err);
-    if (status == BF_STATUS_OK) status = bfi_file_write(d->svg, text.data, text.size, err);
-    bfi_text_free(&text);
-    return status;
+    return bfi_text_save(&text, d->svg, err);
 }
 
 static bf_status show_refuted(demo *d, bf_error *err) {

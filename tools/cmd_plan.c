@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "cli.h"
 #include "ir/text.h"
 #include "plan/plan.h"
@@ -69,12 +68,9 @@ static bf_status write_svg(const plan_run *run, bf_error *err) {
     bf_status status = bfi_text_open(&text, err);
     if (status != BF_STATUS_OK) return status;
     bool drawn = bfi_plan_svg(&run->view, text.stream);
-    status = bfi_text_close(&text, err);
-    if (!drawn) status = bfi_fail_memory(err);
-    if (status == BF_STATUS_OK)
-        status = bfi_file_write(run->args->text[BFI_OPTION_SVG][0], text.data, text.size, err);
+    if (drawn) return bfi_text_save(&text, run->args->text[BFI_OPTION_SVG][0], err);
     bfi_text_free(&text);
-    return status;
+    return bfi_fail_memory(err);
 }
 
 static bf_status plan(plan_run *run, bf_error *err) {

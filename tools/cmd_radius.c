@@ -12,8 +12,7 @@
 #include "terminal.h"
 
 #define LEAST_TIME 0.001 /* seconds left to search when reading took them all */
-#define MOST_EFFORT 1000000
-#define DIGITS 6 /* of a radius, for people */
+#define DIGITS 6         /* of a radius, for people */
 
 typedef struct radius_run {
     const bfi_arguments *args;
@@ -47,8 +46,6 @@ static bf_status read_tolerance(const bfi_arguments *args, bf_radius_options *op
     return BF_STATUS_OK;
 }
 
-static int effort(int64_t count) { return (int)(count < MOST_EFFORT ? count : MOST_EFFORT); }
-
 static bf_status read_options(const bfi_arguments *args, bf_radius_options *options,
                               bf_error *err) {
     *options = bf_radius_options_default();
@@ -63,10 +60,7 @@ static bf_status read_options(const bfi_arguments *args, bf_radius_options *opti
     if (status == BF_STATUS_OK && args->real[BFI_OPTION_CLIP][0] > args->real[BFI_OPTION_CLIP][1])
         status = bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--clip: LO is above HI");
     if (args->given[BFI_OPTION_ATTACK]) options->attack = (int)args->count[BFI_OPTION_ATTACK];
-    if (args->given[BFI_OPTION_SEED]) options->seed = (uint64_t)args->count[BFI_OPTION_SEED];
-    if (args->given[BFI_OPTION_RESTARTS])
-        options->restarts = effort(args->count[BFI_OPTION_RESTARTS]);
-    if (args->given[BFI_OPTION_STEPS]) options->steps = effort(args->count[BFI_OPTION_STEPS]);
+    bfi_cli_attack(args, &options->seed, &options->restarts, &options->steps);
     return status;
 }
 

@@ -5,7 +5,6 @@
 
 #include "assignment.h"
 #include "base/alloc.h"
-#include "base/file.h"
 #include "cli.h"
 #include "cmd_batch.h"
 #include "json.h"
@@ -63,11 +62,7 @@ static bf_status write_results(const bfi_arguments *args, const bf_verify_result
     bf_status status = bfi_text_open(&text, err);
     if (status != BF_STATUS_OK) return status;
     bfi_assignment_write(text.stream, result);
-    status = bfi_text_close(&text, err);
-    if (status == BF_STATUS_OK)
-        status = bfi_file_write(args->text[BFI_OPTION_RESULTS_FILE][0], text.data, text.size, err);
-    bfi_text_free(&text);
-    return status;
+    return bfi_text_save(&text, args->text[BFI_OPTION_RESULTS_FILE][0], err);
 }
 
 static bf_status write_svg(const bfi_arguments *args, const bfi_verify_run *run, bf_error *err) {
@@ -87,11 +82,7 @@ static bf_status write_svg(const bfi_arguments *args, const bfi_verify_run *run,
     bf_status status = bfi_text_open(&text, err);
     if (status == BF_STATUS_OK) {
         bfi_picture_svg(text.stream, &picture);
-        status = bfi_text_close(&text, err);
-        if (status == BF_STATUS_OK)
-            status =
-                bfi_file_write(args->text[BFI_OPTION_WITNESS_SVG][0], text.data, text.size, err);
-        bfi_text_free(&text);
+        status = bfi_text_save(&text, args->text[BFI_OPTION_WITNESS_SVG][0], err);
     }
     bfi_picture_free(&picture);
     return status;

@@ -42,14 +42,8 @@ static void write_caption(FILE *out, const char *text, int y) {
 }
 
 static void write_head(FILE *out, const bfi_picture *p, int width, int height) {
-    fprintf(out,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
-            "height=\"%d\" "
-            "role=\"img\" font-family=\"sans-serif\" font-size=\"13\">\n<title>",
-            width, height, width, height);
-    bfi_svg_text(out, p->title, (int)strlen(p->title));
-    fputs("</title>\n<desc>", out);
+    bfi_svg_open(out, width, height, 13, p->title);
+    fputs("<desc>", out);
     bfi_svg_text(out, p->caption, (int)strlen(p->caption));
     fprintf(out, "</desc>\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", width, height);
 }

@@ -30,25 +30,6 @@ const bfi_plan_colors *bfi_plan_svg_colors(const char *kind) {
     return &colors[COLORS - 1];
 }
 
-double bfi_plan_svg_width(const char *text, double size) {
-    return 0.56 * size * (double)strlen(text);
-}
-
-void bfi_plan_svg_say(FILE *out, double x, double y, const char *style, const char *text) {
-    fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, style);
-    bfi_svg_text(out, text, (int)strlen(text));
-    fputs("</text>\n", out);
-}
-
-double bfi_plan_svg_key(FILE *out, double x, double y, const char *fill, const char *stroke,
-                        const char *meaning) {
-    fprintf(out,
-            "<rect x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"12\" fill=\"%s\" stroke=\"%s\"/>\n",
-            x, y - 10, fill, stroke);
-    bfi_plan_svg_say(out, x + 17, y, "font-size=\"11\"", meaning);
-    return x + 17 + bfi_plan_svg_width(meaning, 11) + 16;
-}
-
 /* Where the tasks stand: waves from left to right, wrapped like words into lines. */
 typedef struct layout {
     const bf_plan *plan;
@@ -163,8 +144,8 @@ static void write_edge(const layout *l, int task, int from, FILE *out) {
     fputs("</title></path>\n", out);
     if (!l->labels || !same_line || wave != wave_from + 1) return;
     edge_layers(l, task, from, true, text, sizeof text);
-    bfi_plan_svg_say(out, (x0 + x1) / 2 - 2, (y0 + y1) / 2 - 5,
-                     "font-size=\"9.5\" fill=\"#444\" text-anchor=\"middle\"", text);
+    bfi_svg_say(out, (x0 + x1) / 2 - 2, (y0 + y1) / 2 - 5,
+                "font-size=\"9.5\" fill=\"#444\" text-anchor=\"middle\"", text);
 }
 
 static void write_box(const layout *l, int index, FILE *out) {
@@ -183,10 +164,10 @@ static void write_box(const layout *l, int index, FILE *out) {
             "stroke=\"%s\"/>\n",
             x, y, BOX_WIDTH, BOX_HEIGHT, color->fill, color->stroke);
     snprintf(text, sizeof text, "%d  %s", index, task.kind);
-    bfi_plan_svg_say(out, x + 8, y + 18, "font-weight=\"bold\"", text);
+    bfi_svg_say(out, x + 8, y + 18, "font-weight=\"bold\"", text);
     int room = (int)((BOX_WIDTH - 16) / (0.56 * 11));
-    bfi_plan_svg_say(out, x + 8, y + 34, "font-size=\"11\"",
-                     bfi_plan_short_name(task.name, room, text, sizeof text));
+    bfi_svg_say(out, x + 8, y + 34, "font-size=\"11\"",
+                bfi_plan_short_name(task.name, room, text, sizeof text));
     if (task.steps > 1)
         snprintf(text, sizeof text, "steps %d-%d", task.first_step,
                  task.first_step + task.steps - 1);
@@ -195,24 +176,23 @@ static void write_box(const layout *l, int index, FILE *out) {
     if (task.rows)
         snprintf(text + strlen(text), sizeof text - strlen(text), ", %lld rows",
                  (long long)task.rows);
-    bfi_plan_svg_say(out, x + 8, y + 50, "font-size=\"11\" fill=\"#444\"", text);
+    bfi_svg_say(out, x + 8, y + 50, "font-size=\"11\" fill=\"#444\"", text);
     fputs("</g>\n", out);
 }
 
 static void write_graph(const layout *l, double top, FILE *out) {
-    bfi_plan_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"",
-                     "Tasks, in the order they depend on each other");
+    bfi_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"",
+                "Tasks, in the order they depend on each other");
     double x = MARGIN;
     for (int i = 0; i < COLORS; i++)
         for (int t = 0; t < l->tasks; t++)
             if (strcmp(bf_plan_task(l->plan, t).kind, colors[i].kind) == 0) {
-                x = bfi_plan_svg_key(out, x, top + 22, colors[i].fill, colors[i].stroke,
-                                     colors[i].kind);
+                x = bfi_svg_key(out, x, top + 22, colors[i].fill, colors[i].stroke, colors[i].kind);
                 break;
             }
-    bfi_plan_svg_say(out, x, top + 22, "font-size=\"11\" fill=\"#444\"",
-                     "one column per wave; an arrow is data that the next task reads (those that "
-                     "others imply are not drawn)");
+    bfi_svg_say(out, x, top + 22, "font-size=\"11\" fill=\"#444\"",
+                "one column per wave; an arrow is data that the next task reads (those that "
+                "others imply are not drawn)");
     for (int t = 0; t < l->tasks; t++)
         for (int from = 0; from < t; from++)
             if (drawn(l, t, from)) write_edge(l, t, from, out);
@@ -225,19 +205,14 @@ static void write_head(const bfi_plan_view *view, double width, double height, F
     char title[256], text[256], planned[32], persistent[32], tile[32];
     snprintf(title, sizeof title, "Plan of %.150s: %s, %s", bfi_path_name(view->path),
              bfi_cli_method(o->method), bfi_cli_dtype(o->dtype));
+    bfi_svg_open(out, width, height, 12, title);
     fprintf(out,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
-            "viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\" "
-            "font-family=\"sans-serif\" font-size=\"12\">\n<title>",
-            width, height, width, height);
-    bfi_svg_text(out, title, (int)strlen(title));
-    fprintf(out,
-            "</title>\n<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" "
+            "<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" "
             "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0 L8 4 L0 8 z\" "
             "fill=\"#666\"/></marker></defs>\n<rect width=\"%.0f\" height=\"%.0f\" "
             "fill=\"#fff\"/>\n",
             width, height);
-    bfi_plan_svg_say(out, MARGIN, 34, "font-size=\"18\" font-weight=\"bold\"", title);
+    bfi_svg_say(out, MARGIN, 34, "font-size=\"18\" font-weight=\"bold\"", title);
     bfi_cli_bytes(m.workspace_bytes, planned, sizeof planned);
     bfi_cli_bytes(m.persistent_bytes, persistent, sizeof persistent);
     bfi_cli_bytes(m.tile_bytes, tile, sizeof tile);
@@ -247,7 +222,7 @@ static void write_head(const bfi_plan_view *view, double width, double height, F
              bf_plan_task_count(view->plan), bf_plan_task_count(view->plan) == 1 ? "" : "s",
              m.steps, planned, persistent, tile, m.workers, m.workers == 1 ? "" : "s",
              bfi_plan_saving(view->plan));
-    bfi_plan_svg_say(out, MARGIN, 54, "fill=\"#444\"", text);
+    bfi_svg_say(out, MARGIN, 54, "fill=\"#444\"", text);
 }
 
 static bool make_layout(const bf_plan *plan, double top, double width, layout *l) {

@@ -18,13 +18,6 @@ bool bfi_plan_svg(const bfi_plan_view *view, FILE *out);
 double bfi_plan_svg_vectors(const bfi_plan_view *view, double top, double width, FILE *out);
 double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FILE *out);
 
-/* What a heading or a legend is made of: text at (x, y), and how wide it comes out about. */
-void bfi_plan_svg_say(FILE *out, double x, double y, const char *style, const char *text);
-double bfi_plan_svg_width(const char *text, double size);
-/* A coloured square with its meaning; returns where the next one may stand. */
-double bfi_plan_svg_key(FILE *out, double x, double y, const char *fill, const char *stroke,
-                        const char *meaning);
-
 /* Colours of tasks of |kind|. */
 typedef struct bfi_plan_colors {
     const char *kind, *fill, *stroke;

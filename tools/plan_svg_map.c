@@ -64,7 +64,7 @@ static void write_block(const plane *p, const block *b, FILE *out) {
             "fill=\"%s\" stroke=\"%s\" stroke-width=\"0.7\"%s/>\n",
             b->about, x, y, width, height, b->fill, b->stroke,
             b->in_place ? " stroke-dasharray=\"4 2\"" : "");
-    double length = bfi_plan_svg_width(b->name, LETTER);
+    double length = bfi_svg_width(b->name, LETTER);
     if (height >= LETTER + 1 && length + 4 <= width)
         fprintf(out, "<text x=\"%.2f\" y=\"%.2f\" font-size=\"%d\">%s</text>\n", x + 3,
                 y + height / 2 + 3.5, LETTER, b->name);
@@ -108,8 +108,8 @@ static void write_axes(const plane *p, const char *across, FILE *out) {
         fprintf(out,
                 "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\" text-anchor=\"middle\">%d</text>\n",
                 x_of(p, u + 0.5), p->top + p->height + 13, u);
-    bfi_plan_svg_say(out, p->left + p->width / 2, p->top + p->height + 28,
-                     "font-size=\"11\" text-anchor=\"middle\" fill=\"#444\"", across);
+    bfi_svg_say(out, p->left + p->width / 2, p->top + p->height + 28,
+                "font-size=\"11\" text-anchor=\"middle\" fill=\"#444\"", across);
     fprintf(out,
             "<text transform=\"translate(%d %.1f) rotate(-90)\" font-size=\"11\" "
             "text-anchor=\"middle\" fill=\"#444\">offset</text>\n",
@@ -124,7 +124,7 @@ static void write_strip(const plane *p, const bf_plan *plan, FILE *out) {
         double x = x_of(p, task.first_step), width = x_of(p, task.first_step + task.steps) - x;
         char text[64];
         snprintf(text, sizeof text, "%d %s", t, task.kind);
-        if (bfi_plan_svg_width(text, LETTER) + 6 > width) snprintf(text, sizeof text, "%d", t);
+        if (bfi_svg_width(text, LETTER) + 6 > width) snprintf(text, sizeof text, "%d", t);
         fprintf(out,
                 "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" fill=\"%s\" "
                 "stroke=\"%s\" stroke-width=\"0.7\"/><text x=\"%.2f\" y=\"%.1f\" "
@@ -159,7 +159,7 @@ static void write_vector(const plane *p, const bf_plan *plan, int index, FILE *o
     /* Where the layer's name does not fit, the role may. */
     int end = vector_end(plan, index);
     double room = x_of(p, end) - x_of(p, v->first) - 4;
-    const char *label = bfi_plan_svg_width(name, LETTER) <= room ? name : role;
+    const char *label = bfi_svg_width(name, LETTER) <= room ? name : role;
     write_block(p,
                 &(block){.first = v->first,
                          .end = end,
@@ -183,13 +183,13 @@ double bfi_plan_svg_vectors(const bfi_plan_view *view, double top, double width,
                fmin(900, fmax(240, 9 * count)),
                m.steps,
                m.persistent_bytes ? m.persistent_bytes : 1};
-    bfi_plan_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"",
-                     "Persistent memory: vectors that live from step to step");
+    bfi_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"",
+                "Persistent memory: vectors that live from step to step");
     double x = MARGIN;
     for (int g = 0; g < GROUPS; g++)
-        x = bfi_plan_svg_key(out, x, top + 22, groups[g].fill, groups[g].stroke, groups[g].meaning);
-    bfi_plan_svg_say(out, x, top + 22, "font-size=\"11\" fill=\"#444\"",
-                     "dashed: takes over, in place, what another vector leaves");
+        x = bfi_svg_key(out, x, top + 22, groups[g].fill, groups[g].stroke, groups[g].meaning);
+    bfi_svg_say(out, x, top + 22, "font-size=\"11\" fill=\"#444\"",
+                "dashed: takes over, in place, what another vector leaves");
     write_axes(&p, "step", out);
     write_strip(&p, plan, out);
     write_block(&p,
@@ -261,7 +261,7 @@ double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FI
     const bf_plan *plan = view->plan;
     int best = tallest_program(plan);
     if (best < 0) {
-        bfi_plan_svg_say(out, MARGIN, top, "fill=\"#444\"", "This plan has no backward programs.");
+        bfi_svg_say(out, MARGIN, top, "fill=\"#444\"", "This plan has no backward programs.");
         return top;
     }
     const bfi_program *program = &plan->programs[best];
@@ -275,9 +275,9 @@ double bfi_plan_svg_tile(const bfi_plan_view *view, double top, double width, FI
              "which bounds %.120s%s",
              (long long)plan->tile_lanes, plan->graph->nodes[program->target].name,
              program->spec ? " (rows of the spec)" : "");
-    bfi_plan_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"", text);
-    bfi_plan_svg_say(out, MARGIN, top + 20, "font-size=\"11\" fill=\"#444\"",
-                     "named by the layer whose op writes them; dashed: in place of what was there");
+    bfi_svg_say(out, MARGIN, top, "font-size=\"14\" font-weight=\"bold\"", text);
+    bfi_svg_say(out, MARGIN, top + 20, "font-size=\"11\" fill=\"#444\"",
+                "named by the layer whose op writes them; dashed: in place of what was there");
     write_axes(&p, named ? "" : "op of the program", out);
     if (named) write_ops(&p, plan, program, out);
     for (int i = 0; i < program->buffer_count; i++)

@@ -34,13 +34,8 @@ static void record(void *user, const bf_plan *plan, bf_workspace *workspace, int
 bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf_error *err) {
     *run = (bfi_verify_run){.options = bf_verify_options_default()};
     bf_status status = bfi_cli_options(args, &run->options.bounds, err);
-    if (args->given[BFI_OPTION_SEED]) run->options.seed = (uint64_t)args->count[BFI_OPTION_SEED];
+    bfi_cli_attack(args, &run->options.seed, &run->options.restarts, &run->options.steps);
     if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
-    const int64_t most = 1000000;
-    int64_t restarts = args->count[BFI_OPTION_RESTARTS], steps = args->count[BFI_OPTION_STEPS];
-    if (args->given[BFI_OPTION_RESTARTS])
-        run->options.restarts = (int)(restarts < most ? restarts : most);
-    if (args->given[BFI_OPTION_STEPS]) run->options.steps = (int)(steps < most ? steps : most);
     return status;
 }
 
