@@ -11,7 +11,8 @@ static bool takes_file(const bfi_command_info *info) {
 
 /* Words that may follow an option; NULL where that is a file or free text. */
 static const char *choices_of(int option) {
-    return bfi_options[option].kind == BFI_KIND_CHOICE ? bfi_options[option].choices : NULL;
+    bfi_kind kind = bfi_options[option].kind;
+    return kind == BFI_KIND_CHOICE || kind == BFI_KIND_CHOICES ? bfi_options[option].choices : NULL;
 }
 
 /* A help text inside single quotes: characters that shells or zsh specs would read become blanks.

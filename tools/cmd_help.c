@@ -66,8 +66,8 @@ static void print_option(FILE *out, int option) {
     char term[192], meaning[512], choices[128];
     snprintf(choices, sizeof choices, "%s", info->choices);
     for (char *p = choices; *p; p++)
-        if (*p == ' ') *p = '|';
-    const char *argument = info->kind == BFI_KIND_CHOICE ? choices : info->arguments;
+        if (*p == ' ') *p = info->kind == BFI_KIND_CHOICE ? '|' : ',';
+    const char *argument = *choices ? choices : info->arguments;
     snprintf(term, sizeof term, "%s--%s%s%s", option == BFI_OPTION_HELP ? "-h, " : "", info->name,
              *argument ? " " : "", argument);
     if (*info->fallback)
@@ -88,8 +88,13 @@ static void print_forms(FILE *out, bfi_command command) {
     static const char *const radius =
         "  boundflow radius M.onnx --center X.npy [--label K] [--clip LO HI] [options]\n";
     const bfi_command_info *info = &bfi_commands[command];
+    static const char *const sweep =
+        "  boundflow sweep M.onnx --inputs X.npy --eps LIST [--labels L] [--clip LO HI] "
+        "[options]\n";
     if (command == BFI_COMMAND_RADIUS)
         fputs(radius, out);
+    else if (command == BFI_COMMAND_SWEEP)
+        fputs(sweep, out);
     else if (command == BFI_COMMAND_BOUND)
         fputs(bound, out);
     else if (command == BFI_COMMAND_VERIFY)
@@ -126,6 +131,23 @@ static void print_notes(FILE *out, bfi_command command) {
             "the method; that a counterexample lies at a distance, about the network. The search "
             "keeps the better of backward and interval bounds, as verify does. Out of time, or "
             "after Ctrl-C, the best radius so far is the answer.";
+    if (command == BFI_COMMAND_SWEEP)
+        text =
+            "Rows of the CSV: decided_by 'run' when bounds over the ball were computed; 'larger' "
+            "when "
+            "those over a larger ball of the same input and method were enough (the margin, "
+            "theirs, "
+            "holds here too); 'centre' when the label is wrong at the input itself. Nothing else "
+            "is "
+            "concluded: a radius is bounded even where a smaller one failed. key names all that "
+            "decides "
+            "a row but the radius, so that a file is continued only with what it was begun with; "
+            "more "
+            "radii, methods and inputs may be added. Rows do not depend on threads. After Ctrl-C "
+            "or "
+            "--timeout the file has whole rows, the table and the plot what is decided, and the "
+            "exit "
+            "code says so.";
     if (!text) return;
     print_heading(out, "Notes");
     fputs("  ", out);

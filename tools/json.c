@@ -37,6 +37,13 @@ static void write_text(FILE *out, const char *text) {
     fputc('"', out);
 }
 
+void bfi_json_decimal(double value, char *text, int size) {
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, (size_t)size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+}
+
 static void write_number(FILE *out, double value) {
     if (isnan(value))
         fputs("null", out);
@@ -44,10 +51,7 @@ static void write_number(FILE *out, double value) {
         fputs(value > 0 ? "\"inf\"" : "\"-inf\"", out);
     else {
         char text[32];
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, value);
-            if (strtod(text, NULL) == value) break;
-        }
+        bfi_json_decimal(value, text, sizeof text);
         fputs(text, out);
     }
 }

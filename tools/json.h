@@ -13,6 +13,9 @@ typedef struct bfi_json {
     bool comma; /* a value stands before, at this depth */
 } bfi_json;
 
+/* The shortest decimal that reads back as |value|; "inf", "-inf" or "nan". */
+void bfi_json_decimal(double value, char *text, int size);
+
 /* |key| is NULL inside arrays and at the top. */
 void bfi_json_open(bfi_json *json, const char *key, char bracket);
 void bfi_json_close(bfi_json *json, char bracket);

@@ -99,23 +99,29 @@ static bf_status unknown_option(bfi_command command, const char *typed, bf_error
         bfi_options[best].name, bfi_commands[command].name);
 }
 
+/* The row of |command| with that name, else another command's, else -1. */
+static int find_option(bfi_command command, const char *name, size_t length) {
+    int found = -1;
+    for (int o = 0; o < BFI_OPTION_COUNT; o++) {
+        if (strlen(bfi_options[o].name) != length || memcmp(bfi_options[o].name, name, length) != 0)
+            continue;
+        if (found < 0 || bfi_options[o].commands >> command & 1) found = o;
+    }
+    return found;
+}
+
 static bf_status wrong_command(bfi_command command, int option, bf_error *err) {
+    const char *name = bfi_options[option].name;
     char owners[128] = "";
     for (int c = 0; c < BFI_COMMAND_COUNT; c++) {
-        if (!(bfi_options[option].commands >> c & 1)) continue;
+        int row = find_option((bfi_command)c, name, strlen(name));
+        if (!(bfi_options[row].commands >> c & 1)) continue;
         size_t used = strlen(owners);
         snprintf(owners + used, sizeof owners - used, "%s%s", used ? ", " : "",
                  bfi_commands[c].name);
     }
-    return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--%s is no option of %s, but of: %s",
-                    bfi_options[option].name, bfi_commands[command].name, owners);
-}
-
-static int find_option(const char *name, size_t length) {
-    for (int o = 0; o < BFI_OPTION_COUNT; o++)
-        if (strlen(bfi_options[o].name) == length && memcmp(bfi_options[o].name, name, length) == 0)
-            return o;
-    return -1;
+    return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--%s is no option of %s, but of: %s", name,
+                    bfi_commands[command].name, owners);
 }
 
 static bf_status bad_value(int option, const char *text, const char *wanted, bf_error *err) {
@@ -156,6 +162,7 @@ static bf_status read_count(int option, const char *text, int64_t *out, bf_error
     return BF_STATUS_OK;
 }
 
+/* |text| as one of the option's words: its index in *|out|. */
 static bf_status read_choice(int option, const char *text, int64_t *out, bf_error *err) {
     const char *word, *best = NULL;
     int length, best_length = 0, best_distance = LONGEST + 1;
@@ -174,6 +181,22 @@ static bf_status read_choice(int option, const char *text, int64_t *out, bf_erro
                     bfi_options[option].name, text, bfi_options[option].choices, best_length, best);
 }
 
+/* Words with commas between them: their bits. */
+static bf_status read_choices(int option, const char *text, int64_t *out, bf_error *err) {
+    bf_status status = BF_STATUS_OK;
+    for (*out = 0; status == BF_STATUS_OK;) {
+        size_t length = strcspn(text, ",");
+        char word[LONGEST + 1];
+        int64_t index = 0;
+        snprintf(word, sizeof word, "%.*s", (int)(length < LONGEST ? length : LONGEST), text);
+        status = read_choice(option, word, &index, err);
+        *out |= (int64_t)1 << index;
+        if (!text[length]) break;
+        text += length + 1;
+    }
+    return status;
+}
+
 static bf_status read_value(int option, int word, const char *text, bfi_arguments *args,
                             bf_error *err) {
     args->text[option][word] = text;
@@ -186,6 +209,8 @@ static bf_status read_value(int option, int word, const char *text, bfi_argument
             return read_count(option, text, &args->count[option], err);
         case BFI_KIND_CHOICE:
             return read_choice(option, text, &args->count[option], err);
+        case BFI_KIND_CHOICES:
+            return read_choices(option, text, &args->count[option], err);
         case BFI_KIND_FILE:
         case BFI_KIND_TEXT:
             if (!*text) return bad_value(option, text, "a name: it is empty", err);
@@ -197,9 +222,9 @@ static bf_status read_value(int option, int word, const char *text, bfi_argument
 }
 
 /* An option where a value should be: almost always a value that was forgotten. */
-static bool looks_like_option(const char *text) {
+static bool looks_like_option(bfi_command command, const char *text) {
     if (strncmp(text, "--", 2) != 0) return false;
-    return !text[2] || find_option(text + 2, strcspn(text + 2, "=")) >= 0;
+    return !text[2] || find_option(command, text + 2, strcspn(text + 2, "=")) >= 0;
 }
 
 /* Reads the option argv[*at]; *at ends on its last word. */
@@ -209,7 +234,7 @@ static bf_status read_option(int argc, char *const *argv, int *at, bfi_arguments
         strcmp(argv[*at], "-h") == 0 ? "help" : argv[*at] + 1 + (argv[*at][1] == '-');
     size_t length = strcspn(typed, "=");
     const char *attached = typed[length] ? typed + length + 1 : NULL;
-    int option = find_option(typed, length);
+    int option = find_option(args->command, typed, length);
     if (option < 0 || (typed == argv[*at] + 1)) {
         char name[LONGEST + 1];
         snprintf(name, sizeof name, "%.*s", (int)(length < LONGEST ? length : LONGEST), typed);
@@ -226,7 +251,7 @@ static bf_status read_option(int argc, char *const *argv, int *at, bfi_arguments
     bf_status status = BF_STATUS_OK;
     for (int word = 0; word < arity && status == BF_STATUS_OK; word++) {
         const char *text = word == 0 ? attached : NULL;
-        if (!text && (*at + 1 >= argc || looks_like_option(argv[*at + 1])))
+        if (!text && (*at + 1 >= argc || looks_like_option(args->command, argv[*at + 1])))
             return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--%s needs %s", info->name,
                             info->arguments);
         if (!text) text = argv[++*at];

@@ -28,7 +28,8 @@ typedef enum bfi_kind {
     BFI_KIND_REAL,
     BFI_KIND_SECONDS,
     BFI_KIND_BYTES,
-    BFI_KIND_CHOICE
+    BFI_KIND_CHOICE,
+    BFI_KIND_CHOICES
 } bfi_kind;
 
 typedef struct bfi_command_info {
@@ -43,7 +44,7 @@ typedef struct bfi_option_info {
     const char *name; /* without the dashes */
     bfi_kind kind;
     const char *arguments; /* "", "E" or "LO HI" */
-    const char *choices;   /* words of a CHOICE */
+    const char *choices;   /* words of a CHOICE or CHOICES */
     const char *fallback;
     unsigned commands; /* bit per bfi_command */
     const char *help;
@@ -57,7 +58,8 @@ typedef struct bfi_arguments {
     bool given[BFI_OPTION_COUNT];
     const char *text[BFI_OPTION_COUNT][2]; /* as written */
     double real[BFI_OPTION_COUNT][2];      /* REAL, SECONDS: nearest double */
-    int64_t count[BFI_OPTION_COUNT];       /* COUNT, BYTES: the number; CHOICE: index of the word */
+    int64_t count[BFI_OPTION_COUNT];       /* COUNT, BYTES: the number; CHOICE: index of the word;
+                                              CHOICES: bit per word */
     const char *positional;                /* NULL when absent */
 } bfi_arguments;
 

@@ -88,13 +88,14 @@ static double least(const double *values, int64_t count) {
     return result;
 }
 
-bf_status bfi_certifier_run(bfi_certifier *c, int64_t label, int64_t count, double deadline,
+bf_status bfi_certifier_run(bfi_certifier *c, const int64_t *labels, int64_t count, double deadline,
                             double *margins, bf_error *err) {
-    assert(count <= c->boxes && label >= 0 && label < c->outputs);
-    if (c->label != label) bfi_margin_rows(c->outputs, label, c->spec);
-    c->label = label;
+    assert(count <= c->boxes);
     bf_status status = BF_STATUS_OK;
     for (int64_t i = 0; i < count && status == BF_STATUS_OK; i++) {
+        assert(labels[i] >= 0 && labels[i] < c->outputs);
+        if (c->label != labels[i]) bfi_margin_rows(c->outputs, labels[i], c->spec);
+        c->label = labels[i];
         bf_request request = {.lo = bfi_certifier_lo(c, i),
                               .hi = bfi_certifier_hi(c, i),
                               .spec = c->spec,

@@ -22,10 +22,11 @@ const bf_plan *bfi_certifier_plan(const bfi_certifier *certifier);
 double *bfi_certifier_lo(bfi_certifier *certifier, int64_t index);
 double *bfi_certifier_hi(bfi_certifier *certifier, int64_t index);
 
-/* margins[i]: smallest, over j other than |label|, of the certified lower bound of y[label] - y[j]
- * over box i; the label holds in the whole box when it is above 0. Never not-a-number. The numbers
- * do not depend on |count|. After a timeout or stop the margins mean nothing. */
-bf_status bfi_certifier_run(bfi_certifier *certifier, int64_t label, int64_t count, double deadline,
-                            double *margins, bf_error *err);
+/* margins[i]: smallest, over j other than labels[i], of the certified lower bound of y[labels[i]] -
+ * y[j] over box i; the label holds in the whole box when it is above 0. Never not-a-number. The
+ * numbers do not depend on what else is asked at once. After a timeout or stop they mean nothing.
+ */
+bf_status bfi_certifier_run(bfi_certifier *certifier, const int64_t *labels, int64_t count,
+                            double deadline, double *margins, bf_error *err);
 
 #endif

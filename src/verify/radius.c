@@ -173,11 +173,14 @@ static double middle(double from, double to) { return from + (to - from) / 2; }
 
 static bf_status bound_nodes(search *s, bfi_certifier *certifier, node *nodes, int count) {
     double margins[1 << DEPTH];
+    int64_t labels[1 << DEPTH];
     double begin = bf_clock();
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        labels[i] = s->label;
         bfi_ball_box(s->ball, s->n_in, nodes[i].radius, bfi_certifier_lo(certifier, i),
                      bfi_certifier_hi(certifier, i));
-    bf_status status = bfi_certifier_run(certifier, s->label, count, s->deadline, margins, s->err);
+    }
+    bf_status status = bfi_certifier_run(certifier, labels, count, s->deadline, margins, s->err);
     s->result->bounds_s += bf_clock() - begin;
     for (int i = 0; i < count && status == BF_STATUS_OK; i++) nodes[i].margin = margins[i];
     s->result->boxes += status == BF_STATUS_OK ? count : 0;
