@@ -13,11 +13,13 @@ typedef struct bf_tvm_options {
                              this user's, and nobody else may write there */
     const char *compiler; /* path of boundflow-tvmc; NULL: $BOUNDFLOW_TVMC, else beside the program
                              or the library */
-    double seconds;       /* that compiling one kernel may take */
-    int strict; /* 1: a plan fails where a kernel cannot be had, instead of using native */
+    const char *tvm; /* the folder that holds TVM; NULL: $BOUNDFLOW_TVM, else .tvm in the folder
+                        above the program's, else the user's data folder; "none": no TVM */
+    double seconds;  /* that compiling one kernel may take */
+    int strict;      /* 1: a plan fails where a kernel cannot be had, instead of using native */
 } bf_tvm_options;
 
-/* NULL, NULL, 60 seconds, strict when $BOUNDFLOW_TVM_STRICT is set to anything but 0. */
+/* NULL three times, 60 seconds, strict when $BOUNDFLOW_TVM_STRICT is set to anything but 0. */
 BF_API bf_tvm_options bf_tvm_options_default(void);
 
 /* Sets |options| (copied) for plans that |session| makes from now on, and forgets which kernels

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,15 +20,16 @@ typedef struct worker {
     bfi_process process;
     int job; /* -1: none */
     double deadline;
-    char line[256]; /* what came of its answer */
+    char line[BFI_STORE_PATH + 512]; /* what came of its answer */
     size_t used;
 } worker;
 
 typedef struct pool {
     const bfi_compile_settings *settings;
     bfi_compile_job *jobs;
-    int count, next; /* jobs [next, count) have not been handed out */
-    int lost;        /* processes lost since the last kernel that was compiled */
+    int count, next;  /* jobs [next, count) have not been handed out */
+    int lost;         /* processes lost since the last kernel that was compiled */
+    char of_all[160]; /* why nothing can be compiled, "" it can */
     worker workers[MOST_PROCESSES];
     int worker_count;
 } pool;
@@ -45,8 +47,8 @@ static void give_up(pool *p, worker *w, const char *what) {
 static void hand_out(pool *p, worker *w) {
     bf_error err = {""};
     bfi_compile_job *job = &p->jobs[p->next];
-    char name[] = "boundflow-tvmc", mode[] = "--serve";
-    char *const arguments[] = {name, mode, NULL};
+    char name[] = "boundflow-tvmc", tvm[] = "--tvm", jobs[] = "--jobs", input[] = "-";
+    char *const arguments[] = {name, tvm, (char *)(uintptr_t)p->settings->tvm, jobs, input, NULL};
     w->job = p->next++;
     w->used = 0;
     w->deadline = bfi_clock() + p->settings->seconds;
@@ -58,21 +60,33 @@ static void hand_out(pool *p, worker *w) {
         return;
     }
     char request[BFI_TVM_KEY_SIZE + BFI_STORE_PATH + 2];
-    int size = snprintf(request, sizeof request, "%s\n%s\n", job->key, job->path);
+    int size = snprintf(request, sizeof request, "%s\t%s\n", job->path, job->key);
     assert(size > 0 && size < (int)sizeof request && !strchr(job->key, '\n'));
     if (!bfi_process_send(&w->process, request, (size_t)size)) give_up(p, w, "went away");
 }
 
+/* The field of a line at |*at|, which moves behind it; "" past the end. */
+static char *next_field(char **at) {
+    char *field = *at, *tab = strchr(field, '\t');
+    *at = tab ? tab + 1 : field + strlen(field);
+    if (tab) *tab = '\0';
+    return field;
+}
+
 static void take_answer(pool *p, worker *w) {
     bfi_compile_job *job = &p->jobs[w->job];
-    const char *text = w->line;
-    if (strcmp(text, "ok") == 0) {
+    char *at = w->line, *word = next_field(&at), *path = next_field(&at);
+    bool mine = strcmp(path, job->path) == 0, all = strcmp(path, "-") == 0;
+    if (strcmp(word, "ok") == 0 && mine) {
         job->done = true;
         p->lost = 0;
-    } else if (strncmp(text, "error ", 6) == 0) {
-        for (char *c = w->line; *c; c++)
+    } else if (strcmp(word, "error") == 0 && (mine || all)) {
+        char *reason = next_field(&at);
+        for (char *c = at; *c; c++)
             if ((unsigned char)*c < ' ' || *c == 127) *c = ' ';
-        snprintf(job->reason, sizeof job->reason, "%.150s", text + 6);
+        snprintf(job->reason, sizeof job->reason, "%.30s: %.120s", reason, at);
+        if (all) p->lost = MOST_LOST;
+        if (all) snprintf(p->of_all, sizeof p->of_all, "%s", job->reason);
     } else {
         give_up(p, w, "answered nonsense");
         return;
@@ -145,8 +159,8 @@ bf_status bfi_compile_run(const bfi_compile_settings *settings, bfi_compile_job 
     }
     for (int i = 0; i < p->worker_count; i++) bfi_process_end(&p->workers[i].process, NULL, 0);
     for (int i = p->next; i < count && status == BF_STATUS_OK; i++)
-        snprintf(jobs[i].reason, sizeof jobs[i].reason,
-                 "the kernel compiler failed too often for other kernels");
+        snprintf(jobs[i].reason, sizeof jobs[i].reason, "%s",
+                 *p->of_all ? p->of_all : "the kernel compiler failed too often for other kernels");
     free(p);
     if (status == BF_STATUS_TIMEOUT)
         return bfi_fail(err, status, "time budget ran out while kernels were compiled");

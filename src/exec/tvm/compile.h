@@ -1,10 +1,10 @@
 /* Running the kernel compiler: boundflow-tvmc, in several processes at once.
  *
- * A process reads requests from its standard input, one at a time: the kernel's full key and the
- * path of the kernel file to write (it appears whole, by rename), a line each. It answers one line
- * on its standard output, "ok" or "error TEXT", and waits for the next. A process that crashes,
- * takes too long or answers anything else is killed with its group; its kernel fails, the rest go
- * to another one. */
+ * A process reads requests from its standard input, one at a time: the path of the kernel file to
+ * write (it appears whole, by rename), a tab, the kernel's key, a line end. It answers a line on
+ * its standard output, fields between tabs: "ok PATH SECONDS" or "error PATH REASON MESSAGE", and
+ * waits for the next. A process that crashes, takes too long, or answers anything else is killed
+ * with its group: its kernel fails, the rest go to another one. */
 #ifndef BFI_EXEC_TVM_COMPILE_H
 #define BFI_EXEC_TVM_COMPILE_H
 
@@ -22,6 +22,7 @@ typedef struct bfi_compile_job {
 
 typedef struct bfi_compile_settings {
     const char *program; /* path of boundflow-tvmc */
+    const char *tvm;     /* the folder that holds TVM */
     int processes;       /* at once, at most */
     double seconds;      /* that one kernel may take */
 } bfi_compile_settings;

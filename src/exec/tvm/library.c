@@ -25,7 +25,7 @@ struct bfi_library {
     pthread_mutex_t lock; /* of all below */
     bfi_pool *pool;
     const atomic_int *stop;
-    char *cache, *compiler; /* as asked for, NULL: default */
+    char *cache, *compiler, *tvm; /* as asked for, NULL: default */
     double seconds;
     bool strict;
     bfi_store *store; /* NULL: not opened yet */
@@ -66,13 +66,18 @@ static void forget(bfi_library *l, bool all) {
     l->count = kept;
 }
 
+static void free_paths(char *cache, char *compiler, char *tvm) {
+    free(cache);
+    free(compiler);
+    free(tvm);
+}
+
 void bfi_library_free(bfi_library *l) {
     if (!l) return;
     forget(l, true);
     free(l->entries);
     bfi_store_free(l->store);
-    free(l->cache);
-    free(l->compiler);
+    free_paths(l->cache, l->compiler, l->tvm);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -83,18 +88,17 @@ bf_status bfi_library_configure(bfi_library *l, const bf_tvm_options *o, bf_erro
                         "tvm options: %g seconds per kernel: give a number above 0", o->seconds);
     char *cache = o->cache ? bfi_strdup(o->cache) : NULL;
     char *compiler = o->compiler ? bfi_strdup(o->compiler) : NULL;
-    if ((o->cache && !cache) || (o->compiler && !compiler)) {
-        free(cache);
-        free(compiler);
+    char *tvm = o->tvm ? bfi_strdup(o->tvm) : NULL;
+    if ((o->cache && !cache) || (o->compiler && !compiler) || (o->tvm && !tvm)) {
+        free_paths(cache, compiler, tvm);
         return bfi_fail_memory(err);
     }
     pthread_mutex_lock(&l->lock);
     forget(l, true);
     bfi_store_free(l->store);
-    free(l->cache);
-    free(l->compiler);
+    free_paths(l->cache, l->compiler, l->tvm);
     l->store = NULL;
-    l->cache = cache, l->compiler = compiler;
+    l->cache = cache, l->compiler = compiler, l->tvm = tvm;
     l->seconds = o->seconds, l->strict = o->strict;
     pthread_mutex_unlock(&l->lock);
     return BF_STATUS_OK;
@@ -236,28 +240,38 @@ static bf_status fail_all(bfi_library *l, const misses *m, const char *reason, b
     return BF_STATUS_OK;
 }
 
-static bf_status compile(bfi_library *l, const misses *m, const bfi_budget *budget, bf_error *err) {
-    char program[PATH_MAX];
-    bf_error why = {""};
+/* The compiler and TVM, and a place for every kernel. */
+static bf_status prepare(bfi_library *l, const misses *m, char *program, bfi_tvm_place *tvm,
+                         bfi_compile_job *jobs, bf_error *err) {
     bf_status status = BF_STATUS_OK;
     if (l->compiler)
-        snprintf(program, sizeof program, "%s", l->compiler);
-    else if (bfi_tvm_locate_helper(program, &why) != BF_STATUS_OK)
-        return fail_all(l, m, why.message, err);
+        snprintf(program, PATH_MAX, "%s", l->compiler);
+    else
+        status = bfi_tvm_locate_helper(program, err);
+    if (status == BF_STATUS_OK) status = bfi_tvm_locate(l->tvm, tvm, err);
+    for (int i = 0; i < m->count && status == BF_STATUS_OK; i++) {
+        jobs[i].key = m->items[i].key;
+        status = bfi_store_place(l->store, jobs[i].key, jobs[i].path, err);
+    }
+    return status;
+}
+
+static bf_status compile(bfi_library *l, const misses *m, const bfi_budget *budget, bf_error *err) {
+    char program[PATH_MAX];
+    bfi_tvm_place tvm;
+    bf_error why = {""};
     bfi_compile_job *jobs = bfi_calloc((size_t)m->count, sizeof *jobs);
     if (!jobs) return bfi_fail_memory(err);
-    int placed = 0;
-    for (; placed < m->count && !*why.message; placed++) {
-        jobs[placed].key = m->items[placed].key;
-        bfi_store_place(l->store, jobs[placed].key, jobs[placed].path, &why);
-    }
-    bfi_compile_settings settings = {program, bfi_pool_threads(l->pool), l->seconds};
-    if (*why.message)
+    bf_status status = prepare(l, m, program, &tvm, jobs, &why);
+    if (status != BF_STATUS_OK) {
         status = fail_all(l, m, why.message, err);
-    else
+    } else {
+        bfi_compile_settings settings = {program, tvm.folder, bfi_pool_threads(l->pool),
+                                         l->seconds};
         status = bfi_compile_run(&settings, jobs, m->count, budget, err);
-    for (int i = 0; i < m->count && !*why.message && status == BF_STATUS_OK; i++)
-        status = take_over(l, &m->items[i], &jobs[i], err);
+        for (int i = 0; i < m->count && status == BF_STATUS_OK; i++)
+            status = take_over(l, &m->items[i], &jobs[i], err);
+    }
     free(jobs);
     return status;
 }
