@@ -41,12 +41,23 @@ typedef struct start {
     int index;
 } start;
 
+/* The loop whose items this thread runs, and as which worker; NULL: none. */
+typedef struct place {
+    const bfi_pool *pool;
+    int worker;
+} place;
+
+static _Thread_local place inside;
+
 static void drain(bfi_pool *pool, int worker) {
+    place before = inside;
+    inside = (place){pool, worker};
     for (;;) {
         int64_t item = atomic_fetch_add(&pool->next, 1);
-        if (item >= pool->items) return;
+        if (item >= pool->items) break;
         pool->work(pool->user, item, worker);
     }
+    inside = before;
 }
 
 static bool is_open(uint64_t ticket) { return ticket & 1; }
@@ -190,6 +201,10 @@ static void close_loop(bfi_pool *pool) {
 
 void bfi_pool_run(bfi_pool *pool, int64_t items, int workers,
                   void (*work)(void *user, int64_t item, int worker), void *user) {
+    if (inside.pool == pool) {
+        for (int64_t item = 0; item < items; item++) work(user, item, inside.worker);
+        return;
+    }
     pthread_mutex_lock(&pool->turn);
     pool->items = items;
     pool->taking_part = workers;

@@ -16,8 +16,8 @@ int bfi_pool_threads(const bfi_pool *pool);
 
 /* Calls work(user, item, worker) once for every item in [0, items), in any order, on up to
  * |workers| threads (at most bfi_pool_threads()); |worker| in [0, workers) is held by one call at a
- * time. Returns when all are done. Calls from several threads take turns; not reentrant from within
- * |work|. Allocates nothing. */
+ * time. Returns when all are done. Calls from several threads take turns; one from within |work|
+ * runs its items one after the other, as the worker that it is in. Allocates nothing. */
 void bfi_pool_run(bfi_pool *pool, int64_t items, int workers,
                   void (*work)(void *user, int64_t item, int worker), void *user);
 

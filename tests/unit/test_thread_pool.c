@@ -104,6 +104,33 @@ static void callers_take_turns(void **state) {
     bfi_pool_free(pool);
 }
 
+typedef struct nest {
+    bfi_pool *pool;
+    atomic_int calls[3]; /* by worker */
+} nest;
+
+static void inner_item(void *user, int64_t item, int worker) {
+    nest *n = user;
+    (void)item;
+    atomic_fetch_add(&n->calls[worker], 1);
+}
+
+static void outer_item(void *user, int64_t item, int worker) {
+    nest *n = user;
+    (void)item;
+    int before = atomic_load(&n->calls[worker]);
+    bfi_pool_run(n->pool, 10, 3, inner_item, n);
+    assert_int_equal(atomic_load(&n->calls[worker]), before + 10); /* this worker did them all */
+}
+
+static void a_loop_within_a_loop(void **state) {
+    (void)state;
+    nest n = {.pool = pool_of(3)};
+    for (int round = 0; round < 100; round++) bfi_pool_run(n.pool, 6, 3, outer_item, &n);
+    assert_int_equal(n.calls[0] + n.calls[1] + n.calls[2], 6000);
+    bfi_pool_free(n.pool);
+}
+
 static void free_at_once(void **state) {
     (void)state;
     for (int round = 0; round < 50; round++) bfi_pool_free(pool_of(1 + round % 4));
@@ -112,9 +139,8 @@ static void free_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_item_once),
-        cmocka_unit_test(late_workers_cost_nothing),
-        cmocka_unit_test(callers_take_turns),
+        cmocka_unit_test(every_item_once),    cmocka_unit_test(late_workers_cost_nothing),
+        cmocka_unit_test(callers_take_turns), cmocka_unit_test(a_loop_within_a_loop),
         cmocka_unit_test(free_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

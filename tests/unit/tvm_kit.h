@@ -14,17 +14,23 @@
 
 static char tvm_root[64]; /* a temporary folder; "" not made yet */
 
-/* |name| in the temporary folder; eight are kept. */
+/* |name| in the temporary folder; kept to the end. */
 static inline const char *tvm_path(const char *name) {
-    static char paths[8][PATH_MAX];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, PATH_MAX, "%s/%s", tvm_root, name);
+    static char paths[512][128];
+    static int count;
+    for (int i = 0; i < count; i++)
+        if (strcmp(paths[i] + strlen(tvm_root) + 1, name) == 0) return paths[i];
+    assert_true(count < 512);
+    char *path = paths[count++];
+    snprintf(path, sizeof *paths, "%s/%s", tvm_root, name);
     return path;
 }
 
+static bool child; /* of a process that cleans up */
+
 static inline void tvm_remove_root(void) {
     char command[128];
+    if (child) return;
     snprintf(command, sizeof command, "rm -rf '%s'", tvm_root);
     if (*tvm_root && system(command) != 0) fputs("cannot clean up\n", stderr);
 }
@@ -35,7 +41,7 @@ static inline void tvm_touch(const char *path) {
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
-        mkdir(part, 0700);
+        mkdir(part, 0755);
         *slash = '/';
     }
     FILE *f = fopen(path, "w");
@@ -48,12 +54,12 @@ static inline const char *tvm_make_place(const char *name, const char *version) 
     char path[PATH_MAX];
     static const char *const files[] = {BFI_TVM_LIB_FFI, BFI_TVM_LIB_RUNTIME, BFI_TVM_LIB_COMPILER};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", tvm_path(name), files[i]);
+        snprintf(path, sizeof path, "%.200s/%s", tvm_path(name), files[i]);
         tvm_touch(path);
     }
-    snprintf(path, sizeof path, "%s/apache_tvm-%s.dist-info/x", tvm_path(name), version);
+    snprintf(path, sizeof path, "%.200s/apache_tvm-%s.dist-info/x", tvm_path(name), version);
     tvm_touch(path);
-    snprintf(path, sizeof path, "%s/apache_tvm_ffi-%s.dist-info/x", tvm_path(name),
+    snprintf(path, sizeof path, "%.200s/apache_tvm_ffi-%s.dist-info/x", tvm_path(name),
              BFI_TVM_FFI_VERSION);
     tvm_touch(path);
     return tvm_path(name);

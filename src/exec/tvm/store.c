@@ -165,6 +165,9 @@ bf_status bfi_store_place(bfi_store *store, const char *key, char *path, bf_erro
     if (!store->writable && !*store->own) status = make_own(store, err);
     if (status != BF_STATUS_OK) return status;
     const char *folder = store->writable ? store->folder : store->own;
-    if (entry_path(path, folder, key)) return BF_STATUS_OK;
+    if (entry_path(path, folder, key)) {
+        if (!is_ours(path)) unlink(path); /* a link would be written through */
+        return BF_STATUS_OK;
+    }
     return bfi_fail(err, BF_STATUS_IO, "%.100s: the path is too long", folder);
 }
