@@ -69,7 +69,7 @@ static inline void ask_make(asked *a, uint64_t number) {
     }
     for (int64_t i = 0; i < a->q.spec_count; i++) a->spec[i] = ask_number(&state);
     for (int64_t i = 0; i < a->region.split_count; i++)
-        a->splits[i] = (bfi_split_name){{number, 1}, 2 * i + (int64_t)(ask_bits(&state) % 2)};
+        a->splits[i] = (bfi_split_name){{number, 1}, 2 * i + (int64_t)(ask_bits(&state) % 2), 0};
     ask_ready(a);
     ask_answer(a, number);
 }

@@ -64,7 +64,7 @@ static bool change(asked *a, int which) {
             break;
         case 9:
             a->region.split_count++;
-            a->splits[a->region.split_count - 1] = (bfi_split_name){{UINT64_MAX, 0}, 4};
+            a->splits[a->region.split_count - 1] = (bfi_split_name){{UINT64_MAX, 0}, 4, 0};
             break;
         case 10:
             if (!a->region.split_count) return false;
@@ -90,6 +90,10 @@ static bool change(asked *a, int which) {
             if (n < 2) return false;
             a->region.inputs -= 1;
             break;
+        case 16:
+            if (!a->region.split_count) return false;
+            bump(&a->splits[0].point);
+            break;
         default:
             return false;
     }
@@ -102,7 +106,7 @@ static void key_sensitivity(void **state) {
     int changed = 0;
     for (uint64_t n = 0; n < 300; n++) {
         ask_put(cache, n);
-        for (int which = 0; which < 16; which++) {
+        for (int which = 0; which < 17; which++) {
             asked a;
             ask_make(&a, n);
             if (!change(&a, which)) continue;
@@ -121,7 +125,7 @@ static void collisions(void **state) {
     (void)state;
     asked a, b;
     ask_make(&a, 1);
-    for (int which = 0; which < 16; which++) {
+    for (int which = 0; which < 17; which++) {
         double room[8 * ASK_MOST];
         size_t key, value;
         ask_make(&b, 1);
@@ -197,7 +201,8 @@ static void ask_box(asked *a, double scale, int splits) {
     for (int i = 0; i < 3; i++) a->lo[i] = -scale, a->hi[i] = scale;
     for (int i = 0; i < 4; i++)
         if (splits >> i & 1)
-            a->splits[a->region.split_count++] = (bfi_split_name){{7, (uint64_t)i / 2}, 10 + i % 2};
+            a->splits[a->region.split_count++] =
+                (bfi_split_name){{7, (uint64_t)i / 2}, 10 + i % 2, 0.5};
     for (int i = 0; i < 2; i++)
         a->values[0][i] = -scale * (i + 1), a->values[1][i] = scale * (i + 2),
         a->values[2][i] = scale;

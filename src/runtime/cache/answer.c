@@ -34,7 +34,8 @@ int bfi_split_order(const void *a, const void *b) {
     const bfi_split_name *x = a, *y = b;
     for (int i = 0; i < 2; i++)
         if (x->value[i] != y->value[i]) return x->value[i] < y->value[i] ? -1 : 1;
-    return (x->neuron > y->neuron) - (x->neuron < y->neuron);
+    if (x->neuron != y->neuron) return x->neuron < y->neuron ? -1 : 1;
+    return (x->point > y->point) - (x->point < y->point);
 }
 
 static size_t box_bytes(const bfi_region *r) { return (size_t)r->inputs * sizeof *r->lo; }
@@ -45,8 +46,7 @@ static size_t spec_bytes(const bfi_question *q) { return (size_t)q->spec_count *
 
 uint64_t bfi_region_hash(const bfi_region *region) {
     uint64_t hash = mix(1, region->lo, box_bytes(region));
-    hash = mix(hash, region->hi, box_bytes(region));
-    return mix(hash, region->splits, split_bytes(region));
+    return mix(hash, region->hi, box_bytes(region));
 }
 
 uint64_t bfi_question_group(const bfi_question *q) {
@@ -56,7 +56,7 @@ uint64_t bfi_question_group(const bfi_question *q) {
 
 uint64_t bfi_question_hash(const bfi_question *q) {
     const uint64_t rest[3] = {bfi_question_group(q), q->region->hash, q->derived};
-    return mix(2, rest, sizeof rest);
+    return mix(mix(2, rest, sizeof rest), q->region->splits, split_bytes(q->region));
 }
 
 static int part_count(unsigned parts) { return __builtin_popcount(parts); }

@@ -12,11 +12,12 @@
 
 #include "base/blake2b.h"
 
-/* One neuron whose sign is decided: input |neuron| of a nonlinear op is held at or above (below)
- * zero. The value is named by the start of its identity, so numbering does not matter. */
+/* One split: a number of a value is at or above (below) a point. The value is named by the start of
+ * its identity, so numbering does not matter. */
 typedef struct bfi_split_name {
     uint64_t value[2];
     int64_t neuron; /* 2 * index + 1 for "below" */
+    double point;
 } bfi_split_name;
 
 /* The set of inputs that an answer is about. */
@@ -25,7 +26,7 @@ typedef struct bfi_region {
     const double *lo, *hi;
     const bfi_split_name *splits; /* ascending (bfi_split_order), no two the same */
     int64_t split_count;
-    uint64_t hash; /* of all that: bfi_region_hash */
+    uint64_t hash; /* of the box: bfi_region_hash */
 } bfi_region;
 
 enum { BFI_PART_LOWER = 1, BFI_PART_UPPER = 2, BFI_PART_ERROR = 4, BFI_PARTS = 3 };
@@ -50,9 +51,10 @@ typedef struct bfi_key_head {
     uint32_t parts, derived;
 } bfi_key_head;
 
-/* Order of splits for qsort: by value, then neuron. */
+/* Order of splits for qsort: by value, neuron, point. */
 int bfi_split_order(const void *a, const void *b);
 
+/* Of the box alone: the same for all layers of a run. */
 uint64_t bfi_region_hash(const bfi_region *region);
 /* Of the whole question, its region's hash included; fast, not collision-resistant. */
 uint64_t bfi_question_hash(const bfi_question *question);

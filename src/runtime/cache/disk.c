@@ -175,12 +175,19 @@ static bf_status finish(bfi_disk *d, sqlite3_stmt *statement, bf_error *err) {
     return code == BFI_SQLITE_DONE ? BF_STATUS_OK : fail_sqlite(d, code, err);
 }
 
-/* Makes the tables of a new file. Two processes may come here at once: the second finds them. */
+static bf_status count_tables(bfi_disk *d, int64_t *tables, bf_error *err) {
+    return ask_text(d, "SELECT count(*) FROM sqlite_master", tables, err);
+}
+
+/* Makes the tables where there are none: in a new file, and in one whose maker was killed before it
+ * had them. Two processes may come here at once: the second finds them. */
 static bf_status create_tables(bfi_disk *d, bf_error *err) {
     int64_t tables = 0;
-    bf_status status = run_text(d, "BEGIN IMMEDIATE", err);
+    bf_status status = count_tables(d, &tables, err);
+    if (status != BF_STATUS_OK || tables > 0) return status;
+    status = run_text(d, "BEGIN IMMEDIATE", err);
     if (status != BF_STATUS_OK) return status;
-    status = ask_text(d, "SELECT count(*) FROM sqlite_master", &tables, err);
+    status = count_tables(d, &tables, err);
     if (status == BF_STATUS_OK && tables == 0) status = run_text(d, schema, err);
     if (status == BF_STATUS_OK) return run_text(d, "COMMIT", err);
     run_text(d, "ROLLBACK", NULL);
@@ -221,7 +228,7 @@ static bf_status attach(const char *path, bool writable, bool create, bfi_disk *
     d->writable = writable;
     bf_status status = bfi_sqlite_load(&d->lib, &d->api, err);
     if (status == BF_STATUS_OK) status = connect(d, create, err);
-    if (status == BF_STATUS_OK && create) status = create_tables(d, err);
+    if (status == BF_STATUS_OK && writable) status = create_tables(d, err);
     if (status == BF_STATUS_OK) status = settle_modes(d, err);
     if (status == BF_STATUS_OK) {
         *out = d;
