@@ -359,7 +359,9 @@ static void add_window(const bfi_tile *t, int from, int out) {
 static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     void *out = buffer(t, op->out), *a = buffer(t, op->a);
-    if (bfi_tile_windowed(t, op->out)) {
+    bool windows = bfi_tile_windowed(t, op->out) || bfi_tile_windowed(t, op->a) ||
+                   bfi_tile_windowed(t, op->b); /* a whole sum of windows: what reads it is whole */
+    if (windows) {
         clear(t, op->out);
         add_window(t, op->a, op->out);
         add_window(t, op->b, op->out);

@@ -132,38 +132,58 @@ static void bounds(const bf_model *model, bf_options o, int threads, const doubl
     kit_engine_free(&e);
 }
 
+/* Pooling, then a sum of what it gives with a branch: on the way back pooling reads, whole, the sum
+ * of two windows. */
+static bfi_graph *pooled_sum_net(void) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1, pick(1, 2), pick(9, 16), pick(9, 16)));
+    int64_t c = graph->nodes[0].shape.dim[1];
+    net_geometry pool = {c, 1, 2, 2, 3, 1, 1, 0, 1}, conv = {3, 1, 1, 2, 2, 1, 1, 0, 1};
+    int a = net_window(graph, NET_PLAIN, BFI_OP_MAX_POOL, 0, pool);
+    int branch = net_same(graph, BFI_OP_RELU, net_scale(graph, NET_PLAIN, a), -1);
+    a = net_same(graph, BFI_OP_ADD, a, branch);
+    a = net_scale(graph, NET_PLAIN, net_window(graph, NET_PLAIN, BFI_OP_CONV, a, conv));
+    a = net_flatten(graph, net_same(graph, BFI_OP_RELU, a, -1));
+    graph->output = net_linear(graph, NET_PLAIN, a, 1, graph->nodes[a].count, 3);
+    kit_validate(graph);
+    return graph;
+}
+
+/* Returns whether windows were used. */
+static bool check_net(bfi_graph *graph, double width, int i) {
+    int64_t n = graph->nodes[0].count;
+    double *lo = calloc((size_t)(2 * n), sizeof *lo), *hi = lo + n, want[6], got[6];
+    for (int64_t j = 0; j < n; j++) {
+        lo[j] = (double)(float)net_uniform();
+        hi[j] = lo[j] + width * (double)pick(0, 8);
+    }
+    bf_model *model = net_model(graph);
+    bf_options o = bf_options_default();
+    o.simplify = (int)pick(0, 1);
+    o.dtype = pick(0, 1) ? BF_DTYPE_FLOAT64 : BF_DTYPE_FLOAT32;
+    o.intersect = (int)pick(0, 1), o.all_neurons = !pick(0, 3);
+    bf_run_stats dense, windowed;
+    o.windows = 0;
+    bounds(model, o, 1, lo, hi, want, &dense);
+    assert_true(dense.flops == dense.dense_flops);
+    for (int variant = 0; variant < 3; variant++) {
+        o.windows = 1;
+        o.executor = variant == 2 ? BF_EXECUTOR_REFERENCE : BF_EXECUTOR_NATIVE;
+        bounds(model, o, variant == 1 ? 2 : 1, lo, hi, got, &windowed);
+        for (int k = 0; k < 6; k++)
+            if (got[k] != want[k])
+                fail_msg("net %d, variant %d: %a, dense %a", i, variant, got[k], want[k]);
+    }
+    assert_true(windowed.dense_flops == dense.flops);
+    bf_model_free(model);
+    free(lo);
+    return windowed.flops < windowed.dense_flops;
+}
+
 static void test_same_bits(void **unused) {
     (void)unused;
-    int used = 0, nets = 0;
-    for (int i = 0; i < 40; i++, nets++) {
-        bfi_graph *graph = image_net();
-        int64_t n = graph->nodes[0].count;
-        double *lo = calloc((size_t)(2 * n), sizeof *lo), *hi = lo + n, want[6], got[6];
-        for (int64_t j = 0; j < n; j++) {
-            lo[j] = (double)(float)net_uniform();
-            hi[j] = lo[j] + 0x1p-6 * (double)pick(0, 8);
-        }
-        bf_model *model = net_model(graph);
-        bf_options o = bf_options_default();
-        o.dtype = pick(0, 1) ? BF_DTYPE_FLOAT64 : BF_DTYPE_FLOAT32;
-        o.intersect = (int)pick(0, 1), o.all_neurons = !pick(0, 3);
-        bf_run_stats dense, windowed;
-        o.windows = 0;
-        bounds(model, o, 1, lo, hi, want, &dense);
-        assert_true(dense.flops == dense.dense_flops);
-        for (int variant = 0; variant < 3; variant++) {
-            o.windows = 1;
-            o.executor = variant == 2 ? BF_EXECUTOR_REFERENCE : BF_EXECUTOR_NATIVE;
-            bounds(model, o, variant == 1 ? 2 : 1, lo, hi, got, &windowed);
-            for (int k = 0; k < 6; k++)
-                if (got[k] != want[k])
-                    fail_msg("net %d, variant %d: %a, dense %a", i, variant, got[k], want[k]);
-        }
-        assert_true(windowed.dense_flops == dense.flops);
-        used += windowed.flops < windowed.dense_flops;
-        bf_model_free(model);
-        free(lo);
-    }
+    int used = 0, nets = 50;
+    for (int i = 0; i < nets; i++)
+        used += i % 5 ? check_net(image_net(), 0x1p-6, i) : check_net(pooled_sum_net(), 0x1p-3, i);
     assert_true(2 * used > nets);
 }
 
