@@ -8,7 +8,7 @@ BENCH ?=
 .PHONY: build setup tvm demo test ci bench soak clean format help
 
 build: ## configure and build; leaves the command line at build/boundflow (installs nothing)
-	@scripts/build.sh release boundflow boundflow_shared
+	@scripts/build.sh release boundflow boundflow-tvmc boundflow_shared
 
 setup: ## install what building and testing need (Debian 12, root or sudo)
 	@scripts/setup.sh test
