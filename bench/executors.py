@@ -2,7 +2,7 @@
 """The executors beside each other on the same boxes, in one run, one thread, fastest of N, taking turns.
 
 Parts: networks  wall time of the bounds, planned bytes, whether the bounds are equal; kernel time of every task
-       micro     kernels alone on generated networks: linear and convolution, backward (by lanes) and IBP
+       micro     kernels alone (bench/micro/executors.c): linear and convolution, backward by lanes, IBP, relu
        compile   TVM: planning a network whose kernels are not compiled yet, and what they cost once they are
        permute   that no transpose runs in the network that has one
 
@@ -17,10 +17,9 @@ import argparse
 import datetime
 import json
 import os
-import random
 import re
 import shutil
-import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,13 +32,6 @@ METHODS = ("ibp", "crown")
 CASES = ("digits_mlp", "digits_cnn_permute", "rram_small", "acasxu 5-6x50-5", "mnist_fc 256x4", "oval21 base",
          "cifar10_resnet 2b")
 AIMS = {"crown": 10.0, "ibp kernel": 1.5, "backward": 0.9, "cold": 10.0, "warm": 1e-3}
-
-# Generated networks of one layer and a relu under a small head: name, shapes.
-LINEARS = [("linear 784-256", 784, 256), ("linear 256-256", 256, 256), ("linear 512-512", 512, 512),
-           ("linear 50-50", 50, 50)]
-CONVS = [("conv 3x32x32-8 4x4 /2", 3, 32, 8, 4, 2, 1), ("conv 16x16x16-16 3x3", 16, 16, 16, 3, 1, 1),
-         ("conv 16x16x16-32 4x4 /2", 16, 16, 32, 4, 2, 1), ("conv 64x8x8-64 3x3", 64, 8, 64, 3, 1, 1)]
-LANES = (64, 128)
 
 
 class Runner:
@@ -230,109 +222,48 @@ def part_networks(runner, arguments, here, report):
             print_tasks(row, here)
 
 
-def numbers(generator, count):
-    return ", ".join(f"{generator.uniform(-1, 1):.6g}" for _ in range(count))
-
-
-def write_npy(path, rows, columns, generator):
-    head = "{'descr': '<f8', 'fortran_order': False, 'shape': (%d, %d), }" % (rows, columns)
-    head += " " * (63 - (10 + len(head)) % 64) + "\n"
-    with open(path, "wb") as stream:
-        stream.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
-        for _ in range(rows):
-            stream.write(struct.pack("<%dd" % columns, *(generator.uniform(-1, 1) for _ in range(columns))))
-
-
-def write_network(path, generator, body, inputs, flat, outputs):
-    """input -> the layer "a" -> relu -> a head; text of docs/ir.md."""
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(f'graph "micro" input "x" output "y" {{\n    %0 = input "x" : f32{inputs}\n    %1 = {body}\n')
-        stream.write(f'    %2 = relu(%1) "r" : [1,{flat}]\n' if "conv" not in body else
-                     f'    %2 = relu(%1) "r" : {outputs}\n    %3 = reshape(%2) "f" : [1,{flat}]\n')
-        last = 2 if "conv" not in body else 3
-        stream.write(f'    %{last + 1} = linear(%{last}) "head" {{k={flat}, n=256}} : [1,256]\n'
-                     f'        weight=[{numbers(generator, flat * 256)}]\n    output %{last + 1}\n}}\n')
-
-
-def generated(scratch):
-    """(name, model, spec arguments by lanes, multiply-adds) of every generated network."""
-    generator = random.Random(5)
-    made = []
-    for number, shape in enumerate(LINEARS + CONVS):
-        name, path = shape[0], os.path.join(scratch, f"micro{number}.bfir")
-        if len(shape) == 3:
-            k, n = shape[1:]
-            inputs, flat, outputs, work, count = f"[1,{k}]", n, f"[1,{n}]", k * n, k
-            body = f'linear(%0) "a" {{k={k}, n={n}}} : [1,{n}] weight=[{numbers(generator, k * n)}]'
-        else:
-            c, size, d, kernel, stride, pad = shape[1:]
-            out = (size + 2 * pad - kernel) // stride + 1
-            inputs, outputs, flat, count = f"[1,{c},{size},{size}]", f"[1,{d},{out},{out}]", d * out * out, c * size * size
-            work = flat * c * kernel * kernel
-            body = (f'conv(%0) "a" {{in=[{c}, {size}, {size}], out=[{d}, {out}, {out}], kernel=[{kernel}, {kernel}], '
-                    f'stride=[{stride}, {stride}], pad=[{pad}, {pad}]}} : {outputs} '
-                    f'weight=[{numbers(generator, d * c * kernel * kernel)}]')
-        write_network(path, generator, body, inputs, flat, outputs)
-        centre = os.path.join(scratch, f"micro{number}.npy")
-        write_npy(centre, 1, count, generator)
-        made.append((name, path, centre, work))
-    return made
-
-
-def kernel_row(runner, path, box, method, here, wanted):
-    """Fastest time of the events that |wanted| accepts, added up within a run: {executor: seconds}."""
-    found, lanes = {}, 0
-    for executor in here:
-        runner.bound(path, box, method, executor)
-    for _ in range(runner.rounds):
-        for executor in here:
-            for events in runner.traced(path, box, method, executor, 10 if executor == "reference" else 50):
-                listed = [event for event in events if wanted(event)]
-                lanes = max((event[4] for event in listed), default=0)
-                tiles = max(1, sum(event[4] == lanes and event[2].startswith(("seed", "interval_source"))
-                                   for event in events))
-                seconds = sum(event[5] for event in listed if event[4] == lanes) / tiles
-                found[executor + "_s"] = min(seconds, found.get(executor + "_s", seconds))
-    return {**found, "lanes": lanes}
+def build_micro(runner):
+    """bench/micro/executors.c beside the program, whose library and compile helper it uses."""
+    folder = os.path.dirname(os.path.abspath(runner.binary))
+    source, program = os.path.join(support.ROOT, "bench", "micro", "executors.c"), os.path.join(folder, "bench_executors")
+    library = os.path.join(folder, "libboundflow_core.a")
+    command = ["cc", "-O3", "-D_GNU_SOURCE", *(f"-I{os.path.join(support.ROOT, name)}" for name in (".", "src", "include")),
+               source, library, "-lprotobuf-c", "-lz", "-lm", "-lpthread", "-ldl", "-o", program]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise support.Failed(str(error)) from None
+    if done.returncode != 0:
+        raise support.Failed(f"cc: {(done.stderr.splitlines() or ['failed'])[0]}")
+    return program
 
 
 def part_micro(runner, here, report):
-    print("\nKernels on generated networks, us of one call, fastest (a tile of that many lanes; the relu on the way counts "
-          "in backward rows, because tvm may fuse it)")
-    print(f"aims: native/tvm {AIMS['backward']} for backward from 64 lanes, ref/tvm {AIMS['ibp kernel']} for IBP")
+    print("\nKernels alone, us of one call, fastest; lanes of a linear or convolution layer on the way back; "
+          "fused: and the relu below it, in one pass on tvm")
+    print(f"aims: native/tvm {AIMS['backward']} for backward from 64 lanes, ref/tvm {AIMS['ibp kernel']} for ibp")
+    try:
+        program = build_micro(runner)
+        done = subprocess.run([program], env=runner.environment(), capture_output=True, text=True, timeout=1200)
+    except (support.Failed, subprocess.TimeoutExpired) as error:
+        print(f"skipped: {error}")
+        return
+    if done.returncode != 0:
+        print(f"skipped: {done.stderr.strip()}")
+        return
+    report.extend(json.loads(line) for line in done.stdout.splitlines())
     rows = []
-    for name, path, centre, work in generated(runner.scratch):
-        box = ["--center", centre, "--eps", "0.1"]
-        kinds = [("ibp", 1, [])]
-        for lanes in LANES:
-            spec = os.path.join(runner.scratch, f"spec{lanes}.npy")
-            if not os.path.exists(spec):
-                write_npy(spec, lanes // 2, 256, random.Random(lanes))
-            kinds.append(("crown-ibp", lanes, ["--spec", spec]))
-        for method, lanes, spec in kinds:
-            def wanted(event, method=method):
-                if method == "ibp":
-                    return event[3] == "a"
-                return event[3] in ("a", "r") and event[2].startswith("backward")
-            try:
-                row = kernel_row(runner, path, box + spec, method, here, wanted)
-            except support.Failed as error:
-                report.append({"case": name, "method": method, "error": str(error)})
-                print(f"  {name} {method}: {error}")
-                continue
-            row.update(case=name, method=method, flops=(6 if method == "ibp" else 2 * row["lanes"]) * work)
-            if lanes > 1 and row["lanes"] != lanes and any(
-                    old["case"] == name and old["lanes"] == row["lanes"] for old in report if "lanes" in old):
-                continue  # the plan cuts these lanes into tiles that were measured already
-            report.append(row)
-            slow, beside = ratio(row, "reference", "tvm"), ratio(row, "native", "tvm")
-            rows.append([name, "ibp" if method == "ibp" else "backward", row["lanes"],
-                         *[microseconds(row[executor + "_s"]) for executor in here],
-                         f"{row['flops'] / row[here[-1] + '_s'] * 1e-9:.1f}",
-                         judged(slow, AIMS["ibp kernel"]) if method == "ibp" else f"{slow:.1f}" if slow else "-",
-                         judged(beside, AIMS["backward"]) if method != "ibp" and row["lanes"] >= 64 else
-                         f"{beside:.2f}" if beside else "-"])
-    support.print_table(["kernel", "kind", "lanes", *here, f"GF/s {here[-1]}", "ref/tvm", "native/tvm"], rows)
+    for row in report:
+        slow, beside = ratio(row, "reference", "tvm"), ratio(row, "native", "tvm")
+        rows.append([row["kernel"], row["kind"], row["lanes"], *[microseconds(row.get(name + "_s")) for name in here],
+                     *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-" for name in here[1:]],
+                     judged(slow, AIMS["ibp kernel"]) if row["kind"] == "ibp" else f"{slow:.1f}" if slow else "-",
+                     judged(beside, AIMS["backward"]) if row["kind"] == "backward" and row["lanes"] >= 64 else
+                     f"{beside:.2f}" if beside else "-", "same" if row["same"] else "DIFFERENT"])
+    support.print_table(["kernel", "kind", "lanes", *here, *[f"GF/s {name}" for name in here[1:]], "ref/tvm", "native/tvm", "bits"],
+                        rows)
+    for reason in sorted({row["reason"] for row in report if "reason" in row and "tvm" in here}):
+        print(f"  not on tvm: {reason}")
 
 
 def part_compile(runner, arguments, here, report):
