@@ -36,6 +36,11 @@ bf_status bfi_cli_session(const bfi_arguments *args, bf_session **out, bf_error 
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--threads: %lld is not between 1 and %d",
                         (long long)threads, MOST_THREADS);
     bf_status status = bf_session_create((int)threads, out, err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_TVM]) {
+        bf_tvm_options tvm = bf_tvm_options_default();
+        tvm.tvm = args->text[BFI_OPTION_TVM][0];
+        status = bf_session_set_tvm(*out, &tvm, err);
+    }
     if (status == BF_STATUS_OK) bfi_interrupt_watch(*out);
     return status;
 }

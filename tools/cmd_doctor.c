@@ -90,7 +90,7 @@ int bfi_cmd_doctor(const bfi_arguments *args) {
     bfi_findings *all = bfi_calloc(1, sizeof *all);
     if (!all) return bfi_cli_end(BFI_COMMAND_DOCTOR, bfi_fail_memory(&err), &err);
     const char *tvm = args->given[BFI_OPTION_TVM] ? args->text[BFI_OPTION_TVM][0] : NULL;
-    bf_status status = bfi_doctor_look(tvm, all, &err);
+    bf_status status = bfi_doctor_look(tvm, args->given[BFI_OPTION_TRY], all, &err);
     if (args->given[BFI_OPTION_JSON])
         print_json(all, status == BF_STATUS_OK);
     else

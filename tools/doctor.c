@@ -1,5 +1,8 @@
 #include "doctor.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 #include "cli.h"
 #include "demo_data.h"
 #include "exec/tvm/locate.h"
+#include "exec/tvm/store.h"
 #include "kernels/kernel.h"
 
 #ifdef NDEBUG
@@ -32,6 +36,7 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
+#define STORE_ADVICE "set BOUNDFLOW_TVM_CACHE to a folder of yours that others cannot write"
 #define BENCH_ADVICE "see bench/README.md; what needs it is skipped without"
 
 const char *bfi_finding_state_name(bfi_finding_state state) {
@@ -110,9 +115,9 @@ static void look_at_processor(bfi_findings *all) {
              *features ? features : "none of avx2, avx512");
 }
 
-/* Bounds of the built-in network over one box into |bounds|: lower, then upper ends. */
-static bf_status bound_demo(bf_session *session, const bf_model *model, bf_method method,
-                            bf_executor executor, double *bounds, bf_error *err) {
+/* Bounds of |model| over one box into |bounds|: lower, then upper ends. */
+static bf_status bound_model(bf_session *session, const bf_model *model, bf_method method,
+                             bf_executor executor, double *bounds, bf_error *err) {
     int64_t inputs = bf_model_input_count(model), outputs = bf_model_output_count(model);
     bf_options options = bf_options_default();
     options.method = method;
@@ -145,10 +150,10 @@ static bf_status compare_kernels(bf_session *session, bf_error *err) {
     double *bounds = bfi_calloc(count, 2 * sizeof *bounds);
     if (!bounds) status = bfi_fail_memory(err);
     for (size_t i = 0; i < sizeof methods / sizeof *methods && status == BF_STATUS_OK; i++) {
-        status = bound_demo(session, model, methods[i], BF_EXECUTOR_REFERENCE, bounds, err);
+        status = bound_model(session, model, methods[i], BF_EXECUTOR_REFERENCE, bounds, err);
         if (status == BF_STATUS_OK)
             status =
-                bound_demo(session, model, methods[i], BF_EXECUTOR_NATIVE, bounds + count, err);
+                bound_model(session, model, methods[i], BF_EXECUTOR_NATIVE, bounds + count, err);
         if (status == BF_STATUS_OK && memcmp(bounds, bounds + count, count * sizeof *bounds) != 0)
             status = bfi_fail(err, BF_STATUS_INTERNAL,
                               "the %s kernels and the plain ones give different bounds (%s): do "
@@ -249,6 +254,124 @@ static void look_at_linker(bfi_findings *all) {
     put_absent(finding, NULL, &err, "apt-get install binutils");
 }
 
+/* The files in the folder of compiled kernels: how many, and their bytes. */
+static void count_files(const char *folder, int64_t *files, int64_t *bytes) {
+    DIR *stream = opendir(folder);
+    struct stat info;
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (fstatat(dirfd(stream), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!S_ISREG(info.st_mode)) continue;
+        ++*files;
+        *bytes += info.st_size;
+    }
+    if (stream) closedir(stream);
+}
+
+static void look_at_store(bfi_findings *all) {
+    bfi_finding *finding = add(all, "TVM", "kernel folder");
+    bfi_store *store = NULL;
+    bf_error err = {""};
+    struct stat info;
+    if (bfi_store_open(NULL, &store, &err) != BF_STATUS_OK) {
+        put_absent(finding, NULL, &err, STORE_ADVICE);
+        return;
+    }
+    snprintf(finding->path, sizeof finding->path, "%s", bfi_store_folder(store));
+    if (bfi_store_problem(store)) {
+        bfi_fail(&err, BF_STATUS_IO, "%s", bfi_store_problem(store));
+        put_absent(finding, NULL, &err, STORE_ADVICE);
+        finding->state = BFI_FINDING_BROKEN;
+    } else if (stat(finding->path, &info) == 0) {
+        int64_t files = 0, bytes = 0;
+        char size[32];
+        count_files(finding->path, &files, &bytes);
+        bfi_cli_bytes(bytes, size, sizeof size);
+        snprintf(finding->detail, sizeof finding->detail, "mode %04o, %" PRId64 " kernels, %s",
+                 (unsigned)info.st_mode & 07777u, files, size);
+    }
+    bfi_store_free(store);
+}
+
+/* A linear layer, a relu and another one: every kind of kernel that a small network needs. */
+static bf_status make_small_network(bf_model **out, bf_error *err) {
+    char text[4096];
+    int used =
+        snprintf(text, sizeof text,
+                 "graph \"small\" input \"x\" output \"y\" {\n%%0 = input \"x\" : f32[1,16]\n"
+                 "%%1 = linear(%%0) \"a\" {k=16, n=16} : [1,16] weight=[");
+    for (int i = 0; i < 256; i++)
+        used +=
+            snprintf(text + used, sizeof text - (size_t)used, "%s%d", i ? "," : "", i * 7 % 19 - 9);
+    used +=
+        snprintf(text + used, sizeof text - (size_t)used,
+                 "]\n%%2 = relu(%%1) \"r\" : [1,16]\n%%3 = linear(%%2) \"b\" {k=16, n=4} : [1,4] "
+                 "weight=[");
+    for (int i = 0; i < 64; i++)
+        used +=
+            snprintf(text + used, sizeof text - (size_t)used, "%s%d", i ? "," : "", i * 5 % 17 - 8);
+    used += snprintf(text + used, sizeof text - (size_t)used, "]\noutput %%3\n}\n");
+    return bf_model_parse(text, (size_t)used, "small.bfir", out, err);
+}
+
+/* Bounds on kernels compiled into |folder|, and natively: the same bits, or an error. */
+static bf_status try_kernels(const char *tvm, const char *folder, bf_tvm_stats *stats,
+                             bf_error *err) {
+    bf_session *session = NULL;
+    bf_model *model = NULL;
+    double compiled[8], native[8];
+    bf_tvm_options options = bf_tvm_options_default();
+    options.cache = folder;
+    options.tvm = tvm;
+    options.strict = 1;
+    bf_status status = bf_session_create(0, &session, err);
+    if (status == BF_STATUS_OK) status = bf_session_set_tvm(session, &options, err);
+    if (status == BF_STATUS_OK) status = make_small_network(&model, err);
+    if (status == BF_STATUS_OK)
+        status = bound_model(session, model, BF_METHOD_CROWN, BF_EXECUTOR_TVM, compiled, err);
+    if (status == BF_STATUS_OK)
+        status = bound_model(session, model, BF_METHOD_CROWN, BF_EXECUTOR_NATIVE, native, err);
+    if (status == BF_STATUS_OK && memcmp(compiled, native, sizeof native) != 0)
+        status = bfi_fail(err, BF_STATUS_INTERNAL,
+                          "compiled kernels give other bounds than native ones: please report");
+    if (session) *stats = bf_session_tvm_stats(session);
+    bf_model_free(model);
+    bf_session_free(session);
+    return status;
+}
+
+/* In a folder of its own, so that nothing comes from an earlier run. */
+static bf_status look_at_compiling(const char *tvm, bfi_findings *all, bf_error *err) {
+    bfi_finding *finding = add(all, "TVM", "compiling");
+    const char *place = getenv("TMPDIR");
+    char folder[PATH_MAX], path[PATH_MAX + 256];
+    bf_tvm_stats stats = {0};
+    snprintf(folder, sizeof folder, "%.3000s/boundflow-doctor-XXXXXX",
+             place && *place == '/' ? place : "/tmp");
+    bf_status status =
+        mkdtemp(folder) ? BF_STATUS_OK : bfi_fail(err, BF_STATUS_IO, "%s: cannot be made", folder);
+    double start = bf_clock();
+    if (status == BF_STATUS_OK) status = try_kernels(tvm, folder, &stats, err);
+    if (status == BF_STATUS_OK) {
+        snprintf(finding->detail, sizeof finding->detail,
+                 "%" PRId64
+                 " kernels of a small network compiled and run in %.2f s: the bits of "
+                 "the native ones",
+                 stats.compiled, bf_clock() - start);
+    } else {
+        finding->state = BFI_FINDING_BROKEN;
+        finding->advice = "see what is missing above; else please report";
+        snprintf(finding->detail, sizeof finding->detail, "%s", err->message);
+    }
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        unlink(path);
+    }
+    if (stream) closedir(stream);
+    rmdir(folder);
+    return status;
+}
+
 static void read_library_version(bfi_optional which, const bfi_dylib *lib, char *out, size_t size) {
     const char *(*plain)(void) = NULL;
     int (*mpi)(char *, int *) = NULL;
@@ -316,7 +439,7 @@ static void look_at_development(bfi_findings *all) {
     }
 }
 
-bf_status bfi_doctor_look(const char *tvm, bfi_findings *out, bf_error *err) {
+bf_status bfi_doctor_look(const char *tvm, bool try, bfi_findings *out, bf_error *err) {
     *out = (bfi_findings){.count = 0};
     look_at_program(out);
     look_at_processor(out);
@@ -324,6 +447,8 @@ bf_status bfi_doctor_look(const char *tvm, bfi_findings *out, bf_error *err) {
     look_at_tvm(tvm, out);
     look_at_helper(out);
     look_at_linker(out);
+    look_at_store(out);
+    if (try && status == BF_STATUS_OK) status = look_at_compiling(tvm, out, err);
     look_at_libraries(out);
     look_at_development(out);
     return status;

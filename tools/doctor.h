@@ -31,9 +31,10 @@ typedef struct bfi_findings {
     int count;
 } bfi_findings;
 
-/* Looks at everything. |tvm|: of --tvm, may be NULL. The status is ok when the core works, whatever
- * optional parts are missing. */
-bf_status bfi_doctor_look(const char *tvm, bfi_findings *out, bf_error *err);
+/* Looks at everything. |tvm|: of --tvm, may be NULL. |try|: compiles kernels of a small network,
+ * from nothing, and runs them. The status is ok when the core works, and what was tried; whatever
+ * else is missing. */
+bf_status bfi_doctor_look(const char *tvm, bool try, bfi_findings *out, bf_error *err);
 
 /* "ok", "off", "missing" or "broken". Static storage. */
 const char *bfi_finding_state_name(bfi_finding_state state);
