@@ -286,8 +286,8 @@ static void look_at_store(bfi_findings *all) {
         char size[32];
         count_files(finding->path, &files, &bytes);
         bfi_cli_bytes(bytes, size, sizeof size);
-        snprintf(finding->detail, sizeof finding->detail, "mode %04o, %" PRId64 " kernels, %s",
-                 (unsigned)info.st_mode & 07777u, files, size);
+        snprintf(finding->detail, sizeof finding->detail, "mode %04o, %" PRId64 " kernel%s, %s",
+                 (unsigned)info.st_mode & 07777u, files, files == 1 ? "" : "s", size);
     }
     bfi_store_free(store);
 }

@@ -13,7 +13,7 @@ typedef struct bf_model bf_model;
  * success *|out| is owned by the caller. */
 BF_API bf_status bf_model_load(const char *path, bf_model **out, bf_error *err);
 
-/* The same from memory; |name| is used in messages. */
+/* The same from memory (unpacked); |name| is used in messages, and its end as above. */
 BF_API bf_status bf_model_parse(const void *data, size_t size, const char *name, bf_model **out,
                                 bf_error *err);
 

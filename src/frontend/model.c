@@ -54,7 +54,8 @@ bf_status bf_model_load(const char *path, bf_model **out, bf_error *err) {
 bf_status bf_model_parse(const void *data, size_t size, const char *name, bf_model **out,
                          bf_error *err) {
     bfi_graph *graph = NULL;
-    bf_status status = bfi_onnx_parse(data, size, name, &graph, err);
+    bf_status status = is_text(name) ? bfi_graph_parse(data, size, name, &graph, err)
+                                     : bfi_onnx_parse(data, size, name, &graph, err);
     return status == BF_STATUS_OK ? bfi_model_wrap(graph, out, err) : status;
 }
 

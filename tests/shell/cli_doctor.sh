@@ -2,7 +2,10 @@
 # boundflow doctor: what is there, what is not, on folders that only look like TVM and variables that say none.
 # shellcheck source=libcli.sh
 . "$(dirname "${BASH_SOURCE[0]}")/libcli.sh"
-unset BOUNDFLOW_TVM BOUNDFLOW_TVMC BOUNDFLOW_TVM_STRICT
+tvm_folder=${BOUNDFLOW_TVM:-} strict=${BOUNDFLOW_TVM_STRICT:-}
+unset BOUNDFLOW_TVM BOUNDFLOW_TVMC BOUNDFLOW_TVM_STRICT BOUNDFLOW_TVM_CACHE
+export TMPDIR=$work/tmp
+mkdir "$TMPDIR"
 export HOME=$work/home XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache
 for library in SQLITE HIGHS Z3 MPI; do export "BOUNDFLOW_$library=none"; done
 
@@ -54,6 +57,35 @@ BOUNDFLOW_TVMC=/nowhere run 0 "no compile helper" doctor --json
 same "$(state "compile helper")" missing "BOUNDFLOW_TVMC that is not there"
 BOUNDFLOW_TVMC=/bin/true run 0 "a compile helper" doctor --json
 same "$(state "compile helper")" ok "BOUNDFLOW_TVMC"
+
+echo "-- the folder of compiled kernels"
+mkdir -p kernels loose/kernels
+echo 12345 >kernels/a.so
+chmod 700 kernels
+BOUNDFLOW_TVM_CACHE=$work/kernels run 0 "a folder of kernels" doctor --json
+same "$(state "kernel folder")" ok "a private folder"
+json out "[f['detail'] for f in j['findings'] if f['name'] == 'kernel folder'] == ['mode 0700, 1 kernel, 6 B']"
+chmod 777 kernels
+BOUNDFLOW_TVM_CACHE=$work/kernels run 0 "a folder that others write" doctor --json
+same "$(state "kernel folder")" broken "a folder of mode 777"
+json out "any('mode 777' in f['detail'] and f['advice'] for f in j['findings'] if f['name'] == 'kernel folder')"
+
+echo "-- trying"
+run 5 "--try without TVM" doctor --try --tvm none --json
+same "$(state compiling)" broken "--try without TVM"
+json out "j['works'] is False"
+has err "has no kernel: TVM: not used"
+same "$(ls "$TMPDIR")" "" "folders left over"
+if [ -n "$tvm_folder" ] && [ "$tvm_folder" != none ]; then
+    run 0 "--try with TVM" doctor --try --tvm "$tvm_folder" --json
+    same "$(state compiling)" ok "--try with TVM"
+    json out "any('the bits of the native ones' in f['detail'] for f in j['findings'] if f['name'] == 'compiling')"
+    same "$(ls "$TMPDIR")" "" "folders left over"
+elif [ -n "$strict" ]; then
+    fail "no TVM (BOUNDFLOW_TVM), but BOUNDFLOW_TVM_STRICT is set"
+else
+    echo "SKIP  doctor --try with TVM: no BOUNDFLOW_TVM"
+fi
 
 echo "-- optional libraries"
 for library in SQLITE HIGHS Z3 MPI; do unset "BOUNDFLOW_$library"; done

@@ -533,6 +533,25 @@ static void test_files(void **state) {
     assert_true(files >= 3);
 }
 
+/* A model from memory is text when its name says so. */
+static void test_model_from_memory(void **state) {
+    (void)state;
+    static const char network[] =
+        "graph \"m\" input \"x\" output \"y\" {\n%0 = input \"x\" : f32[1,2]\n"
+        "%1 = linear(%0) \"a\" {k=2, n=1} : [1,1] weight=[2, -1]\noutput %1\n}\n";
+    bf_model *model = NULL;
+    bf_error err = {""};
+    const double x[] = {3, 4};
+    double y = 0;
+    if (bf_model_parse(network, sizeof network - 1, "m.bfir", &model, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(bf_model_evaluate(model, 0, x, &y, &err), BF_STATUS_OK);
+    assert_true(y == 2);
+    bf_model_free(model);
+    assert_int_equal(bf_model_parse(network, sizeof network - 1, "m.onnx", &model, &err),
+                     BF_STATUS_PARSE);
+}
+
 static void test_appending_and_eliding(void **state) {
     (void)state;
     bfi_graph *graph = kit_graph(KIT_SHAPE(1, 64));
@@ -917,6 +936,7 @@ int main(void) {
         cmocka_unit_test(test_reading_numbers),
         cmocka_unit_test(test_own_models),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_model_from_memory),
         cmocka_unit_test(test_appending_and_eliding),
         cmocka_unit_test(test_bad_graphs),
         cmocka_unit_test(test_bad_programs),
