@@ -33,6 +33,12 @@ static inline int64_t bfi_packed_size(int64_t m, int64_t k) {
     return (m + BF_PACK - 1) / BF_PACK * BF_PACK * k;
 }
 
+/* Some outputs and inputs of a product, ascending; NULL: all. */
+typedef struct bfi_part {
+    const int32_t *rows, *terms;
+    int64_t row_count, term_count;
+} bfi_part;
+
 /* Direct convolution in gather form: every destination element sums over its taps. Per group,
  * destination channel m and term t = (c * kh + ky) * kw + kx (c: source channel within the group):
  *   dst[g*c_dst + m][dy][dx] = sum_t w[g][m][t] * src[g*c_src + c][sy][sx]   over taps inside the
@@ -66,12 +72,16 @@ typedef struct bfi_csr {
  * element j of lane l is at [j * ps + (ps == 1 ? 0 : l)]: ps 1 is shared by all lanes, else ps ==
  * ls. NaN coefficients take the negative branch and stay NaN. Concretisation on a box is this with
  * out NULL, t_pos = lower, t_neg = upper; a bias is t_pos == t_neg.
+ * What has zero parameters leaves nothing behind, even when the coefficient is infinite or not a
+ * number: out[j] is 0 where both slopes are, and the sums skip j where both t (or e) are 0.
  * When the elements are a window of a larger array (ls > 1), |cuts| says where its blocks end:
  * block b of the sums is the elements [cuts[b - 1], cuts[b]), none empty, the last end n. NULL:
- * every BF_SUM_BLOCK. */
+ * every BF_SUM_BLOCK.
+ * |only| (ls > 1, no cuts): the step takes place on these elements alone, n of them, ascending,
+ * where they stand; blocks are cut at the original index. NULL: on elements 0 to n - 1. */
 typedef struct bfi_relax {
     int64_t n, ls, lanes, ps;
-    const int32_t *cuts;
+    const int32_t *cuts, *only;
     const void *a;
     void *out;
     const void *s_pos, *s_neg;
@@ -137,6 +147,11 @@ typedef struct bfi_kernels {
     /* out[m] = sum_k w[m][k] in[k] for m in [m0, m1), m0 a multiple of BF_PACK. */
     void (*linear)(const bfi_packed *w, int64_t m0, int64_t m1, const void *in, void *out,
                    int64_t ls, int64_t lanes);
+
+    /* The same with ls > 1 for rows [i0, i1) of the part, each a sum over the terms of the part:
+     * what linear gives where the other inputs are zero. Other elements are not touched. */
+    void (*linear_part)(const bfi_packed *w, const bfi_part *part, int64_t i0, int64_t i1,
+                        const void *in, void *out, int64_t ls, int64_t lanes);
 
     /* Destination rows dy in [y0, y1), all channels and columns. */
     void (*conv)(const bfi_conv *c, int64_t y0, int64_t y1, const void *in, void *out, int64_t ls,

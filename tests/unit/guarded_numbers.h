@@ -112,4 +112,13 @@ static inline bool same(double a, double b) { return a == b || (isnan(a) && isna
 
 static inline int64_t random_special(void) { return chance(70) ? 0 : chance(50) ? 2 : 20; }
 
+/* Ascending numbers below |n|, each with one chance, in |list|; how many. */
+static inline int32_t random_subset(int64_t n, int32_t *list) {
+    int32_t count = 0;
+    int64_t share = random_int(0, 100);
+    for (int64_t j = 0; j < n; j++)
+        if (chance(share)) list[count++] = (int32_t)j;
+    return count;
+}
+
 #endif

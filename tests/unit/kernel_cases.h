@@ -39,6 +39,8 @@ typedef struct linear_case {
     int64_t m, k, m0, m1;
     lane_count c;
     buffer w, in, hi;
+    bfi_part part; /* of all rows; for ls > 1 */
+    int32_t rows[201], terms[201];
 } linear_case;
 
 static inline linear_case random_linear(bfi_dtype dtype, int64_t special) {
@@ -51,6 +53,8 @@ static inline linear_case random_linear(bfi_dtype dtype, int64_t special) {
         t.m0 = random_int(0, (t.m - 1) / BF_PACK) * BF_PACK;
         t.m1 = random_int(t.m0 + 1, t.m);
     }
+    t.part.row_count = random_subset(t.m, t.rows);
+    t.part.term_count = random_subset(t.k, t.terms);
     t.w = random_panels(dtype, t.m, t.k, special);
     t.in = buffer_random(dtype, t.k * t.c.ls, special);
     t.hi = buffer_random(dtype, t.k * t.c.ls, special);
@@ -167,9 +171,10 @@ static inline void csr_case_free(csr_case *t) {
 /* |r| points to the inputs but not to the outputs. */
 typedef struct relax_case {
     bfi_relax r;
+    int64_t n;   /* of the layer */
     bool scaled; /* out is wanted */
     buffer a, parameters[5];
-    int32_t cuts[701];
+    int32_t cuts[701], only[701], only_count;
 } relax_case;
 
 /* Ends of random blocks of at most BF_SUM_BLOCK elements, |n| in all. */
@@ -191,8 +196,8 @@ static inline int64_t relax_index(const bfi_relax *r, int64_t j) {
 
 static inline relax_case random_relax(bfi_dtype dtype, int64_t special) {
     lane_count c = random_lanes();
-    relax_case t = {.scaled = chance(70)};
     int64_t n = chance(60) ? random_int(1, 140) : random_int(141, 700);
+    relax_case t = {.n = n, .scaled = chance(70)};
     t.r = (bfi_relax){.n = n, .ls = c.ls, .lanes = c.lanes, .ps = chance(50) ? 1 : c.ls};
     t.a = buffer_random(dtype, n * c.ls, special);
     spoil_padding(&t.a, n, c.ls, c.lanes);
@@ -203,6 +208,7 @@ static inline relax_case random_relax(bfi_dtype dtype, int64_t special) {
     if (t.r.t_pos && chance(20)) t.r.t_neg = t.r.t_pos;
     if (chance(75)) t.r.e = t.parameters[4].data;
     random_cuts(n, t.cuts);
+    t.only_count = random_subset(n, t.only);
     return t;
 }
 

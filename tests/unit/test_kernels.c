@@ -77,6 +77,63 @@ static void test_linear(void **state) {
     }
 }
 
+/* Some rows and terms, or all; the other inputs may be anything. */
+static void test_linear_part(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 800; i++) {
+        linear_case t = random_linear(dtype, random_special());
+        bfi_packed w = {t.m, t.k, t.w.data};
+        if (chance(80)) t.part.rows = t.rows;
+        if (chance(80)) t.part.terms = t.terms;
+        int64_t rows = t.part.rows ? t.part.row_count : t.m, i0 = random_int(0, rows),
+                i1 = random_int(i0, rows);
+        outputs want = outputs_new(dtype, t.m * t.c.ls);
+        for (int j = -1; j < count && t.c.ls > 1; j++) {
+            const bfi_kernels *k = j < 0 ? bfi_kernels_ref(dtype) : list[j];
+            outputs got = outputs_new(dtype, t.m * t.c.ls);
+            outputs *o = j < 0 ? &want : &got;
+            k->linear_part(&w, &t.part, i0, i1, t.in.data, o->out[0].data, t.c.ls, t.c.lanes);
+            if (j >= 0) expect_same(&want, &got, t.c, k->isa, "linear_part", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        linear_case_free(&t);
+    }
+}
+
+/* What linear_part leaves out are zeros: whole products of inputs that are zero elsewhere have the
+ * same bits. */
+static void test_part_of_whole(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *k = bfi_kernels_native(dtype, NULL);
+    for (int64_t i = 0; i < 200; i++) {
+        linear_case t = random_linear(dtype, 0);
+        bfi_packed w = {t.m, t.k, t.w.data};
+        t.part.rows = t.rows, t.part.terms = t.terms;
+        for (int64_t term = 0, at = 0; term < t.k; term++) {
+            bool kept = at < t.part.term_count && t.terms[at] == term;
+            at += kept;
+            for (int64_t l = 0; l < t.c.lanes && !kept; l++) set(&t.in, term * t.c.ls + l, 0);
+        }
+        outputs whole = outputs_new(dtype, t.m * t.c.ls), part = outputs_new(dtype, t.m * t.c.ls);
+        if (t.c.ls > 1) {
+            k->linear(&w, 0, t.m, t.in.data, whole.out[0].data, t.c.ls, t.c.lanes);
+            k->linear_part(&w, &t.part, 0, t.part.row_count, t.in.data, part.out[0].data, t.c.ls,
+                           t.c.lanes);
+        }
+        for (int64_t r = 0; r < t.part.row_count && t.c.ls > 1; r++)
+            for (int64_t l = 0; l < t.c.lanes; l++) {
+                int64_t at = t.rows[r] * t.c.ls + l;
+                assert_true(get(&whole.out[0], at) == get(&part.out[0], at));
+            }
+        outputs_free(&whole);
+        outputs_free(&part);
+        linear_case_free(&t);
+    }
+}
+
 static void run_conv(const bfi_kernels *k, const conv_case *t, bool interval, outputs *o) {
     if (interval)
         k->interval_conv(&t->conv, t->y0, t->y1, t->in.data, t->hi.data, o->out[0].data,
@@ -139,10 +196,9 @@ static void run_relax(const bfi_kernels *k, const relax_case *t, bool in_place, 
     bfi_relax r = t->r;
     if (t->scaled) {
         r.out = o->out[0].data;
-        if (in_place) {
-            r.a = r.out;
-            memcpy(r.out, t->r.a, (size_t)(r.n * r.ls) * (k->dtype == BFI_F32 ? 4 : 8));
-        }
+        if (in_place || r.only) /* elements that are not touched stay */
+            memcpy(r.out, t->r.a, (size_t)(t->n * r.ls) * (k->dtype == BFI_F32 ? 4 : 8));
+        if (in_place) r.a = r.out;
     }
     if (r.t_pos) r.t_sum = o->out[1].data;
     if (r.e) r.e_sum = o->out[2].data;
@@ -150,7 +206,7 @@ static void run_relax(const bfi_kernels *k, const relax_case *t, bool in_place, 
 }
 
 static outputs relax_outputs(bfi_dtype dtype, const relax_case *t) {
-    outputs o = {{buffer_filled(dtype, t->r.n * t->r.ls), buffer_filled(dtype, t->r.lanes),
+    outputs o = {{buffer_filled(dtype, t->n * t->r.ls), buffer_filled(dtype, t->r.lanes),
                   buffer_filled(dtype, t->r.lanes)}};
     return o;
 }
@@ -161,7 +217,10 @@ static void test_relax(void **state) {
     int count = tables(dtype, list);
     for (int64_t i = 0; i < 1500; i++) {
         relax_case t = random_relax(dtype, random_special());
-        if (t.r.ls > 1 && chance(40)) t.r.cuts = t.cuts;
+        if (t.r.ls > 1 && chance(40))
+            t.r.cuts = t.cuts;
+        else if (t.r.ls > 1 && chance(40))
+            t.r.only = t.only, t.r.n = t.only_count;
         lane_count c = {t.r.ls, t.r.lanes};
         outputs want = relax_outputs(dtype, &t);
         run_relax(bfi_kernels_ref(dtype), &t, false, &want);
@@ -244,7 +303,8 @@ static void test_selection(void **state) {
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
     const struct CMUnitTest tests[] = {
-        BOTH(test_selection),  BOTH(test_linear), BOTH(test_conv),       BOTH(test_sparse),
-        BOTH(test_accumulate), BOTH(test_relax),  BOTH(test_lanes_alone)};
+        BOTH(test_selection),     BOTH(test_linear), BOTH(test_linear_part),
+        BOTH(test_part_of_whole), BOTH(test_conv),   BOTH(test_sparse),
+        BOTH(test_accumulate),    BOTH(test_relax),  BOTH(test_lanes_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,8 @@ INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE V v_abs(V a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 INLINE M v_nonneg(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GE_OQ); }
+INLINE M v_nonzero(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ); }
+INLINE M m_or(M a, M b) { return _mm256_or_ps(a, b); }
 INLINE V v_pick(M m, V yes, V no) { return _mm256_blendv_ps(no, yes, m); }
 /* The larger one; NaN when either is NaN. */
 INLINE V v_max(V a, V b) {

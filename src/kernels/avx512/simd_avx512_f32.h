@@ -28,6 +28,8 @@ INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE V v_abs(V a) { return _mm512_abs_ps(a); }
 INLINE M v_nonneg(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ); }
+INLINE M v_nonzero(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+INLINE M m_or(M a, M b) { return (M)(a | b); }
 INLINE V v_pick(M m, V yes, V no) { return _mm512_mask_blend_ps(m, no, yes); }
 /* The larger one; NaN when either is NaN. */
 INLINE V v_max(V a, V b) {
