@@ -82,7 +82,7 @@ typedef struct bfi_lowering {
     bool fuses;                        /* with the relaxation that is the next op */
     bfi_compiled *fused;               /* both in one */
     const char *origin;                /* "stored" or "compiled", NULL: none */
-    char key[160];                     /* the kernel's text (exec/tvm/kernel_key.h), "" none */
+    char key[352];                     /* the kernel's text (exec/tvm/kernel_key.h), "" none */
     char why[200];                     /* why there is no kernel, "" there is; storage of reason */
 } bfi_lowering;
 

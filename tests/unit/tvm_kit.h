@@ -11,6 +11,7 @@
 #include "boundflow/inspect.h"
 #include "boundflow/tvm.h"
 #include "exec/tvm/locate.h"
+#include "plan/plan.h"
 
 static char tvm_root[64]; /* a temporary folder; "" not made yet */
 
@@ -107,6 +108,89 @@ static inline kit_engine tvm_engine(bf_session *session, const bf_model *model, 
     if (bf_plan_create(session, model, &o, &e.plan, &err)) fail_msg("%s", err.message);
     if (bf_workspace_create(e.plan, &e.ws, &err)) fail_msg("%s", err.message);
     return e;
+}
+
+enum { TVM_ROWS = 5 };
+
+typedef struct tvm_problem {
+    bf_model *model;
+    int64_t inputs, outputs;
+    double *lo, *hi, *spec;
+} tvm_problem;
+
+/* A box and rows for |model|, which the problem owns. */
+static inline tvm_problem tvm_pose_model(bf_model *model) {
+    tvm_problem p = {.model = model,
+                     .inputs = bf_model_input_count(model),
+                     .outputs = bf_model_output_count(model)};
+    p.lo = calloc((size_t)p.inputs, sizeof(double)),
+    p.hi = calloc((size_t)p.inputs, sizeof(double));
+    p.spec = calloc((size_t)(TVM_ROWS * p.outputs), sizeof(double));
+    net_box(NET_PLAIN, p.inputs, p.lo, p.hi);
+    for (int64_t i = 0; i < TVM_ROWS * p.outputs; i++) p.spec[i] = net_uniform();
+    return p;
+}
+
+static inline tvm_problem tvm_pose(bfi_graph *graph) { return tvm_pose_model(net_model(graph)); }
+
+static inline tvm_problem tvm_pose_file(const char *path) {
+    bf_model *model = NULL;
+    bf_error err = {""};
+    if (bf_model_load(path, &model, &err)) fail_msg("%s", err.message);
+    return tvm_pose_model(model);
+}
+
+static inline void tvm_clear(tvm_problem *p) {
+    free(p->lo), free(p->hi), free(p->spec);
+    bf_model_free(p->model);
+}
+
+/* Two sides of |rows| rows, and one side of one row (a tile of a single lane). */
+static inline void tvm_run(const kit_engine *e, const tvm_problem *p, int64_t rows,
+                           double out[2 * TVM_ROWS + 1]) {
+    kit_bounds(e, p->lo, p->hi, p->spec, rows, out, out + rows);
+    bf_request one = {
+        .lo = p->lo, .hi = p->hi, .spec = p->spec, .rows = 1, .lower = out + 2 * rows};
+    assert_int_equal(bf_bounds_run(e->plan, e->ws, &one, NULL), BF_STATUS_OK);
+}
+
+static inline int tvm_count(const bf_plan *plan, const char *backend) {
+    int count = 0;
+    for (int i = 0; i < bf_plan_lowering_count(plan); i++)
+        count += strcmp(bf_plan_lowering(plan, i).backend, backend) == 0;
+    return count;
+}
+
+static inline void tvm_expect_all(const bf_plan *plan) {
+    for (int i = 0; i < plan->lowering_count; i++) {
+        const bfi_lowering *l = &plan->lowerings[i];
+        bool product = strstr(l->op, "linear") || strstr(l->op, "conv");
+        if (l->backend == BFI_BACKEND_TVM && product) assert_true(l->origin && *l->key);
+        assert_string_equal(l->why, "");
+    }
+}
+
+/* The tvm executor of |session| has all kernels, and gives the bits of the reference. */
+static inline void tvm_compare(bf_session *session, const tvm_problem *p, bf_options o,
+                               const char *name, int variant, int64_t rows) {
+    double want[2 * TVM_ROWS + 1], got[2 * TVM_ROWS + 1];
+    char text[80];
+    o.executor = BF_EXECUTOR_REFERENCE;
+    kit_engine e = tvm_engine(session, p->model, o);
+    tvm_run(&e, p, rows, want);
+    kit_engine_free(&e);
+    o.executor = BF_EXECUTOR_TVM;
+    e = tvm_engine(session, p->model, o);
+    assert_true(tvm_count(e.plan, "tvm") > 0);
+    tvm_expect_all(e.plan);
+    for (int again = 0; again < 2; again++) {
+        tvm_run(&e, p, rows, got);
+        for (int64_t i = 0; i < 2 * rows + 1; i++)
+            if (got[i] != want[i])
+                fail_msg("%s %d, %s: number %d is %a, reference %a", name, variant,
+                         kit_setting_name(o, text, sizeof text), (int)i, got[i], want[i]);
+    }
+    kit_engine_free(&e);
 }
 
 #endif
