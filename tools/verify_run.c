@@ -102,6 +102,8 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_number(&json, "load_s", run->load_s);
     bfi_json_number(&json, "attack_s", r->attack_s);
     bfi_json_number(&json, "bounds_s", r->bounds_s);
+    bfi_json_number(&json, "search_s", r->search_s);
+    bfi_json_integer(&json, "nodes", r->nodes);
     bfi_json_integer(&json, "seed", (int64_t)run->options.seed);
     bfi_json_integer(&json, "threads", bf_session_threads(run->session));
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());

@@ -135,7 +135,11 @@ typedef struct bf_request {
     double
         *lower_error; /* of each lower bound, the part that is error term (what a wider dtype could
                          win back); NULL: not wanted. Zero where an interval was the better bound */
-    double deadline;  /* bf_clock() time at which to give up; 0: none */
+    double *functional; /* boxes x rows x inputs: coefficients of the linear lower bound of each row
+                           over the inputs, as rounded, before it was minimised over the box; zeros
+                           where the method ends at a hidden layer. A hint (for branching), not part
+                           of a certificate. NULL: not wanted */
+    double deadline;    /* bf_clock() time at which to give up; 0: none */
 
     int64_t boxes;    /* 0 counts as 1; more than options.batch run in turns */
     int spec_per_box; /* 1: spec is boxes x rows x outputs; 0: one for all boxes */

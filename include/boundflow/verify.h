@@ -1,4 +1,4 @@
-/* Verification: attack, then bounds, then a verdict. */
+/* Verification: attack, then bounds, then branch and bound, then a verdict. */
 #ifndef BOUNDFLOW_VERIFY_H
 #define BOUNDFLOW_VERIFY_H
 
@@ -16,9 +16,11 @@ typedef enum bf_verdict {
 BF_API const char *bf_verdict_name(bf_verdict verdict);
 
 typedef struct bf_progress {
-    const char *phase;   /* "attack", "ibp", "crown-ibp", "crown" */
+    const char *phase;   /* "attack", "ibp", "crown-ibp", "crown", "branch-and-bound" */
     int64_t done, total; /* cases decided, cases in all */
     double seconds;
+    int64_t nodes, open; /* branch and bound: nodes bounded, nodes waiting */
+    double lowest;       /* branch and bound: the worst margin among those waiting */
 } bf_progress;
 
 typedef struct bf_verify_options {
@@ -43,11 +45,13 @@ typedef struct bf_verify_result {
     double *x,
         *y; /* sat: the witness (every x a float32 value inside the box) and float32 outputs */
     int64_t n_in, n_out;
-    char decided_by[32]; /* "attack", "ibp", "crown-ibp", "crown", "crown-float64" or "" */
+    char decided_by[32]; /* "attack", "ibp", "crown-ibp", "crown", "crown-float64",
+                            "branch-and-bound" or "" */
     char reason[256];    /* unknown or timeout: one line */
     double margin;       /* unsat/unknown: smallest, over what had to be refuted, of the certified
                             lower bound of the best row minus its right-hand side; NaN when none */
-    double attack_s, bounds_s, total_s;
+    double attack_s, bounds_s, search_s, total_s;
+    int64_t nodes; /* bounded by branch and bound */
 } bf_verify_result;
 
 /* Decides |property| on |model|. Returns an error only when the question cannot be asked (shapes do

@@ -400,7 +400,18 @@ static double box_flat(const bfi_tile *t, const bfi_back_op *op) {
     return 4 * bfi_eta(t->plan->dtype) * (double)t->plan->graph->nodes[op->node].count;
 }
 
+/* The lanes' functionals as they stand at the network's input. */
+static void show_functional(const bfi_tile *t, const bfi_back_op *op) {
+    const void *a = buffer(t, op->a);
+    int64_t n = t->plan->graph->nodes[op->node].count;
+    assert(!bfi_tile_windowed(t, op->a));
+    for (int64_t l = 0; l < t->lanes; l++)
+        for (int64_t j = 0; t->functional[l] && j < n; j++)
+            t->functional[l][j] = bfi_load(t->plan->dtype, a, j * t->ls + l);
+}
+
 static void run_box(const bfi_tile *t, const bfi_back_op *op) {
+    if (t->functional && op->node == 0) show_functional(t, op);
     relax_and_settle(t, box_step(t, op), t->plan->errors[op->node].gamma_dot,
                      (flat_error){.all = box_flat(t, op)});
 }
@@ -500,6 +511,7 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
                   .spec = request->spec,
                   .spec_stride = request->spec_stride,
                   .slopes = request->slopes,
+                  .functional = request->functional,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
     if (request->level >= 0) open_windows(&t, request->level);

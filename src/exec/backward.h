@@ -25,6 +25,9 @@ typedef struct bfi_tile_request {
     const double *spec;            /* rows of the model's outputs, NULL: neurons of the target */
     int64_t spec_stride;           /* numbers between the specs of two boxes; 0: one for all */
     const bfi_lane_slopes *slopes; /* NULL: as planned */
+    double *const *functional; /* by lane: where the coefficients at the network's input go (left
+                                  alone when the program ends elsewhere), NULL: not wanted. NULL: by
+                                  no lane */
 } bfi_tile_request;
 
 /* Bounds |lanes| functionals from below: lane l is sign[l] times row row[l] of |spec| (when the

@@ -23,6 +23,7 @@ typedef struct bfi_tile {
     const double *spec;
     int64_t spec_stride;
     const bfi_lane_slopes *slopes; /* NULL: as planned */
+    double *const *functional;     /* see bfi_tile_request */
     size_t size;                   /* of an element */
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
     bfi_window_room room;          /* with a level */

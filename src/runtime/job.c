@@ -97,14 +97,20 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     int64_t lanes = item < j->windowed ? describe_windowed(j, item, &v, &level)
                                        : describe_dense(j, item - j->windowed, &v);
     assert(lanes >= 1 && lanes <= j->plan->lane_room && lanes <= BFI_WIDEST_TILE);
-    double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
+    double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE], *functional[BFI_WIDEST_TILE];
+    int64_t inputs = j->plan->graph->nodes[0].count;
+    for (int64_t l = 0; j->functional && l < lanes; l++)
+        functional[l] = v.sign[l] > 0
+                            ? j->functional + (v.box[l] * j->result_stride + v.row[l]) * inputs
+                            : NULL;
     bfi_tile_request request = {.program = j->program,
                                 .step = j->step,
                                 .worker = worker,
                                 .lanes = lanes,
                                 .level = level,
                                 .spec = j->spec,
-                                .spec_stride = j->spec_stride};
+                                .spec_stride = j->spec_stride,
+                                .functional = j->functional ? functional : NULL};
     bf_status status = bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) {
         atomic_store(&j->ws->failed, (int)status);

@@ -22,6 +22,7 @@ typedef struct bfi_job {
     int64_t windowed, tiles;   /* tiles on windows, which come first; in all */
     double *lower, *upper; /* of box 0, indexed by row (of C or of the target); NULL: not wanted */
     double *lower_error;   /* likewise */
+    double *functional;    /* of the lower bounds, at the network's input; likewise */
     int64_t result_stride; /* numbers between the results of two boxes */
     bool keep_better;      /* never loosen what is there */
 } bfi_job;

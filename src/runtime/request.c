@@ -100,10 +100,13 @@ bf_status bf_workspace_bind(const bf_plan *plan, bf_workspace *ws, const bf_requ
  * run that is stopped leaves bounds that hold. */
 static void forget_results(const bf_plan *plan, const bf_request *request) {
     int64_t rows = request->spec ? request->rows : plan->graph->nodes[plan->graph->output].count;
+    int64_t inputs = plan->graph->nodes[0].count;
     for (int64_t r = 0; r < rows * request->boxes; r++) {
         if (request->lower) request->lower[r] = -INFINITY;
         if (request->upper) request->upper[r] = INFINITY;
         if (request->lower_error) request->lower_error[r] = 0;
+        for (int64_t i = 0; request->functional && i < inputs; i++)
+            request->functional[r * inputs + i] = 0;
     }
 }
 

@@ -184,21 +184,23 @@ static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int pr
     int64_t rows = result_rows(plan, request), first = ws->first_box * rows;
     int64_t spec_stride =
         request->spec_per_box ? rows * plan->graph->nodes[plan->graph->output].count : 0;
-    bfi_job job = {.plan = plan,
-                   .ws = ws,
-                   .program = program,
-                   .step = index,
-                   .node = plan->graph->output,
-                   .spec = request->spec ? request->spec + ws->first_box * spec_stride : NULL,
-                   .spec_stride = spec_stride,
-                   .rows = -1,
-                   .sides = request->lower && request->upper ? 2 : 1,
-                   .first_sign = request->lower ? 1 : -1,
-                   .lower = results_from(request->lower, first),
-                   .upper = results_from(request->upper, first),
-                   .lower_error = results_from(request->lower_error, first),
-                   .result_stride = rows,
-                   .keep_better = true};
+    bfi_job job = {
+        .plan = plan,
+        .ws = ws,
+        .program = program,
+        .step = index,
+        .node = plan->graph->output,
+        .spec = request->spec ? request->spec + ws->first_box * spec_stride : NULL,
+        .spec_stride = spec_stride,
+        .rows = -1,
+        .sides = request->lower && request->upper ? 2 : 1,
+        .first_sign = request->lower ? 1 : -1,
+        .lower = results_from(request->lower, first),
+        .upper = results_from(request->upper, first),
+        .lower_error = results_from(request->lower_error, first),
+        .functional = results_from(request->functional, first * plan->graph->nodes[0].count),
+        .result_stride = rows,
+        .keep_better = true};
     bfi_lane_groups all = {.count = rows, .level = -1};
     for (int64_t box = 0; box < ws->boxes; box++)
         bfi_job_add_box(&job, box, bfi_ws_infeasible(ws, box) ? no_rows : all);

@@ -79,7 +79,8 @@ static bf_status check(search *s) {
 
 static void report(const search *s, const char *phase) {
     if (!s->options->progress) return;
-    bf_progress progress = {phase, s->result->runs, 0, bf_clock() - s->start};
+    bf_progress progress = {
+        .phase = phase, .done = s->result->runs, .seconds = bf_clock() - s->start};
     s->options->progress(s->options->user, &progress);
 }
 

@@ -9,10 +9,14 @@
 #include "frontend/model.h"
 #include "runtime/session.h"
 #include "verify/attack/attack.h"
+#include "verify/bab/search.h"
 #include "verify/refute.h"
 
 /* Lanes of one attack; its rounds after the bounds double their effort. */
 enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 };
+
+/* Inputs that vary: more are not split. */
+enum { MOST_SPLIT_INPUTS = 32 };
 
 typedef struct verifier {
     bf_session *session;
@@ -77,8 +81,10 @@ static bf_status allocate(verifier *v, bf_error *err) {
 
 static void report(const verifier *v, const char *phase) {
     if (!v->options->progress) return;
-    bf_progress progress = {phase, v->property->count - v->open_cases, v->property->count,
-                            bf_clock() - v->start};
+    bf_progress progress = {.phase = phase,
+                            .done = v->property->count - v->open_cases,
+                            .total = v->property->count,
+                            .seconds = bf_clock() - v->start};
     v->options->progress(v->options->user, &progress);
 }
 
@@ -181,15 +187,71 @@ static bf_status try_float64(verifier *v, bf_error *err) {
     return refute_all(v, options, name, err);
 }
 
-/* What is left after the bounds: rounds of growing effort, up to half of the remaining time. */
-static bf_status attack_harder(verifier *v, bf_error *err) {
+/* What is left after the bounds: rounds of growing effort, up to |share| of the remaining time. */
+static bf_status attack_harder(verifier *v, double share, bf_error *err) {
     bf_status status = BF_STATUS_OK;
-    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) / 2 : 0;
+    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) * share : 0;
     for (int round = 1; round <= ATTACK_ROUNDS && status == BF_STATUS_OK && !decided(v); round++)
         status = attack_all(v, v->options->restarts << round, v->options->steps,
                             v->options->seed + (uint64_t)round, deadline, err);
     bool half = status == BF_STATUS_TIMEOUT && (v->deadline <= 0 || bf_clock() < v->deadline);
     return half ? BF_STATUS_OK : status;
+}
+
+static void report_search(void *user, const bfi_search_progress *p) {
+    verifier *v = user;
+    if (!v->options->progress) return;
+    bf_progress progress = {.phase = "branch-and-bound",
+                            .done = v->property->count - v->open_cases,
+                            .total = v->property->count,
+                            .seconds = bf_clock() - v->start,
+                            .nodes = v->result->nodes + p->nodes,
+                            .open = p->open,
+                            .lowest = p->lowest};
+    v->options->progress(v->options->user, &progress);
+}
+
+/* Splitting inputs pays where few of them vary. */
+static bool searchable(const verifier *v) {
+    for (int32_t i = 0; i < v->property->count; i++)
+        if (!v->done[i] && bfi_search_free_inputs(v->property, i) > MOST_SPLIT_INPUTS) return false;
+    return v->options->bounds.method >= BF_METHOD_CROWN;
+}
+
+static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
+    bfi_search_options options = {.bounds = v->options->bounds,
+                                  .memory = v->options->bounds.memory,
+                                  .deadline = v->deadline,
+                                  .attack = v->attack,
+                                  .report = report_search,
+                                  .user = v};
+    bfi_search_result result;
+    bf_status status = bfi_search_case(v->session, v->model, v->property, index, &options,
+                                       v->states + v->first[index], &result, err);
+    v->result->nodes += result.progress.nodes;
+    if (status != BF_STATUS_OK) return status;
+    if (result.outcome == BFI_SEARCH_FOUND) {
+        v->result->x = result.witness.x, v->result->y = result.witness.y;
+        decide(v, BF_VERDICT_SAT, "branch-and-bound");
+    } else if (result.outcome == BFI_SEARCH_REFUTED) {
+        v->done[index] = true;
+        v->open_cases--;
+    } else {
+        snprintf(v->result->reason, sizeof v->result->reason, "branch and bound: %s",
+                 result.reason);
+    }
+    return status;
+}
+
+static bf_status search_all(verifier *v, bf_error *err) {
+    double begin = bf_clock();
+    bf_status status = BF_STATUS_OK;
+    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK && !decided(v); i++)
+        if (!v->done[i]) status = search_case(v, i, err);
+    v->result->search_s += bf_clock() - begin;
+    if (status == BF_STATUS_OK && v->open_cases == 0)
+        decide(v, BF_VERDICT_UNSAT, "branch-and-bound");
+    return status;
 }
 
 static bf_status run_strategy(verifier *v, bf_error *err) {
@@ -204,7 +266,9 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
     if (status == BF_STATUS_OK && !decided(v))
         status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
-    if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, err);
+    bool search = status == BF_STATUS_OK && !decided(v) && searchable(v);
+    if (search) status = search_all(v, err);
+    if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, 0.5, err);
     return status;
 }
 
@@ -219,7 +283,7 @@ static void explain(verifier *v, bf_status status) {
     } else if (status == BF_STATUS_CANCELLED) {
         r->verdict = BF_VERDICT_UNKNOWN;
         snprintf(r->reason, sizeof r->reason, "stopped on request");
-    } else if (r->verdict == BF_VERDICT_UNKNOWN) {
+    } else if (r->verdict == BF_VERDICT_UNKNOWN && !r->reason[0]) {
         snprintf(r->reason, sizeof r->reason,
                  "bounds leave %lld of %d cases open (best margin %.4g) and the attack found no "
                  "counterexample",

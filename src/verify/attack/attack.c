@@ -392,9 +392,24 @@ static bf_status search(hunt *h) {
     return status;
 }
 
-bf_status bfi_attack_case(bfi_attack *a, const bf_property *property, int32_t case_index,
-                          const bfi_attack_options *options, const bfi_budget *budget, bool *found,
-                          bfi_witness *witness, bf_error *err) {
+/* Points [0, lanes) of |from| as the lanes' points. */
+static void place_points(hunt *h, const double *from, int64_t lanes) {
+    const bfi_attack_box *box = &h->a->box;
+    resize(h, lanes);
+    float *x = bfi_point_eval_input(h->a->eval);
+    for (int64_t l = 0; l < h->ls; l++) {
+        const double *p = from + (l < lanes ? l : 0) * box->n;
+        h->a->lane[l] = (bfi_lane){.target = -1};
+        for (int64_t i = 0; i < box->n; i++) {
+            float v = (float)p[i];
+            x[i * h->ls + l] = v < box->lo[i] ? box->lo[i] : v > box->hi[i] ? box->hi[i] : v;
+        }
+    }
+}
+
+static hunt begin_hunt(bfi_attack *a, const bf_property *property, int32_t case_index,
+                       const bfi_attack_options *options, const bfi_budget *budget, bool *found,
+                       bfi_witness *witness, bf_error *err) {
     hunt h = {.a = a,
               .property = property,
               .c = &property->cases[case_index],
@@ -405,10 +420,33 @@ bf_status bfi_attack_case(bfi_attack *a, const bf_property *property, int32_t ca
               .witness = witness,
               .err = err};
     *found = false;
-    if (h.c->count == 0) return BF_STATUS_OK;
     bfi_attack_box_set(&a->box, h.c);
     for (int i = 0; i < ARCHIVE; i++) a->archived[i] = (double)INFINITY;
     for (int64_t l = 0; l < a->lanes; l++) a->needed[l] = 0;
+    return h;
+}
+
+bf_status bfi_attack_points(bfi_attack *a, const bf_property *property, int32_t case_index,
+                            const double *points, int64_t count, bf_semantics semantics,
+                            const bfi_budget *budget, bool *found, bfi_witness *witness,
+                            bf_error *err) {
+    bfi_attack_options options = {.semantics = semantics};
+    hunt h = begin_hunt(a, property, case_index, &options, budget, found, witness, err);
+    if (h.c->count == 0) return BF_STATUS_OK;
+    bf_status status = list_disjuncts(&h);
+    for (int64_t p = 0; p < count && status == BF_STATUS_OK && !*found; p += h.lanes) {
+        int64_t left = count - p;
+        place_points(&h, points + p * a->box.n, left < a->lanes ? left : a->lanes);
+        status = look(&h);
+    }
+    return status;
+}
+
+bf_status bfi_attack_case(bfi_attack *a, const bf_property *property, int32_t case_index,
+                          const bfi_attack_options *options, const bfi_budget *budget, bool *found,
+                          bfi_witness *witness, bf_error *err) {
+    hunt h = begin_hunt(a, property, case_index, options, budget, found, witness, err);
+    if (h.c->count == 0) return BF_STATUS_OK;
     bf_status status = list_disjuncts(&h);
     if (status == BF_STATUS_OK) status = probe(&h);
     bool goes_on = status == BF_STATUS_OK && !*found && a->box.free_count > 0;

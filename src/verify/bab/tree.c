@@ -138,6 +138,8 @@ int32_t bfi_tree_take(bfi_tree *t, int32_t most, int32_t *nodes) {
     return taken;
 }
 
+bool bfi_tree_is_leaf(const bfi_tree *t, int32_t id) { return t->nodes[id].children == 0; }
+
 void bfi_tree_put_back(bfi_tree *t, int32_t id) {
     assert(!t->nodes[id].open && t->nodes[id].children == 0);
     push(t, id); /* it had a place before */

@@ -53,6 +53,9 @@ bf_status bfi_tree_add(bfi_tree *tree, int32_t parent, int sign, bfi_decision de
  * out is being branched on: its children may be added until bfi_tree_close(node). */
 int32_t bfi_tree_take(bfi_tree *tree, int32_t most, int32_t *nodes);
 
+/* True while no child has been added to a node taken out. */
+bool bfi_tree_is_leaf(const bfi_tree *tree, int32_t node);
+
 /* Puts a node that was taken out back among the open ones. */
 void bfi_tree_put_back(bfi_tree *tree, int32_t node);
 

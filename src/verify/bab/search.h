@@ -1,0 +1,53 @@
+/* Branch and bound on one case of a property: proves that no input of the case's box reaches any of
+ * its open disjuncts, or finds one that does.
+ *
+ * Nodes are bounded in batches, as boxes of one request (lanes of one run); what a node's bounds
+ * leave open is branched on; the minimisers of its linear bounds are tried as counterexamples.
+ * Bunel et al. 2020 (Branch and bound for piecewise linear neural network verification, JMLR 21)
+ * for the scheme; input splitting by the reach of each coordinate: Wang et al. 2018 (ReluVal,
+ * arXiv:1804.10829), section 4.3, with the linear bound's coefficients in place of gradients. */
+#ifndef BFI_VERIFY_BAB_SEARCH_H
+#define BFI_VERIFY_BAB_SEARCH_H
+
+#include "verify/attack/attack.h"
+#include "verify/refute.h"
+
+typedef struct bfi_search_progress {
+    int64_t nodes, open; /* bounded so far; waiting */
+    double lowest;       /* worst margin among the open ones: what is certified so far */
+    int64_t bytes;       /* of the tree */
+} bfi_search_progress;
+
+typedef struct bfi_search_options {
+    bf_options bounds; /* of every node; batch is chosen here */
+    int64_t memory;    /* bytes for the tree; 0: 1 GiB */
+    double deadline;   /* bf_clock() time; 0: none */
+    bfi_attack *attack;
+    void (*report)(void *user, const bfi_search_progress *progress); /* may be NULL */
+    void *user;
+} bfi_search_options;
+
+typedef enum bfi_search_outcome {
+    BFI_SEARCH_REFUTED, /* every disjunct: the case holds no counterexample */
+    BFI_SEARCH_FOUND,   /* the witness is filled */
+    BFI_SEARCH_OPEN     /* |reason| says why it ended */
+} bfi_search_outcome;
+
+typedef struct bfi_search_result {
+    bfi_search_outcome outcome;
+    bfi_witness witness;
+    bfi_search_progress progress; /* at the end */
+    char reason[160];
+} bfi_search_result;
+
+/* Coordinates of the case's box that are not fixed: input splitting suits few of them. */
+int64_t bfi_search_free_inputs(const bf_property *property, int32_t case_index);
+
+/* Searches case |case_index|; disjuncts refuted by the |states| of the case are left out, and those
+ * refuted here are marked in it.
+ * BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED leave |result| open with what is known. */
+bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_property *property,
+                          int32_t case_index, const bfi_search_options *options,
+                          bfi_disjunct_state *states, bfi_search_result *result, bf_error *err);
+
+#endif
