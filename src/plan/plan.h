@@ -103,7 +103,7 @@ typedef struct bfi_node_error {
 typedef struct bfi_box_lanes {
     int64_t rows;
     int64_t level;      /* of the program's windows, -1: whole layers */
-    int64_t first_lane; /* of those on whole layers, in the job */
+    int64_t first_lane; /* of those on whole layers: place in the job's row of tiles */
     int64_t first_tile; /* of the windowed ones, in the job */
 } bfi_box_lanes;
 

@@ -7,8 +7,8 @@
 void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     int64_t lanes = j->sides * rows.count;
     double dense = bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)lanes;
-    *bfi_ws_lanes(j->ws, box, j->node) = (bfi_box_lanes){
-        .rows = rows.count, .level = rows.level, .first_lane = j->dense, .first_tile = j->windowed};
+    *bfi_ws_lanes(j->ws, box, j->node) =
+        (bfi_box_lanes){.rows = rows.count, .level = rows.level, .first_tile = j->windowed};
     j->lanes += lanes;
     j->dense_flops += dense;
     j->flops += dense;
@@ -22,16 +22,30 @@ void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     j->windowed += rows.groups;
 }
 
-void bfi_job_cut(bfi_job *j, int workers) {
-    j->width = j->plan->tile_lanes;
-    int64_t share = (j->dense + workers - 1) / workers;
-    share = (share + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
-    if (workers > 1 && share > 0 && share < j->width) j->width = share;
-    j->tiles = j->windowed + (j->dense + j->width - 1) / j->width;
+static bfi_box_lanes *lanes_of(const bfi_job *j, int64_t box) {
+    return bfi_ws_lanes(j->ws, box, j->node);
 }
 
-static const bfi_box_lanes *lanes_of(const bfi_job *j, int64_t box) {
-    return bfi_ws_lanes(j->ws, box, j->node);
+/* Lanes of a box on whole layers. */
+static int64_t dense_lanes(const bfi_job *j, const bfi_box_lanes *box) {
+    return box->level < 0 ? j->sides * box->rows : 0;
+}
+
+static bool has_own_tiles(int64_t lanes) { return lanes > BF_LANE_PAD; }
+
+static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+void bfi_job_cut(bfi_job *j, int workers) {
+    int64_t at = 0, share = round_up((j->dense + workers - 1) / workers, BF_LANE_PAD);
+    j->width = j->plan->tile_lanes;
+    if (workers > 1 && share > 0 && share < j->width) j->width = share;
+    for (int64_t box = 0; box < j->ws->boxes; box++) {
+        int64_t lanes = dense_lanes(j, lanes_of(j, box)), left = round_up(at, j->width) - at;
+        if (has_own_tiles(lanes) || (at % j->width && lanes > left)) at += left;
+        lanes_of(j, box)->first_lane = at;
+        at += has_own_tiles(lanes) ? round_up(lanes, j->width) : lanes;
+    }
+    j->tiles = j->windowed + round_up(at, j->width) / j->width;
 }
 
 /* The last box that begins at or before |at|: a lane on whole layers, or a windowed tile. */
@@ -55,16 +69,22 @@ static void describe(const bfi_job *j, bfi_lane_vectors *v, int64_t l, int64_t b
     v->sign[l] = j->sides == 2 ? (lane % 2 ? -1 : 1) : j->first_sign;
 }
 
-/* Lanes of the |item|-th tile on whole layers; how many. */
+/* Lanes of the |item|-th tile on whole layers; how many. A box's own tiles are about equal. */
 static int64_t describe_dense(const bfi_job *j, int64_t item, bfi_lane_vectors *v) {
-    int64_t first = item * j->width,
-            lanes = j->dense - first < j->width ? j->dense - first : j->width;
-    int64_t box = box_at(j, first, false);
-    for (int64_t l = 0; l < lanes; l++) {
-        while (box + 1 < j->ws->boxes && lanes_of(j, box + 1)->first_lane <= first + l) box++;
-        describe(j, v, l, box, first + l - lanes_of(j, box)->first_lane);
+    int64_t first = item * j->width, count = 0;
+    for (int64_t box = box_at(j, first, false); box < j->ws->boxes; box++) {
+        const bfi_box_lanes *b = lanes_of(j, box);
+        int64_t lanes = dense_lanes(j, b), from = 0, to = lanes;
+        if (b->first_lane >= first + j->width) break;
+        if (has_own_tiles(lanes)) {
+            int64_t tiles = round_up(lanes, j->width) / j->width;
+            int64_t part = round_up((lanes + tiles - 1) / tiles, BF_LANE_PAD);
+            from = (first - b->first_lane) / j->width * part;
+            to = from + part < lanes ? from + part : lanes;
+        }
+        for (int64_t lane = from; lane < to; lane++) describe(j, v, count++, box, lane);
     }
-    return lanes;
+    return count;
 }
 
 /* The same for the |item|-th windowed tile, and its level. */
@@ -96,7 +116,8 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     assert(item >= 0 && item < j->tiles);
     int64_t lanes = item < j->windowed ? describe_windowed(j, item, &v, &level)
                                        : describe_dense(j, item - j->windowed, &v);
-    assert(lanes >= 1 && lanes <= j->plan->lane_room && lanes <= BFI_WIDEST_TILE);
+    assert(lanes >= 0 && lanes <= j->plan->lane_room && lanes <= BFI_WIDEST_TILE);
+    if (lanes == 0) return;
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE], *functional[BFI_WIDEST_TILE];
     int64_t inputs = j->plan->graph->nodes[0].count;
     for (int64_t l = 0; j->functional && l < lanes; l++)

@@ -1,7 +1,8 @@
 /* Jobs: the functionals of one backward step, of all boxes in flight, cut into lane tiles.
  *
- * A box's rows either lie on whole layers, where a tile takes them as they come, box after box, or
- * on windows, where the box has tiles of its own (runtime/lane_groups.h). */
+ * A box's rows lie on windows, where the box has tiles of its own (runtime/lane_groups.h), or on
+ * whole layers. There a box with more than one vector of lanes has tiles of its own too, so that
+ * its relaxations are those of all lanes; boxes with fewer share tiles. */
 #ifndef BFI_RUNTIME_JOB_H
 #define BFI_RUNTIME_JOB_H
 
@@ -18,7 +19,7 @@ typedef struct bfi_job {
     double first_sign;
     double flops, dense_flops; /* multiply-adds times two, and what whole layers would take */
     int64_t lanes;             /* in all */
-    int64_t dense, width;      /* lanes on whole layers; per tile of them */
+    int64_t dense, width;      /* lanes on whole layers; most in a tile of them */
     int64_t windowed, tiles;   /* tiles on windows, which come first; in all */
     double *lower, *upper; /* of box 0, indexed by row (of C or of the target); NULL: not wanted */
     double *lower_error;   /* likewise */
@@ -30,8 +31,8 @@ typedef struct bfi_job {
 /* The rows of box |box| join the job; boxes in order, every one once. */
 void bfi_job_add_box(bfi_job *job, int64_t box, bfi_lane_groups rows);
 
-/* Fills width and tiles: as wide as the plan allows, narrower where that gives each of |workers|
- * one. */
+/* Fills width and tiles, and gives the boxes their places: tiles as wide as the plan allows,
+ * narrower where that gives each of |workers| one. */
 void bfi_job_cut(bfi_job *job, int workers);
 
 /* Runs tile |item| with |worker|'s memory; a stop is left in the workspace. */

@@ -204,16 +204,34 @@ static bf_status bound_with(search *s, int which, int count) {
     return status;
 }
 
-/* Bounds the first |count| children; in float64 too when that is all some of them need. */
+static void swap_numbers(double *a, double *b, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        double keep = a[i];
+        a[i] = b[i];
+        b[i] = keep;
+    }
+}
+
+/* Children a and b change places, with all that is known of them. */
+static void swap_children(search *s, int a, int b) {
+    child keep = s->children[a];
+    s->children[a] = s->children[b];
+    s->children[b] = keep;
+    swap_numbers(s->lo + a * s->n, s->lo + b * s->n, s->n);
+    swap_numbers(s->hi + a * s->n, s->hi + b * s->n, s->n);
+    int64_t cells = s->rows * s->n;
+    swap_numbers(s->functional + a * cells, s->functional + b * cells, cells);
+}
+
+/* Bounds the first |count| children, and again in float64 those that only need that. */
 static bf_status bound(search *s, int count) {
     bf_status status = bound_with(s, 0, count);
-    bool rounding = false;
-    for (int k = 0; k < count; k++)
-        rounding = rounding || (s->children[k].mask && s->children[k].rounding);
-    if (status == BF_STATUS_OK && rounding && s->options->bounds.dtype != BF_DTYPE_FLOAT64)
-        status = bound_with(s, 1, count);
+    int again = 0;
     s->nodes += count;
-    return status;
+    if (status != BF_STATUS_OK || s->options->bounds.dtype == BF_DTYPE_FLOAT64) return status;
+    for (int k = 0; k < count; k++)
+        if (s->children[k].mask && s->children[k].rounding) swap_children(s, again++, k);
+    return again > 0 ? bound_with(s, 1, again) : status;
 }
 
 /* Tries the minimisers of the open children's linear bounds. */
