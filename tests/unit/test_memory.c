@@ -7,7 +7,7 @@
 #include "bounds_kit.h"
 #include "exec/workspace.h"
 
-enum { ROWS = 39, GUARD = 4096, PADDING = 1024, BOXES = 2 };
+enum { ROWS = 39, FEW = 3, GUARD = 4096, PADDING = 1024, BOXES = 2 };
 
 /* Boxes around the middle of [0, 1], wide enough for unstable neurons. */
 static void boxes(int64_t n, double *lo, double *hi) {
@@ -44,6 +44,9 @@ static void check_plan(const char *name, const bf_model *model, bf_options optio
                               .boxes = options.batch,
                               .lower = pattern == 0xa5 ? lower : again,
                               .upper = upper};
+        assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, NULL), BF_STATUS_OK);
+        double few[2 * BOXES * FEW]; /* so few that the boxes share a tile */
+        request.rows = FEW, request.lower = few, request.upper = few + BOXES * FEW;
         assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, NULL), BF_STATUS_OK);
         int64_t here = high_water(fenced + GUARD, planned + GUARD, (unsigned char)pattern);
         if (here > touched) touched = here;
