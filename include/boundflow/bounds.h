@@ -173,7 +173,8 @@ BF_API bf_status bf_bounds_run(const bf_plan *plan, bf_workspace *workspace,
 
 /* Interval of layer |index| of the model after the last run (hidden bounds as used), for its last
  * box. |lower|, |upper| have the layer's count. False when this plan does not keep that layer (see
- * bf_options.keep_layers). */
+ * bf_options.keep_layers), or a cache answered the box without computing layers (which it does not
+ * where they are kept). */
 BF_API int bf_workspace_layer(const bf_plan *plan, const bf_workspace *workspace, int index,
                               double *lower, double *upper);
 
@@ -189,6 +190,8 @@ typedef struct bf_run_stats {
     double flops;       /* multiply-adds times two in bound kernels */
     double dense_flops; /* the same had every tile kept whole layers (no windows) */
     int64_t used_bytes; /* high-water mark of the workspace */
+    int64_t reused;     /* bounded layers and results, by box, that the session's cache or the run
+                           before answered (boundflow/cache.h) */
 } bf_run_stats;
 BF_API bf_run_stats bf_workspace_stats(const bf_workspace *workspace);
 

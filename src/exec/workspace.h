@@ -8,6 +8,8 @@
 #include "exec/trace.h"
 #include "plan/plan.h"
 
+typedef struct bfi_reuse bfi_reuse; /* runtime/reuse.h */
+
 struct bf_workspace {
     const bf_plan *plan;
     char *memory;             /* plan->workspace_bytes, 64-byte aligned */
@@ -21,6 +23,7 @@ struct bf_workspace {
     bool bound;
     bf_request request; /* when bound */
     bfi_trace *trace;   /* NULL: not recording */
+    bfi_reuse *reuse;   /* NULL until a run has a cache */
 };
 
 /* Vector at |offset| of the persistent part of box |box|; NULL for offset -1. */
@@ -41,6 +44,10 @@ static inline bfi_box_state *bfi_ws_box(const bf_workspace *ws, int64_t box) {
 /* True when no input of the box satisfies its splits: nothing is computed for it any more. */
 static inline bool bfi_ws_infeasible(const bf_workspace *ws, int64_t box) {
     return atomic_load_explicit(&bfi_ws_box(ws, box)->infeasible, memory_order_relaxed);
+}
+/* True when there is nothing to compute for the box. */
+static inline bool bfi_ws_idle(const bf_workspace *ws, int64_t box) {
+    return bfi_ws_box(ws, box)->answered || bfi_ws_infeasible(ws, box);
 }
 /* The box's part in the running job of a step that bounds |node|. */
 static inline bfi_box_lanes *bfi_ws_lanes(const bf_workspace *ws, int64_t box, int node) {

@@ -22,6 +22,7 @@ static bfi_blake2b begin(const bf_plan *plan) {
     bfi_content_integer(&hash, o->semantics);
     bfi_content_integer(&hash, !!o->intersect);
     bfi_content_integer(&hash, !!o->all_neurons);
+    bfi_content_integer(&hash, plan->lane_slopes);
     return hash;
 }
 

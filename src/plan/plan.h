@@ -110,6 +110,7 @@ typedef struct bfi_box_lanes {
 /* Beside the vectors of a box. */
 typedef struct bfi_box_state {
     atomic_int infeasible; /* its splits contradict each other or the network */
+    int answered;          /* its results were known before the run (runtime/reuse.h) */
 } bfi_box_state;
 
 struct bf_plan {

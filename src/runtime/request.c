@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "runtime/reuse.h"
 #include "runtime/run.h"
 #include "runtime/session.h"
 #include "runtime/split.h"
@@ -148,6 +149,7 @@ bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error 
         return bfi_fail_memory(err);
     }
     memset(ws->memory, 0, (size_t)(plan->boxes * plan->persistent_bytes));
+    bfi_reuse_prepare(ws);
     *out = ws;
     return BF_STATUS_OK;
 }
@@ -156,6 +158,7 @@ void bf_workspace_free(bf_workspace *ws) {
     if (!ws) return;
     if (ws->trace) free(ws->trace->events);
     free(ws->trace);
+    bfi_reuse_free(ws->reuse);
     free(ws->memory);
     free(ws);
 }
@@ -176,7 +179,7 @@ int bf_workspace_box_layer(const bf_plan *plan, const bf_workspace *ws, int64_t 
                            double *lower, double *upper) {
     int value = ws->ran ? kept_value(plan, index) : -1;
     int64_t at = box - ws->first_box;
-    if (value < 0 || at < 0 || at >= ws->boxes) return 0;
+    if (value < 0 || at < 0 || at >= ws->boxes || !bfi_reuse_has_layers(ws, at)) return 0;
     int64_t n = plan->graph->nodes[value].count;
     const double *lo = bfi_ws_doubles(ws, at, plan->state[value].lo),
                  *hi = bfi_ws_doubles(ws, at, plan->state[value].hi);

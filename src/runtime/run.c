@@ -7,6 +7,7 @@
 #include "exec/backward.h"
 #include "exec/forward.h"
 #include "runtime/job.h"
+#include "runtime/reuse.h"
 #include "runtime/session.h"
 #include "runtime/split.h"
 
@@ -54,7 +55,7 @@ static void run_forward_step(const bf_plan *plan, bf_workspace *ws, int64_t box,
 
 static void run_piece(const loop *w, const piece *p, int64_t box, int worker) {
     for (int i = p->first; i < p->first + p->count; i++) {
-        if (bfi_ws_stopped(w->ws) || bfi_ws_infeasible(w->ws, box)) return;
+        if (bfi_ws_stopped(w->ws) || bfi_ws_idle(w->ws, box)) return;
         run_forward_step(w->plan, w->ws, box, i, worker);
     }
 }
@@ -123,12 +124,17 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
                    .result_stride = plan->persistent_bytes / (int64_t)sizeof(double),
                    .keep_better = plan->options.intersect};
     assert(step->program >= 0);
+    bool tighter = false;
     for (int64_t box = 0; box < ws->boxes; box++) {
-        bfi_lane_groups rows = bfi_ws_infeasible(ws, box)
-                                   ? no_rows
-                                   : bfi_select_rows(plan, ws, box, step->node, step->program);
+        bool known = bfi_ws_idle(ws, box) || bfi_reuse_value(ws, box, step->node, &tighter);
+        bfi_lane_groups rows =
+            known ? no_rows : bfi_select_rows(plan, ws, box, step->node, step->program);
         assert(rows.count <= plan->graph->nodes[step->node].count);
         bfi_job_add_box(&job, box, rows);
+    }
+    if (tighter && !job.keep_better) {
+        job.keep_better = true;
+        bfi_reuse_spread(ws);
     }
     ws->stats.unstable += job.lanes / 2;
     if (ws->trace)
@@ -139,8 +145,12 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
 
 /* After the bound step |index|. */
 static void finish_bounded(const bf_plan *plan, bf_workspace *ws, int index) {
-    for (int64_t box = 0; box < ws->boxes; box++)
-        if (!bfi_ws_infeasible(ws, box)) finish(plan, ws, box, plan->tasks.steps[index].node);
+    int node = plan->tasks.steps[index].node;
+    for (int64_t box = 0; box < ws->boxes; box++) {
+        if (bfi_ws_idle(ws, box)) continue;
+        finish(plan, ws, box, node);
+        bfi_reuse_keep(ws, box, node);
+    }
 }
 
 /* One bounded layer, alone. */
@@ -203,7 +213,7 @@ static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int pr
         .keep_better = true};
     bfi_lane_groups all = {.count = rows, .level = -1};
     for (int64_t box = 0; box < ws->boxes; box++)
-        bfi_job_add_box(&job, box, bfi_ws_infeasible(ws, box) ? no_rows : all);
+        bfi_job_add_box(&job, box, bfi_ws_idle(ws, box) ? no_rows : all);
     return job;
 }
 
@@ -211,7 +221,11 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
     const bf_request *request = &ws->request;
     int program = request->spec ? plan->spec_program : plan->output_program;
     bool interval = !request->spec && (program < 0 || plan->options.intersect);
-    for (int64_t box = 0; box < ws->boxes; box++) start_results(plan, ws, box, interval);
+    for (int64_t box = 0; box < ws->boxes; box++) {
+        if (bfi_ws_box(ws, box)->answered) continue;
+        start_results(plan, ws, box, interval);
+        if (!bfi_ws_infeasible(ws, box)) bfi_reuse_start_results(ws, box);
+    }
     if (program < 0 || (!request->lower && !request->upper)) return;
     int programs[2] = {request->spec ? plan->interval_program : -1, program};
     for (int p = 0; p < 2; p++) {
@@ -272,14 +286,9 @@ static bf_status stopped(bf_workspace *ws, bf_error *err) {
     return (bf_status)status;
 }
 
-bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, int64_t boxes,
-                        bf_error *err) {
+static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, bf_error *err) {
     const bfi_task_graph *g = &plan->tasks;
     bf_status status = BF_STATUS_OK;
-    assert(boxes >= 1 && boxes <= plan->boxes);
-    ws->first_box = first;
-    ws->boxes = boxes;
-    for (int64_t box = 0; box < boxes; box++) atomic_init(&bfi_ws_box(ws, box)->infeasible, 0);
     for (int t = 0; t < g->task_count && status == BF_STATUS_OK;) {
         int end = t + 1;
         while (end < g->task_count && g->tasks[end].wave == g->tasks[t].wave) end++;
@@ -290,5 +299,19 @@ bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, in
         status = stopped(ws, err);
         t = end;
     }
+    return status;
+}
+
+bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, int64_t boxes,
+                        bf_error *err) {
+    assert(boxes >= 1 && boxes <= plan->boxes);
+    ws->first_box = first;
+    ws->boxes = boxes;
+    bf_status status = BF_STATUS_OK;
+    bfi_reuse_left left = bfi_reuse_begin(ws);
+    if (left == BFI_REUSE_LEFT_SPEC) run_spec_step(plan, ws, plan->tasks.step_count - 1);
+    if (left == BFI_REUSE_LEFT_ALL) status = run_tasks(plan, ws, err);
+    if (status == BF_STATUS_OK) status = stopped(ws, err);
+    bfi_reuse_end(ws, status == BF_STATUS_OK);
     return status;
 }
