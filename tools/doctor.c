@@ -269,7 +269,7 @@ static void count_files(const char *folder, int64_t *files, int64_t *bytes) {
 
 static void look_at_store(bfi_findings *all) {
     bfi_finding *finding = add(all, "TVM", "kernel folder");
-    bfi_store *store = NULL;
+    bfi_kernel_store *store = NULL;
     bf_error err = {""};
     struct stat info;
     if (bfi_store_open(NULL, &store, &err) != BF_STATUS_OK) {

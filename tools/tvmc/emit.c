@@ -41,8 +41,10 @@ static int run(char *const argv[]) {
 }
 
 tvm_trouble emit_shared(const char *object, const char *path, bf_error *err) {
-    char *ld[] = {"ld", "-shared", "--build-id=none", "-o", (char *)path, (char *)object, NULL};
-    char *cc[] = {"cc", "-shared", "-nostdlib", "-o", (char *)path, (char *)object, NULL};
+    char *ld[] = {"ld", "-shared",    "--build-id=none", "-z", "noseparate-code",
+                  "-o", (char *)path, (char *)object,    NULL};
+    char *cc[] = {"cc", "-shared",    "-nostdlib",    "-Wl,-z,noseparate-code",
+                  "-o", (char *)path, (char *)object, NULL};
     if (run(ld) == 0 || run(cc) == 0) return TVM_FINE;
     bfi_fail(err, BF_STATUS_IO, "neither 'ld -shared' nor 'cc -shared' made %s; install binutils",
              path);

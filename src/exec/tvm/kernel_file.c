@@ -8,13 +8,21 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-/* Behind the key: its length, and the FNV-1a hash of all bytes before the hash. */
+/* Behind the key: its length, and the hash of all bytes before the hash. */
 #define FOOTER "\nbftvm %08x %016" PRIx64 "\n"
 enum { FOOTER_SIZE = 1 + 6 + 8 + 1 + 16 + 1, HASH_SIZE = 16 + 1, FILE_LIMIT = 64 << 20 };
 
+/* FNV-1a over words of eight bytes, each step mixed so that high bits reach low ones. */
 static uint64_t hash_of(const char *data, size_t size) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < size; i++) h = (h ^ (unsigned char)data[i]) * 0x100000001b3u;
+    uint64_t h = 0xcbf29ce484222325u ^ size, word;
+    for (; size > 0; data += sizeof word) {
+        size_t n = size < sizeof word ? size : sizeof word;
+        word = 0;
+        memcpy(&word, data, n);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+        size -= n;
+    }
     return h;
 }
 

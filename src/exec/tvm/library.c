@@ -28,7 +28,7 @@ struct bfi_library {
     char *cache, *compiler, *tvm; /* as asked for, NULL: default */
     double seconds;
     bool strict;
-    bfi_store *store; /* NULL: not opened yet */
+    bfi_kernel_store *store; /* NULL: not opened yet */
     entry *entries;
     int count;
     size_t capacity;

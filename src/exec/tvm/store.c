@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "exec/tvm/kernel_file.h"
 
-struct bfi_store {
+struct bfi_kernel_store {
     char folder[BFI_STORE_PATH];
     char own[BFI_STORE_PATH]; /* this process's folder; "" none yet */
     bool readable, writable;
@@ -61,7 +61,7 @@ static void make_folders(char *path) {
 }
 
 /* Nobody else can put code there: "" or what is wrong with it. */
-static void check_private(const bfi_store *store, char *problem, size_t size) {
+static void check_private(const bfi_kernel_store *store, char *problem, size_t size) {
     struct stat info;
     char above[BFI_STORE_PATH];
     snprintf(above, sizeof above, "%s", store->folder);
@@ -82,8 +82,8 @@ static void check_private(const bfi_store *store, char *problem, size_t size) {
     }
 }
 
-bf_status bfi_store_open(const char *folder, bfi_store **out, bf_error *err) {
-    bfi_store *store = bfi_calloc(1, sizeof *store);
+bf_status bfi_store_open(const char *folder, bfi_kernel_store **out, bf_error *err) {
+    bfi_kernel_store *store = bfi_calloc(1, sizeof *store);
     if (!store) return bfi_fail_memory(err);
     char problem[128] = "";
     if (!choose_folder(folder, store->folder)) {
@@ -113,45 +113,53 @@ static void remove_folder(const char *folder) {
     rmdir(folder);
 }
 
-void bfi_store_free(bfi_store *store) {
+void bfi_store_free(bfi_kernel_store *store) {
     if (!store) return;
     if (*store->own) remove_folder(store->own);
     free(store);
 }
 
-const char *bfi_store_folder(const bfi_store *store) { return store->folder; }
+const char *bfi_store_folder(const bfi_kernel_store *store) { return store->folder; }
 
-const char *bfi_store_problem(const bfi_store *store) {
+const char *bfi_store_problem(const bfi_kernel_store *store) {
     return *store->problem ? store->problem : NULL;
 }
 
-/* Ours: a regular file of this user that nobody else may write. */
-static bool is_ours(const char *path) {
+/* What stands at a path: nothing, a regular file of this user that nobody else may write, or
+ * anything else. */
+typedef enum found { ABSENT, OURS, NOT_OURS } found;
+
+static found look_at(const char *path) {
     struct stat info;
-    return lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
-           !(info.st_mode & (S_IWGRP | S_IWOTH));
+    if (lstat(path, &info) != 0) return ABSENT;
+    bool ours =
+        S_ISREG(info.st_mode) && info.st_uid == geteuid() && !(info.st_mode & (S_IWGRP | S_IWOTH));
+    return ours ? OURS : NOT_OURS;
 }
 
 static bool find_in(const char *folder, const char *key, char *path, char *why, size_t size) {
-    if (!entry_path(path, folder, key) || access(path, F_OK) != 0) return false;
-    const char *problem = NULL;
-    bf_status status = is_ours(path) ? bfi_tvm_file_check(path, key, NULL) : BF_STATUS_OK;
-    if (!is_ours(path)) problem = "not this user's alone";
-    if (status == BF_STATUS_PARSE) problem = "damaged";
-    if (status == BF_STATUS_UNSUPPORTED) problem = "of another kernel or version";
-    if (status != BF_STATUS_OK && !problem) problem = "unreadable";
-    if (problem) snprintf(why, size, "the stored file was %s", problem);
-    return !problem;
+    if (!entry_path(path, folder, key)) return false;
+    found what = look_at(path);
+    if (what == ABSENT) return false;
+    bf_status status = what == OURS ? bfi_tvm_file_check(path, key, NULL) : BF_STATUS_IO;
+    if (status == BF_STATUS_OK) return true;
+    snprintf(why, size, "the stored file was %s",
+             what == NOT_OURS                  ? "not this user's alone"
+             : status == BF_STATUS_PARSE       ? "damaged"
+             : status == BF_STATUS_UNSUPPORTED ? "of another kernel or version"
+                                               : "unreadable");
+    return false;
 }
 
-bool bfi_store_find(const bfi_store *store, const char *key, char *path, char *why, size_t size) {
+bool bfi_store_find(const bfi_kernel_store *store, const char *key, char *path, char *why,
+                    size_t size) {
     *why = '\0';
     if (*store->own && find_in(store->own, key, path, why, size)) return true;
     return store->readable && find_in(store->folder, key, path, why, size);
 }
 
 /* A folder of this process below $TMPDIR or /tmp. */
-static bf_status make_own(bfi_store *store, bf_error *err) {
+static bf_status make_own(bfi_kernel_store *store, bf_error *err) {
     const char *base = getenv("TMPDIR");
     if (!base || base[0] != '/') base = "/tmp";
     if (join(store->own, base, "boundflow-XXXXXX") && mkdtemp(store->own)) return BF_STATUS_OK;
@@ -160,13 +168,13 @@ static bf_status make_own(bfi_store *store, bf_error *err) {
                     strerror(errno));
 }
 
-bf_status bfi_store_place(bfi_store *store, const char *key, char *path, bf_error *err) {
+bf_status bfi_store_place(bfi_kernel_store *store, const char *key, char *path, bf_error *err) {
     bf_status status = BF_STATUS_OK;
     if (!store->writable && !*store->own) status = make_own(store, err);
     if (status != BF_STATUS_OK) return status;
     const char *folder = store->writable ? store->folder : store->own;
     if (entry_path(path, folder, key)) {
-        if (!is_ours(path)) unlink(path); /* a link would be written through */
+        if (look_at(path) == NOT_OURS) unlink(path); /* a link would be written through */
         return BF_STATUS_OK;
     }
     return bfi_fail(err, BF_STATUS_IO, "%.100s: the path is too long", folder);

@@ -19,24 +19,25 @@
 /* Longest path of an entry, with its NUL. */
 enum { BFI_STORE_PATH = PATH_MAX };
 
-typedef struct bfi_store bfi_store;
+typedef struct bfi_kernel_store bfi_kernel_store;
 
 /* |folder| NULL: $BOUNDFLOW_TVM_CACHE, else $XDG_CACHE_HOME/boundflow/tvm, else
  * ~/.cache/boundflow/tvm. A folder that cannot be used is no error: see bfi_store_problem. */
-bf_status bfi_store_open(const char *folder, bfi_store **out, bf_error *err);
-void bfi_store_free(bfi_store *store);
+bf_status bfi_store_open(const char *folder, bfi_kernel_store **out, bf_error *err);
+void bfi_store_free(bfi_kernel_store *store);
 
 /* The folder asked for ("" when there is none), and why it is not used or not written; NULL: it is.
  */
-const char *bfi_store_folder(const bfi_store *store);
-const char *bfi_store_problem(const bfi_store *store);
+const char *bfi_store_folder(const bfi_kernel_store *store);
+const char *bfi_store_problem(const bfi_kernel_store *store);
 
 /* Path of the entry of |key| in |path| (BFI_STORE_PATH bytes). False: there is none that is whole
  * and ours; |why| (|size| bytes) then says what was found instead, "" when nothing was. */
-bool bfi_store_find(const bfi_store *store, const char *key, char *path, char *why, size_t size);
+bool bfi_store_find(const bfi_kernel_store *store, const char *key, char *path, char *why,
+                    size_t size);
 
 /* Where the entry of |key| is to be written, whatever is there now: |path| has BFI_STORE_PATH
  * bytes. May make the process's own folder. BF_STATUS_IO: no folder at all can be written. */
-bf_status bfi_store_place(bfi_store *store, const char *key, char *path, bf_error *err);
+bf_status bfi_store_place(bfi_kernel_store *store, const char *key, char *path, bf_error *err);
 
 #endif
