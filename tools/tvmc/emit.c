@@ -15,9 +15,9 @@ static any with_attribute(tvm *t, any function, const char *name, any value) {
 static any run_pass(tvm *t, any pass, any module) { return CALL(t, RUN_PASS, pass, module); }
 
 void emit_object(tvm *t, any function, const bfi_tvm_target *target, const char *path) {
-    static const tvm_global passes[] = {TVM_FLATTEN_BUFFER, TVM_SIMPLIFY,       TVM_REMOVE_NO_OP,
-                                        TVM_VERIFY_MEMORY,  TVM_ANNOTATE_ENTRY, TVM_MAKE_PACKED,
-                                        TVM_LOWER_BUILTIN,  TVM_LOWER_INTRIN,   TVM_SKIP_ASSERT};
+    static const tvm_global passes[] = {TVM_FLATTEN_BUFFER, TVM_SIMPLIFY,    TVM_VERIFY_MEMORY,
+                                        TVM_ANNOTATE_ENTRY, TVM_MAKE_PACKED, TVM_LOWER_BUILTIN,
+                                        TVM_LOWER_INTRIN,   TVM_SKIP_ASSERT};
     function = with_attribute(t, function, "global_symbol", any_text("bf_kernel"));
     any functions = CALL(t, MAP, CALL(t, GLOBAL_VAR, any_text("bf_kernel")), function);
     any module = CALL(t, IR_MODULE, functions, any_none(), CALL0(t, MAP));

@@ -74,11 +74,18 @@ void lanes_begin(lanes_kernel *k, gen *g) {
     k->even = BF_LANE_PAD / g->width % gen_p(g, BFI_TVM_VECS) == 0;
 }
 
+/* Outputs of a tile of |vecs| vectors: single vectors take more, for as many independent chains. */
+static int64_t tile_rows(const gen *g, int vecs) {
+    int64_t rows = gen_p(g, BFI_TVM_ROWS), most = gen_p(g, BFI_TVM_VECS);
+    if (vecs < most) rows = rows * most / 2 > rows ? rows * most / 2 : rows;
+    return rows < BF_PACK ? rows : BF_PACK;
+}
+
 /* The first |rows| outputs of panel |p|. */
 static void panel(lanes_kernel *k, any p, int64_t rows, any lane, int vecs) {
     tir *b = &k->g->b;
     int64_t sizes[16], row = 0;
-    int count = tile_split(rows, gen_p(k->g, BFI_TVM_ROWS), sizes);
+    int count = tile_split(rows, tile_rows(k->g, vecs), sizes);
     if (count > 1 && sizes[0] == sizes[count - 1]) {
         any i = tir_for_int(b, "part", count);
         k->tile(k, p, tir_mul_int(b, i, sizes[0]), (int)sizes[0], lane, vecs);

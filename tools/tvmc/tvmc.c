@@ -36,8 +36,9 @@ static const char help[] =
     "example:\n"
     "  boundflow-tvmc --tvm .tvm --out k.so \"abi=1 tvm=" BFI_TVM_VERSION
     " ffi=" BFI_TVM_FFI_VERSION
-    " target=$(boundflow-tvmc --print-target) linear f32 m=256 k=784 rows=8 vecs=2 width=16 "
-    "parallel=0\"\n";
+    " \\\n"
+    "target=$(boundflow-tvmc --print-target) \\\n"
+    "linear f32 m=256 k=784 rows=4 vecs=2 width=8 parallel=0\"\n";
 
 static const char *reason_of(tvm_trouble trouble) {
     switch (trouble) {

@@ -152,7 +152,6 @@ static bool is_conv(const bfi_tvm_kernel *kernel) { return has(kernel, BFI_TVM_C
 /* Register tiles, measured on a Zen 4 (AVX-512, and AVX2 forced); docs/design/tvm-kernels.md. */
 static void choose_tile(const bfi_tvm_kernel *kernel, bool wide, int64_t width, int64_t *rows,
                         int64_t *vecs) {
-    int64_t outputs = is_conv(kernel) ? kernel->p[BFI_TVM_C_DST] : kernel->p[BFI_TVM_M];
     switch (kernel->op) {
         case BFI_TVM_OP_LINEAR_ONE:
             *vecs = 8;
@@ -171,8 +170,10 @@ static void choose_tile(const bfi_tvm_kernel *kernel, bool wide, int64_t width, 
             *vecs = 4;
             break;
         default:
-            *rows = wide ? 8 : 4, *vecs = 2;
-            if (wide && outputs <= 4) *rows = 4, *vecs = 4;
+            *rows = wide || (is_conv(kernel) && kernel->p[BFI_TVM_KH] * kernel->p[BFI_TVM_KW] > 1)
+                        ? 4
+                        : 6;
+            *vecs = wide ? 4 : 2;
             break;
     }
 }
