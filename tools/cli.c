@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "caching.h"
 #include "interrupt.h"
 #include "kernels/kernel.h"
 #include "terminal.h"
@@ -42,11 +43,12 @@ bf_status bfi_cli_session(const bfi_arguments *args, bf_session **out, bf_error 
         status = bf_session_set_tvm(*out, &tvm, err);
     }
     if (status == BF_STATUS_OK) bfi_interrupt_watch(*out);
-    return status;
+    return status == BF_STATUS_OK ? bfi_caching_open(args, *out, err) : status;
 }
 
-void bfi_cli_session_free(bf_session *session) {
+void bfi_cli_session_free(const bfi_arguments *args, bf_session *session) {
     bfi_interrupt_watch(NULL);
+    if (session) bfi_caching_close(args, session);
     bf_session_free(session);
 }
 

@@ -24,9 +24,10 @@ int bfi_cli_end(bfi_command command, bf_status status, const bf_error *err);
 /* Flushes stdout: what could not be written (full disk, closed pipe) is BF_STATUS_IO. */
 bf_status bfi_cli_flush(bf_error *err);
 
-/* A session with --threads workers that signals stop. bfi_cli_session_free takes NULL. */
+/* A session with --threads workers that signals stop, and the cache of --cache and its kin. The end
+ * (NULL is allowed) says on stderr what --stats wants and what went wrong with the cache. */
 bf_status bfi_cli_session(const bfi_arguments *args, bf_session **out, bf_error *err);
-void bfi_cli_session_free(bf_session *session);
+void bfi_cli_session_free(const bfi_arguments *args, bf_session *session);
 
 /* Lays the options that were given over |options|. --executor and --backend must not differ. */
 bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_error *err);

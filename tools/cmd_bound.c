@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "caching.h"
 #include "cli.h"
 #include "json.h"
 #include "question.h"
@@ -150,6 +151,8 @@ static bf_status print_json(const bound_run *run, bf_error *err) {
     bfi_json_number(&json, "dense_flops", stats.dense_flops);
     bfi_json_integer(&json, "lanes", stats.lanes);
     bfi_json_integer(&json, "unstable", stats.unstable);
+    bfi_json_integer(&json, "reused", stats.reused);
+    bfi_caching_json(&json, run->session);
     bfi_json_open(&json, "notes", '[');
     const char *note;
     for (int i = 0; (note = bf_plan_note(run->plan, i)); i++) bfi_json_string(&json, NULL, note);
@@ -284,6 +287,6 @@ int bfi_cmd_bound(const bfi_arguments *args) {
     bf_workspace_free(run.workspace);
     bf_plan_free(run.plan);
     bf_model_free(run.model);
-    bfi_cli_session_free(run.session);
+    bfi_cli_session_free(args, run.session);
     return bfi_cli_end(BFI_COMMAND_BOUND, status, &err);
 }

@@ -9,6 +9,9 @@ static bool takes_file(const bfi_command_info *info) {
     return strcmp(info->completion, "file") == 0;
 }
 
+/* The word that is completed first is followed by a file. */
+static bool then_file(const bfi_command_info *info) { return info->most > 1; }
+
 /* Words that may follow an option; NULL where that is a file or free text. */
 static const char *choices_of(int option) {
     bfi_kind kind = bfi_options[option].kind;
@@ -68,7 +71,7 @@ static void print_bash(void) {
     fputs("    ", stdout);
     bool first = true;
     for (int c = 0; c < BFI_COMMAND_COUNT; c++) {
-        if (!takes_file(&bfi_commands[c])) continue;
+        if (!takes_file(&bfi_commands[c]) && !then_file(&bfi_commands[c])) continue;
         printf("%s%s", first ? "" : "|", bfi_commands[c].name);
         first = false;
     }
@@ -124,7 +127,8 @@ static void print_zsh(void) {
         if (takes_file(&bfi_commands[c]))
             puts("        '1:file:_files' ;;");
         else if (*bfi_commands[c].completion)
-            printf("        '1:word:(%s)' ;;\n", bfi_commands[c].completion);
+            printf("        '1:word:(%s)'%s ;;\n", bfi_commands[c].completion,
+                   then_file(&bfi_commands[c]) ? " '2:file:_files'" : "");
         else
             puts("        ;;");
     }
@@ -147,8 +151,8 @@ static void print_fish(void) {
         print_quoted(info->summary);
         puts("'");
         if (!takes_file(info))
-            printf("complete -c boundflow -n '__fish_seen_subcommand_from %s' -f -a '%s'\n",
-                   info->name, info->completion);
+            printf("complete -c boundflow -n '__fish_seen_subcommand_from %s'%s -a '%s'\n",
+                   info->name, then_file(info) ? "" : " -f", info->completion);
         for (int o = 0; o < BFI_OPTION_COUNT; o++) {
             if (!belongs(o, c)) continue;
             printf("complete -c boundflow -n '__fish_seen_subcommand_from %s' -l %s", info->name,

@@ -231,6 +231,6 @@ int bfi_cmd_demo(const bfi_arguments *args) {
     if (status == BF_STATUS_OK) status = show_refuted(&d, &err);
     if (status == BF_STATUS_OK) print_next(&d);
     bf_model_free(d.model);
-    bfi_cli_session_free(d.session);
+    bfi_cli_session_free(args, d.session);
     return bfi_cli_end(BFI_COMMAND_DEMO, status, &err);
 }

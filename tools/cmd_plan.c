@@ -97,6 +97,6 @@ int bfi_cmd_plan(const bfi_arguments *args) {
     if (status == BF_STATUS_OK) status = plan(&run, &err);
     bf_plan_free(run.plan);
     bf_model_free(run.model);
-    bfi_cli_session_free(run.session);
+    bfi_cli_session_free(args, run.session);
     return bfi_cli_end(BFI_COMMAND_PLAN, status, &err);
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "boundflow/radius.h"
+#include "caching.h"
 #include "cli.h"
 #include "interrupt.h"
 #include "json.h"
@@ -153,6 +154,7 @@ static void print_json(const radius_run *run) {
     bfi_json_number(&json, "load_s", run->load_s);
     bfi_json_number(&json, "time_s", r->total_s);
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
+    bfi_caching_json(&json, run->session);
     bfi_json_close(&json, '}');
     putchar('\n');
 }
@@ -212,6 +214,6 @@ int bfi_cmd_radius(const bfi_arguments *args) {
     bfi_points_free(&run.center);
     bfi_points_free(&run.scale);
     bf_model_free(run.model);
-    bfi_cli_session_free(run.session);
+    bfi_cli_session_free(args, run.session);
     return bfi_cli_end(BFI_COMMAND_RADIUS, status, &err);
 }

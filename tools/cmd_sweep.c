@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "caching.h"
 #include "cli.h"
 #include "json.h"
 #include "sweep.h"
@@ -122,6 +123,7 @@ static void print_json(const sweep_run *run) {
     bfi_json_number(&json, "sweep_s", run->sweep_s);
     bfi_json_number(&json, "time_s", bf_clock() - run->start);
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
+    bfi_caching_json(&json, run->session);
     bfi_json_close(&json, '}');
     putchar('\n');
 }
@@ -197,6 +199,6 @@ int bfi_cmd_sweep(const bfi_arguments *args) {
     bf_status closed = bfi_sweep_csv_close(&run.csv, status == BF_STATUS_OK ? &err : NULL);
     if (status == BF_STATUS_OK) status = closed;
     bfi_sweep_clear(&run.sweep);
-    bfi_cli_session_free(run.session);
+    bfi_cli_session_free(args, run.session);
     return bfi_cli_end(BFI_COMMAND_SWEEP, status, &err);
 }

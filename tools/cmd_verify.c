@@ -146,6 +146,6 @@ int bfi_cmd_verify(const bfi_arguments *args) {
     }
     bf_session *session = run.session;
     bfi_verify_run_clear(&run);
-    bfi_cli_session_free(session);
+    bfi_cli_session_free(args, session);
     return status == BF_STATUS_OK ? code : bfi_cli_end(BFI_COMMAND_VERIFY, status, &err);
 }

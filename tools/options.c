@@ -275,7 +275,7 @@ bf_status bfi_arguments_parse(bfi_command command, int argc, char *const *argv, 
             if (args->given[BFI_OPTION_HELP] || args->given[BFI_OPTION_VERSION])
                 return BF_STATUS_OK;
         } else if (positionals++ < info->most) {
-            args->positional = argv[i];
+            *(positionals == 1 ? &args->positional : &args->second) = argv[i];
         } else {
             return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                             "'%.80s' is one argument too many: %s takes %s", argv[i], info->name,

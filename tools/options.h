@@ -60,7 +60,7 @@ typedef struct bfi_arguments {
     double real[BFI_OPTION_COUNT][2];      /* REAL, SECONDS: nearest double */
     int64_t count[BFI_OPTION_COUNT];       /* COUNT, BYTES: the number; CHOICE: index of the word;
                                               CHOICES: bit per word */
-    const char *positional;                /* NULL when absent */
+    const char *positional, *second;       /* NULL when absent */
 } bfi_arguments;
 
 /* How many words |option| takes: 0, 1 or 2. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "caching.h"
 #include "json.h"
 #include "terminal.h"
 
@@ -107,6 +108,7 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_integer(&json, "seed", (int64_t)run->options.seed);
     bfi_json_integer(&json, "threads", bf_session_threads(run->session));
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
+    bfi_caching_json(&json, run->session);
     if (r->verdict == BF_VERDICT_SAT) {
         write_point(&json, "x", r->x, r->n_in);
         write_point(&json, "y", r->y, r->n_out);

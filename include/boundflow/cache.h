@@ -46,6 +46,9 @@ BF_API bf_status bf_cache_flush(bf_cache *cache, bf_error *err);
  * be using the session. */
 BF_API void bf_session_set_cache(bf_session *session, bf_cache *cache);
 
+/* The cache of |session|, NULL: none. */
+BF_API bf_cache *bf_session_cache(const bf_session *session);
+
 typedef struct bf_cache_stats {
 #define BF_CACHE_STAT(field, meaning) int64_t field;
 #include "boundflow/cache_stat.def"

@@ -41,6 +41,8 @@ int bf_session_threads(const bf_session *session) { return bfi_pool_threads(sess
 
 void bf_session_set_cache(bf_session *session, bf_cache *cache) { session->cache = cache; }
 
+bf_cache *bf_session_cache(const bf_session *session) { return session->cache; }
+
 void bf_session_stop(bf_session *session) { atomic_store(&session->stop, 1); }
 
 void bf_session_resume(bf_session *session) { atomic_store(&session->stop, 0); }
