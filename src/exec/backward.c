@@ -89,10 +89,36 @@ static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
     relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat_of_node(t, id));
 }
 
+/* Whether tiles of one box leave out what relaxations multiply by zero (bfi_tile.parts). */
+static bool leaves_out(const bf_plan *plan) { return plan->options.executor != BF_EXECUTOR_TVM; }
+
+/* Elements that op |index| of the program, when it is a relaxation before a product, keeps in
+ * |box|, their number first. NULL: all, or not known. */
+static const int32_t *active_in_box(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                    const bfi_program *program, int index) {
+    if (!bfi_relax_before_linear(program, plan->graph, index)) return NULL;
+    int node = program->ops[index].node;
+    const int32_t *active = bfi_ws_ints(ws, box, plan->state[node].active);
+    return active && active[0] < plan->graph->nodes[node].count ? active : NULL;
+}
+
+static const int32_t *active_elements(const bfi_tile *t, const bfi_back_op *op) {
+    if (!t->parts) return NULL;
+    return active_in_box(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
+}
+
+/* Op |index| and the next: the first's result is the second's alone. */
+static bool hands_over(const bfi_program *program, int index) {
+    int buffer = program->ops[index].out;
+    return index + 1 < program->op_count && program->ops[index + 1].a == buffer &&
+           program->buffers[buffer].last == index + 1;
+}
+
 /* Constant and error that a weighted or structural node leaves behind. */
 static void leave_constants(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = step_of(t, op);
     s.out = NULL;
+    if (op->kind == BFI_BACK_LINEAR) s.active = active_elements(t, op - 1);
     s.t_pos = s.t_neg = bfi_tile_shared(t->plan->constants->nodes[op->node].bias);
     relax_node(t, s, op->node);
 }
@@ -203,7 +229,32 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
     }
 }
 
+/* The elements that the relaxation behind op |op| keeps of its result. */
+static const int32_t *wanted_elements(const bfi_tile *t, const bfi_back_op *op) {
+    bool alone = hands_over(t->program, (int)(op - t->program->ops));
+    return alone ? active_elements(t, op + 1) : NULL;
+}
+
+static bool multiply_part(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
+    const int32_t *terms = active_elements(t, op - 1), *rows = wanted_elements(t, op);
+    if ((!terms && !rows) || t->plan->graph->nodes[op->node].attrs.rows != 1) return false;
+    bfi_part part = {.rows = rows ? rows + 1 : NULL,
+                     .terms = terms ? terms + 1 : NULL,
+                     .row_count = rows ? rows[0] : w->m,
+                     .term_count = terms ? terms[0] : w->k};
+    int64_t chunk = bfi_chunk(2.0 * (double)(part.term_count * t->lanes), 1);
+    for (int64_t i = 0; i < part.row_count; i += chunk) {
+        if (i && bfi_ws_stopped(t->ws)) break;
+        t->run.kernels->linear_part(w, &part, i,
+                                    i + chunk < part.row_count ? i + chunk : part.row_count,
+                                    buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
+    }
+    return true;
+}
+
 static void multiply(const bfi_tile *t, const bfi_back_op *op) {
+    if (multiply_part(t, op)) return;
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
     const char *in = buffer(t, op->a);
     char *out = buffer(t, op->out);
@@ -283,7 +334,9 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
 }
 
 static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
-    relax_node(t, relax_step(t, op), op->node);
+    bfi_tile_step s = relax_step(t, op);
+    s.active = active_elements(t, op);
+    relax_node(t, s, op->node);
 }
 
 static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
@@ -514,6 +567,7 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
                   .functional = request->functional,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
+    t.parts = t.one_box && t.ls > 1 && !t.slopes && request->level < 0 && leaves_out(plan);
     if (request->level >= 0) open_windows(&t, request->level);
     for (int64_t l = 0; l < lanes; l++) {
         t.v.constant[l] = t.v.error[l] = 0;
@@ -553,5 +607,23 @@ static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program) {
     double total = 0;
     for (int i = 0; i < program->op_count; i++) total += op_flops(plan, program, &program->ops[i]);
+    return total;
+}
+
+double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                     const bfi_program *program) {
+    double total = 0;
+    for (int i = 0; i < program->op_count; i++) {
+        const bfi_back_op *op = &program->ops[i];
+        const bfi_packed *w = &plan->constants->nodes[op->node].backward;
+        double flops = op_flops(plan, program, op);
+        if (op->kind == BFI_BACK_LINEAR && leaves_out(plan)) {
+            const int32_t *terms = active_in_box(plan, ws, box, program, i - 1), *rows = NULL;
+            if (hands_over(program, i)) rows = active_in_box(plan, ws, box, program, i + 1);
+            if (terms) flops *= (double)terms[0] / (double)w->k;
+            if (rows) flops *= (double)rows[0] / (double)w->m;
+        }
+        total += flops;
+    }
     return total;
 }

@@ -29,6 +29,7 @@ static const void *of_first_lane(const bfi_tile *t, const bfi_parameter *p) {
 typedef struct elements {
     int64_t n;
     const int32_t *cuts, *index;
+    const int32_t *only; /* of the whole layer: elements to take (bfi_relax) */
 } elements;
 
 /* Vector |p| as lane 0 has it; of a window gathered in part |part| of the room. */
@@ -49,8 +50,13 @@ static const void *shared_vector(const bfi_tile *t, const bfi_parameter *p, cons
 /* The parts |what| of the step, parameters as lane 0 has them. */
 static bfi_relax shared_call(const bfi_tile *t, const bfi_tile_step *s, const elements *on,
                              int what) {
-    bfi_relax r = {
-        .n = on->n, .ls = t->ls, .lanes = t->lanes, .ps = 1, .cuts = on->cuts, .a = s->a};
+    bfi_relax r = {.n = on->n,
+                   .ls = t->ls,
+                   .lanes = t->lanes,
+                   .ps = 1,
+                   .cuts = on->cuts,
+                   .only = on->only,
+                   .a = s->a};
     if (what & SCALE) {
         r.out = s->out;
         r.s_pos = shared_vector(t, &s->s_pos, on, 0);
@@ -196,6 +202,7 @@ int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index) {
 /* Lists a window's elements in the order in which the buffer has them, and the ends of those that
  * share a block of the whole layer's sum. */
 static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
+    if (s->active) return (elements){.n = s->active[0], .only = s->active + 1};
     if (!bfi_tile_windowed(t, s->of)) return (elements){.n = s->n};
     bfi_view v = bfi_tile_view(t, s->of);
     int64_t n = 0, cuts = 0, block = -1;
@@ -209,7 +216,7 @@ static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
             }
     if (n > 0) t->room.cuts[cuts++] = (int32_t)n;
     assert(n == bfi_tile_count(t, s->of) && n <= t->level->widest);
-    return (elements){n, t->room.cuts, t->room.index};
+    return (elements){.n = n, .cuts = t->room.cuts, .index = t->room.index};
 }
 
 /* Parts of the step whose parameters all lanes share, and the others. */

@@ -19,6 +19,7 @@ typedef struct bfi_tile {
     char *memory;
     int64_t lanes, ls;
     bool one_box; /* all lanes belong to the box of lane 0 */
+    bool parts;   /* what relaxations multiply by zero is left out (kernels/kernel.h) */
     bfi_lane_vectors v;
     const double *spec;
     int64_t spec_stride;
@@ -50,6 +51,7 @@ typedef struct bfi_tile_step {
     const void *a;
     void *out; /* may be |a|; NULL: sums alone */
     bfi_parameter s_pos, s_neg, t_pos, t_neg, e;
+    const int32_t *active; /* elements to take, their number first; NULL: all */
 } bfi_tile_step;
 
 /* Elements per lane array that |lanes| lanes take (ls of kernels/kernel.h). */

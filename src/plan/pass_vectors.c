@@ -37,7 +37,8 @@ const char *bfi_role_name(bfi_role role) { return roles[role].name; }
 static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     char element = roles[role].element;
     int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
-    return bfi_align64(plan->graph->nodes[value].count * size);
+    int64_t count = plan->graph->nodes[value].count + (role == BFI_ROLE_ACTIVE ? 1 : 0);
+    return bfi_align64(count * size);
 }
 
 /* Float64 plans have no second copy of an interval. */
@@ -115,7 +116,8 @@ static void touch_lines(builder *b, const int *forward, int id, int step) {
     for (int i = 0; i < 4; i++) touch_from(b, forward, id, lines[i], step);
 }
 
-static void touch_op(builder *b, const int *forward, const bfi_back_op *op, int step) {
+static void touch_op(builder *b, const int *forward, const bfi_program *p, int index, int step) {
+    const bfi_back_op *op = &p->ops[index];
     bool outward = b->plan->outward;
     int id = op->node;
     switch (op->kind) {
@@ -139,6 +141,8 @@ static void touch_op(builder *b, const int *forward, const bfi_back_op *op, int 
             return;
         case BFI_BACK_RELAX:
             touch_lines(b, forward, id, step);
+            if (bfi_relax_before_linear(p, b->plan->graph, index))
+                touch_from(b, forward, id, BFI_ROLE_ACTIVE, step);
             break;
         case BFI_BACK_POOL:
             touch_from(b, forward, id, BFI_ROLE_T_NEG, step);
@@ -154,7 +158,7 @@ static void touch_op(builder *b, const int *forward, const bfi_back_op *op, int 
 static void touch_program(builder *b, const int *forward, int program, int step) {
     if (program < 0) return;
     const bfi_program *p = &b->plan->programs[program];
-    for (int i = 0; i < p->op_count; i++) touch_op(b, forward, &p->ops[i], step);
+    for (int i = 0; i < p->op_count; i++) touch_op(b, forward, p, i, step);
 }
 
 static void touch_step(builder *b, const int *forward, int index) {

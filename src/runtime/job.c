@@ -11,11 +11,13 @@ void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
         (bfi_box_lanes){.rows = rows.count, .level = rows.level, .first_tile = j->windowed};
     j->lanes += lanes;
     j->dense_flops += dense;
-    j->flops += dense;
     if (rows.level < 0) {
+        j->flops +=
+            bfi_box_flops(j->plan, j->ws, box, &j->plan->programs[j->program]) * (double)lanes;
         j->dense += lanes;
         return;
     }
+    j->flops += dense;
     assert(j->sides == 2 && j->rows >= 0);
     const bfi_windows *w = &j->plan->windows[j->program];
     j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes;
