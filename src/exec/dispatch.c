@@ -148,9 +148,12 @@ static void relax_tensors(call *k, const bfi_relax *r) {
     tensor(k, r->t_sum, r->ls), tensor(k, r->e_sum, r->ls);
 }
 
+/* Compiled relaxations know neither windows nor a choice of elements. */
+static bool takes_all(const bfi_relax *r) { return !r->cuts && !r->only; }
+
 void bfi_run_relax(const bfi_dispatch *d, const bfi_relax *r) {
     bfi_compiled *kernel = NULL;
-    if (d->lowering->backend == BFI_BACKEND_TVM && !r->cuts) {
+    if (d->lowering->backend == BFI_BACKEND_TVM && takes_all(r)) {
         const bfi_elementwise *all = &d->ws->plan->elementwise;
         int variant = bfi_relax_variant(r->out, r->t_sum, r->e_sum, r->ps == 1);
         kernel = r->ls == 1 ? all->relax_one[variant] : all->relax[variant];
@@ -187,7 +190,8 @@ void bfi_run_accumulate(const bfi_dispatch *d, int64_t n, int sign, const void *
 bool bfi_run_linear_relax(const bfi_dispatch *d, const bfi_packed *w, const void *in,
                           const bfi_relax *r, int64_t v0, int64_t v1) {
     bfi_compiled *kernel = d->lowering->fused;
-    if (!kernel || !fits_packed(kernel, w) || r->ls == 1 || r->ps != 1 || r->cuts) return false;
+    if (!kernel || !fits_packed(kernel, w) || r->ls == 1 || r->ps != 1 || !takes_all(r))
+        return false;
     if (shape_of(kernel)[BFI_TVM_T] != (r->t_sum != NULL) ||
         shape_of(kernel)[BFI_TVM_E] != (r->e_sum != NULL))
         return false;
