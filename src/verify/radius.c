@@ -18,7 +18,7 @@
 enum {
     ATTACK_LANES = 64,
     ATTACK_ROUNDS = 32,  /* radii attacked: */
-    ATTACK_FAILURES = 6, /* most of the time goes into those without a counterexample */
+    ATTACK_FAILURES = 4, /* most of the time goes into those without a counterexample */
     DEPTH = 4,           /* levels of the bisection that one run may look ahead */
     SMALLEST = 20, /* where nothing is certified down to maximum / 2^SMALLEST, the search ends */
 };
@@ -47,7 +47,7 @@ bf_radius_options bf_radius_options_default(void) {
                                .relative = 0.01,
                                .attack = 1,
                                .restarts = verify.restarts,
-                               .steps = verify.steps,
+                               .steps = verify.steps / 2,
                                .seed = verify.seed};
 }
 

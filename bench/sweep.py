@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Radii and sweeps: the radius that each method certifies, and what a cache file saves.
+
+Parts: radius  `boundflow radius` for every image and method: radii, radii tried, time of one search
+       cache   `boundflow sweep` of 20 radii, cold and again with the same cache file; aim: 5 times faster
+
+Networks: digits_mlp and digits_resnet with the ten images of models/, mnist_fc's two with the images of their
+properties. One thread. What is missing (public data) is said and left out.
+"""
+import argparse
+import fractions
+import glob
+import gzip
+import json
+import os
+import struct
+import sys
+import tempfile
+
+import support
+
+sys.path.insert(0, os.path.join(support.ROOT, "scripts"))
+import sample_inputs  # noqa: E402
+
+PARTS = ("radius", "cache")
+AIM = 5
+MNIST_RADIUS = fractions.Fraction("0.03")
+
+
+def mnist_images(folder):
+    """Pixels of the images that mnist_fc's properties are about."""
+    images = []
+    for path in sorted(glob.glob(os.path.join(folder, "vnnlib", f"prop_*_{float(MNIST_RADIUS)}.vnnlib*"))):
+        opened = gzip.open(path, "rt") if path.endswith(".gz") else open(path, encoding="utf-8")
+        with opened as text:
+            pixels = sample_inputs.read_image(text.read(), MNIST_RADIUS)
+            images.append([min(1.0, max(0.0, float(p))) for p in pixels])  # written with 16 digits
+    return images
+
+
+def find_cases():
+    """(name, network, images, range of the sweep's radii)."""
+    models = os.path.join(support.ROOT, "models")
+    digits = [pixels for _, pixels in sorted(sample_inputs.read_images().values())]
+    cases = [(name, os.path.join(models, name + ".onnx"), digits, "0.005:0.1:20")
+             for name in ("digits_mlp", "digits_resnet")]
+    data = support.data_dir()
+    if not data:
+        print("skipped: mnist_fc (no BOUNDFLOW_DATA, no ../shared/data)")
+        return cases
+    folder = os.path.join(data, "vnncomp", "mnist_fc")
+    images = mnist_images(folder)
+    for path in sorted(glob.glob(os.path.join(folder, "onnx", "*.onnx"))):
+        cases.append((os.path.basename(path)[:-len(".onnx")], path, images, "0.002:0.04:20"))
+    return cases
+
+
+def save_images(path, images):
+    numbers = [number for image in images for number in image]
+    sample_inputs.write_npy(path, "<f8", (len(images), len(images[0])),
+                            struct.pack(f"<{len(numbers)}d", *numbers))
+
+
+def measure_radius(arguments, case, method, scratch):
+    name, network, images, _ = case
+    found = []
+    for number, image in enumerate(images[:arguments.images]):
+        centre = os.path.join(scratch, f"{name}-{number}.npy")
+        save_images(centre, [image])
+        runs = [support.run_json([arguments.boundflow, "radius", network, "--center", centre, "--clip", "0", "1",
+                                  "--method", method, "--threads", "1", "--json"])
+                for _ in range(arguments.rounds)]
+        found.append(min(runs, key=lambda run: run["time_s"]))
+    return {"network": name, "method": method, "images": len(found),
+            "certified": support.median([run["certified"] for run in found]),
+            "falsified": support.median([float(run["falsified"]) for run in found]),
+            "runs": support.median([run["runs"] for run in found]),
+            "bounds_s": support.median([run["bounds_s"] for run in found]),
+            "attack_s": support.median([run["attack_s"] for run in found])}
+
+
+def radius_part(arguments, cases, scratch):
+    rows = []
+    for case in cases:
+        for method in arguments.methods.split(","):
+            try:
+                rows.append(measure_radius(arguments, case, method, scratch))
+            except support.Failed as error:
+                print(f"skipped: radius, {case[0]}, {method}: {error}")
+    print("\nradius, medians over the images\n")
+    support.print_table(
+        ["network", "method", "images", "certified", "counterexample", "radii tried", "bounds ms", "attack ms"],
+        [[r["network"], r["method"], r["images"], f"{r['certified']:.4f}", f"{r['falsified']:.4f}",
+          f"{r['runs']:.0f}", support.milliseconds(r["bounds_s"]), support.milliseconds(r["attack_s"])]
+         for r in rows])
+    return rows
+
+
+def measure_cache(arguments, case, method, scratch):
+    """Cold and warm runs, in turns; every cold one begins with no file."""
+    name, network, images, radii = case
+    inputs, cache = os.path.join(scratch, f"{name}.npy"), os.path.join(scratch, f"{name}-{method}.cache")
+    save_images(inputs, images[:arguments.images])
+    command = [arguments.boundflow, "sweep", network, "--inputs", inputs, "--clip", "0", "1", "--eps", radii,
+               "--method", method, "--threads", "1", "--json"]
+    plain, cold, warm = [], [], []
+    for _ in range(arguments.rounds):
+        for path in glob.glob(cache + "*"):
+            os.remove(path)
+        plain.append(support.run_json(command))
+        cold.append(support.run_json(command + ["--cache", cache]))
+        warm.append(support.run_json(command + ["--cache", cache]))
+    if not plain[0]["methods"][0]["certified"] == cold[0]["methods"][0]["certified"] == \
+            warm[0]["methods"][0]["certified"]:
+        raise support.Failed("the cache changes what is certified")
+    times = [min(run["time_s"] for run in runs) for runs in (plain, cold, warm)]
+    return {"network": name, "method": method, "images": len(images[:arguments.images]),
+            "runs": cold[0]["methods"][0]["rows"]["run"], "plain_s": times[0], "cold_s": times[1],
+            "warm_s": times[2], "ratio": times[1] / times[2], "ratio_plain": times[0] / times[2],
+            "file_bytes": os.path.getsize(cache)}
+
+
+def cache_part(arguments, cases, scratch):
+    rows = []
+    for case in cases:
+        for method in arguments.methods.split(","):
+            try:
+                rows.append(measure_cache(arguments, case, method, scratch))
+            except support.Failed as error:
+                print(f"skipped: cache, {case[0]}, {method}: {error}")
+    print("\na sweep of 20 radii, the whole process: without a cache, with an empty cache file, and again\n")
+    support.print_table(
+        ["network", "method", "images", "bounds runs", "no cache ms", "cold ms", "second ms", "cold / second",
+         "no cache / second", "file KiB"],
+        [[r["network"], r["method"], r["images"], r["runs"], support.milliseconds(r["plain_s"]),
+          support.milliseconds(r["cold_s"]), support.milliseconds(r["warm_s"]), f"{r['ratio']:.1f}",
+          f"{r['ratio_plain']:.1f}", r["file_bytes"] // 1024] for r in rows])
+    missed = [f"{r['network']} {r['method']}" for r in rows if r["ratio"] < AIM]
+    if rows:
+        print(f"\naim: second run {AIM} times faster than cold: "
+              + (f"missed by {', '.join(missed)}" if missed else "met by all"))
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--boundflow", default=support.default_binary())
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--methods", default="ibp,crown-ibp,crown")
+    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--images", type=int, default=10, help="most per network")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each; the fastest counts")
+    parser.add_argument("--json", help="where the figures go")
+    arguments = parser.parse_args()
+    facts = support.machine()
+    print(f"{facts['cpu']}, {facts['cores']} cores, {' '.join(facts['isa'])}, load {facts['load']}")
+    cases = [case for case in find_cases() if arguments.only in case[0]]
+    figures = {"machine": facts}
+    with tempfile.TemporaryDirectory() as scratch:
+        for part in arguments.parts.split(","):
+            figures[part] = {"radius": radius_part, "cache": cache_part}[part](arguments, cases, scratch)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as out:
+            json.dump(figures, out, indent=1)
+
+
+if __name__ == "__main__":
+    main()
