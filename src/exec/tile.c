@@ -76,43 +76,28 @@ static bfi_relax shared_call(const bfi_tile *t, const bfi_tile_step *s, const el
     return r;
 }
 
-#define SPREAD(T, name)                                                                            \
-    static void name(const bfi_tile *t, const bfi_parameter *p, const elements *on, int64_t first, \
-                     int64_t n, T *room) {                                                         \
-        for (int64_t l = 0, end; l < t->ls; l = end) {                                             \
-            int64_t lane = l < t->lanes ? l : t->lanes - 1;                                        \
-            const T *from =                                                                        \
-                p->by == BFI_BY_BOX ? (const T *)bfi_tile_of_box(t, p->data, lane) : p->data;      \
-            end = l + 1;                                                                           \
-            while (end < t->ls && (end >= t->lanes || p->by == BFI_BY_NOTHING ||                   \
-                                   t->v.box[end] == t->v.box[lane]))                               \
-                end++;                                                                             \
-            for (int64_t j = 0; j < n; j++) {                                                      \
-                T value = from[on->index ? on->index[first + j] : first + j];                      \
-                for (int64_t i = l; i < end; i++) room[j * t->ls + i] = value;                     \
-            }                                                                                      \
-        }                                                                                          \
-    }
-SPREAD(float, spread_float)
-SPREAD(double, spread_double)
-#undef SPREAD
-
 /* Elements [first, first + n) of |p| for every lane, where they stand or copied to part |part| of
  * the tile's room. */
 static const void *lane_block(const bfi_tile *t, const bfi_parameter *p, const elements *on,
                               int64_t first, int64_t n, int part) {
-    size_t row = (size_t)t->ls * t->size;
+    const int32_t *index = on->index ? on->index + first : NULL;
+    size_t row = (size_t)t->ls * t->size, skip = index ? 0 : (size_t)first * t->size;
     if (!p->data) return NULL;
-    if (p->by == BFI_BY_LANE && !on->index) return (const char *)p->data + (size_t)first * row;
-    char *room = (char *)t->v.spread + (size_t)(part * BF_SUM_BLOCK * t->ls) * t->size;
-    if (p->by == BFI_BY_LANE)
+    if (p->by == BFI_BY_LANE && !index) return (const char *)p->data + (size_t)first * row;
+    char *room = (char *)t->v.spread + (size_t)part * BF_SUM_BLOCK * row;
+    if (p->by == BFI_BY_LANE) {
         for (int64_t j = 0; j < n; j++)
-            memcpy(room + (size_t)j * row,
-                   (const char *)p->data + (size_t)on->index[first + j] * row, row);
-    else if (t->plan->dtype == BFI_F32)
-        spread_float(t, p, on, first, n, (float *)(void *)room);
-    else
-        spread_double(t, p, on, first, n, (double *)(void *)room);
+            memcpy(room + (size_t)j * row, (const char *)p->data + (size_t)index[j] * row,
+                   (size_t)bfi_lane_stride(t->lanes) * t->size);
+        return room;
+    }
+    const void *from[BFI_WIDEST_TILE];
+    for (int64_t l = 0; l < t->lanes; l++)
+        from[l] = (p->by == BFI_BY_BOX ? (const char *)bfi_tile_of_box(t, p->data, l)
+                                       : (const char *)p->data) +
+                  skip;
+    t->run.kernels->spread(&(bfi_spread){
+        .n = n, .ls = t->ls, .lanes = t->lanes, .from = from, .index = index, .out = room});
     return room;
 }
 
@@ -241,12 +226,67 @@ bool bfi_tile_one_call(const bfi_tile *t, const bfi_tile_step *s, bfi_relax *cal
     return !by_lane;
 }
 
-void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
-    elements on = list_elements(t, s);
+static void relax_lanes(const bfi_tile *t, const bfi_tile_step *s, const elements *on) {
     int shared, by_lane;
     split(t, s, &shared, &by_lane);
     /* scaling may overwrite what the sums read */
-    if (shared && !(shared & SCALE)) run_shared(t, s, &on, shared);
-    if (by_lane) run_blocks(t, s, &on, by_lane);
-    if (shared & SCALE) run_shared(t, s, &on, shared);
+    if (shared && !(shared & SCALE)) run_shared(t, s, on, shared);
+    if (by_lane) run_blocks(t, s, on, by_lane);
+    if (shared & SCALE) run_shared(t, s, on, shared);
+}
+
+static bool by_box(const bfi_tile_step *s) {
+    const bfi_parameter *all[5] = {&s->s_pos, &s->s_neg, &s->t_pos, &s->t_neg, &s->e};
+    for (int i = 0; i < 5; i++)
+        if (all[i]->data && all[i]->by == BFI_BY_BOX) return true;
+    return false;
+}
+
+static const void *lanes_from(const bfi_tile *t, const void *lanes, int64_t first) {
+    return lanes ? (const char *)lanes + (size_t)first * t->size : NULL;
+}
+
+static void shift(const bfi_tile *t, bfi_parameter *p, int64_t first) {
+    if (p->by == BFI_BY_LANE) p->data = lanes_from(t, p->data, first);
+}
+
+/* The step for lanes [first, end) alone; whole groups of BF_LANE_PAD, but for the last lanes. */
+static void relax_part(const bfi_tile *t, const bfi_tile_step *s, const elements *on, int64_t first,
+                       int64_t end, bool one_box) {
+    bfi_tile part = *t;
+    bfi_tile_step step = *s;
+    part.lanes = end - first, part.one_box = one_box;
+    part.v.box += first;
+    part.v.t_sum = (char *)part.v.t_sum + (size_t)first * t->size;
+    part.v.e_sum = (char *)part.v.e_sum + (size_t)first * t->size;
+    step.a = lanes_from(t, step.a, first),
+    step.out = (void *)(uintptr_t)lanes_from(t, step.out, first);
+    shift(t, &step.s_pos, first), shift(t, &step.s_neg, first);
+    shift(t, &step.t_pos, first), shift(t, &step.t_neg, first), shift(t, &step.e, first);
+    relax_lanes(&part, &step, on);
+}
+
+/* True when the group of lanes from |first| on belongs to one box. */
+static bool pure(const bfi_tile *t, int64_t first) {
+    for (int64_t l = first + 1; l < first + BF_LANE_PAD && l < t->lanes; l++)
+        if (t->v.box[l] != t->v.box[first]) return false;
+    return true;
+}
+
+/* Groups of lanes of one box share its parameters; only those that several boxes meet in need them
+ * written out per lane. */
+void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
+    elements on = list_elements(t, s);
+    if (t->one_box || !by_box(s)) {
+        relax_lanes(t, s, &on);
+        return;
+    }
+    for (int64_t l = 0, end; l < t->lanes; l = end) {
+        bool one_box = pure(t, l);
+        end = l + BF_LANE_PAD;
+        while (end < t->lanes && pure(t, end) == one_box &&
+               (!one_box || t->v.box[end] == t->v.box[l]))
+            end += BF_LANE_PAD;
+        relax_part(t, s, &on, l, end < t->lanes ? end : t->lanes, one_box);
+    }
 }

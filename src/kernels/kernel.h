@@ -140,6 +140,16 @@ typedef struct bfi_keep {
  * order. */
 #define BF_MAGNITUDE_SUMS 8
 
+/* Parameters of lanes that read different arrays (ls > 1):
+ *   out[j * ls + l] = from[l][index ? index[j] : j]        for j in [0, n)
+ * Padding lanes that are written are those of lane |lanes| - 1. */
+typedef struct bfi_spread {
+    int64_t n, ls, lanes;
+    const void *const *from; /* by lane */
+    const int32_t *index;
+    void *out;
+} bfi_spread;
+
 typedef struct bfi_kernels {
     const char *isa; /* "ref", "avx2", "avx512" */
     bfi_dtype dtype;
@@ -164,6 +174,8 @@ typedef struct bfi_kernels {
     void (*accumulate)(int64_t n, int sign, const void *in, void *out, int64_t ls, int64_t lanes);
 
     void (*relax)(const bfi_relax *r);
+
+    void (*spread)(const bfi_spread *s);
 
     /* Interval versions: sums for the lower end, the upper end and the magnitude:
      *   out_lo  = sum w * (w >= 0 ? lo : hi)      out_hi = sum w * (w >= 0 ? hi : lo)

@@ -265,6 +265,40 @@ static void test_accumulate(void **state) {
     }
 }
 
+/* Runs of lanes read the same array, or every lane its own. */
+static void test_spread(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    enum { ARRAYS = 40, N = 50 };
+    buffer arrays[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) arrays[i] = buffer_random(dtype, N, random_special());
+    for (int64_t i = 0; i < 500; i++) {
+        lane_count c = random_lanes();
+        if (c.ls == 1) continue;
+        int32_t index[N];
+        const void *from[ARRAYS];
+        bfi_spread s = {.n = random_int(0, N), .ls = c.ls, .lanes = c.lanes, .from = from};
+        if (chance(50)) s.index = index;
+        for (int j = 0; j < N; j++) index[j] = (int32_t)random_int(0, N - 1);
+        for (int64_t l = 0, mean = random_int(1, 20); l < c.lanes; l++)
+            from[l] =
+                l && random_int(0, mean) ? from[l - 1] : arrays[random_int(0, ARRAYS - 1)].data;
+        outputs want = outputs_new(dtype, s.n * c.ls);
+        s.out = want.out[0].data;
+        bfi_kernels_ref(dtype)->spread(&s);
+        for (int j = 0; j < count; j++) {
+            outputs got = outputs_new(dtype, s.n * c.ls);
+            s.out = got.out[0].data;
+            list[j]->spread(&s);
+            expect_same(&want, &got, c, list[j]->isa, "spread", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+    }
+    for (int i = 0; i < ARRAYS; i++) buffer_free(&arrays[i]);
+}
+
 /* A lane's result must not depend on the lanes beside it. */
 static void test_lanes_alone(void **state) {
     bfi_dtype dtype = dtype_of(state);
@@ -302,9 +336,10 @@ static void test_selection(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {
-        BOTH(test_selection),     BOTH(test_linear), BOTH(test_linear_part),
-        BOTH(test_part_of_whole), BOTH(test_conv),   BOTH(test_sparse),
-        BOTH(test_accumulate),    BOTH(test_relax),  BOTH(test_lanes_alone)};
+    const struct CMUnitTest tests[] = {BOTH(test_selection),   BOTH(test_linear),
+                                       BOTH(test_linear_part), BOTH(test_part_of_whole),
+                                       BOTH(test_conv),        BOTH(test_sparse),
+                                       BOTH(test_accumulate),  BOTH(test_relax),
+                                       BOTH(test_spread),      BOTH(test_lanes_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
