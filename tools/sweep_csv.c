@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -172,6 +173,10 @@ bf_status bfi_sweep_csv_open(const char *path, bfi_sweep *sweep, bfi_sweep_csv *
             status =
                 bfi_fail(err, BF_STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
     }
+    if (status == BF_STATUS_OK && flock(fileno(csv->out), LOCK_EX | LOCK_NB) != 0 &&
+        errno == EWOULDBLOCK)
+        status = bfi_fail(err, BF_STATUS_IO,
+                          "%s: another process is writing it: wait, or give another name", path);
     if (status == BF_STATUS_OK) status = continue_file(csv, err);
     if (status != BF_STATUS_OK) bfi_sweep_csv_close(csv, NULL);
     return status;

@@ -18,7 +18,8 @@ typedef struct bfi_sweep_csv {
 /* Creates |path|, or reads the rows of |sweep| that it has, which are then not open any more, and
  * goes on behind them. A line cut short at the end (a process that was killed) is dropped. Errors:
  * BF_STATUS_PARSE where the file is none of these; BF_STATUS_INVALID_ARGUMENT where it is of
- * another network, input, label or options. Nothing is written before all was checked. */
+ * another network, input, label or options; BF_STATUS_IO where another process is writing it.
+ * Nothing is written before all was checked. */
 bf_status bfi_sweep_csv_open(const char *path, bfi_sweep *sweep, bfi_sweep_csv *csv, bf_error *err);
 
 /* A bfi_sweep_row_done; |user| is the bfi_sweep_csv. Every row reaches the file at once. */

@@ -123,6 +123,18 @@ same "$(cat notes.csv)" "my notes" "a file of something else is left alone"
 refused 3 "a csv that cannot be" "cannot be written" sweep "$m" --inputs x.npy --eps 0.01 --csv none/r.csv
 refused 3 "a plot that cannot be" "none/p.svg" sweep "$m" --inputs x.npy --eps 0.01 --svg none/p.svg
 
+echo "-- a cache"
+ask --eps 0.01:0.09:5 --cache c.db --csv c1.csv --json
+if [ -s c.db ]; then
+    json out "j['cache']['disk_hits'] == 0 and j['cache']['misses'] > 0"
+    ask --eps 0.01:0.09:5 --cache c.db --csv c2.csv --json
+    json out "j['cache']['misses'] == 0 and j['cache']['disk_hits'] == sum(k['rows']['run'] for k in j['methods'])"
+    same "$(rows c2.csv)" "$(rows a.csv)" "rows from a cache"
+else
+    echo "SKIP  a cache file: $(cat err)"
+fi
+same "$(rows c1.csv)" "$(rows a.csv)" "rows with a new cache"
+
 echo "-- labels"
 run 0 "wrong labels" sweep "$m" --inputs x.npy --labels wrong.txt --clip 0 1 --eps 0.01,0.02 --method crown --csv w.csv --json
 json out "j['clean'] == 0 and j['methods'][0]['certified'] == [0, 0] and j['methods'][0]['rows']['centre'] == 20"
@@ -183,8 +195,10 @@ has err "stopped by a signal: run it again to go on"
 json out "j['end'] == 'cancelled' and j['rows_found'] > 2 and j['methods'][0]['rows']['run'] > j['rows_found']"
 "$bin" "${long[@]}" --csv long.csv >out 2>err </dev/null &
 sleep 1
+refused 3 "a file that another process writes" "long.csv: another process is writing it" "${long[@]}" --csv long.csv
 kill -KILL $!
 wait $! 2>/dev/null
+run 9 "going on behind a killed process" "${long[@]}" --timeout 0.5 --csv long.csv
 "$python" - <<'PY' || fail "the CSV after signals is not one row per question"
 import csv
 rows = list(csv.DictReader(open("long.csv")))

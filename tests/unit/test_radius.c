@@ -382,6 +382,53 @@ static void boxes(void **state) {
     assert_true(lo == c && hi == c);
 }
 
+/* Boxes of several labels in one run get what each gets alone, whatever fits at once. */
+static void many_labels(void **state) {
+    (void)state;
+    enum { BOXES = 11 };
+    for (int trial = 0; trial < 6; trial++) {
+        double c[MOST], together[BOXES];
+        int64_t label, labels[BOXES];
+        bf_model *model = labelled_net(c, &label);
+        int64_t n = bf_model_input_count(model), m = bf_model_output_count(model);
+        bf_ball ball = ball_of(c);
+        bf_options o = kit_setting(trial * 5);
+        bfi_certifier *many, *one;
+        if (trial % 2) {
+            o.batch = BOXES;
+            kit_engine e = kit_engine_new(1, model, o);
+            o.memory = bf_plan_workspace_bytes(e.plan) * 2 / 3;
+            kit_engine_free(&e);
+        }
+        assert_int_equal(bfi_certifier_create(kit_session(1), model, &o, BOXES, &many, NULL),
+                         BF_STATUS_OK);
+        assert_int_equal(bfi_certifier_create(kit_session(3), model, &o, 1, &one, NULL),
+                         BF_STATUS_OK);
+        for (int round = 0; round < 3; round++) {
+            int64_t count = round ? kit_int(1, BOXES) : BOXES;
+            for (int64_t i = 0; i < count; i++) {
+                labels[i] = round == 1 ? label : kit_int(0, m - 1);
+                bfi_ball_box(&ball, n, 0.01 * (double)i, bfi_certifier_lo(many, i),
+                             bfi_certifier_hi(many, i));
+            }
+            assert_int_equal(bfi_certifier_run(many, labels, count, 0, together, NULL),
+                             BF_STATUS_OK);
+            for (int64_t i = 0; i < count; i++) {
+                double alone;
+                bfi_ball_box(&ball, n, 0.01 * (double)i, bfi_certifier_lo(one, 0),
+                             bfi_certifier_hi(one, 0));
+                assert_int_equal(bfi_certifier_run(one, labels + i, 1, 0, &alone, NULL),
+                                 BF_STATUS_OK);
+                assert_true(together[i] == alone);
+                assert_true(alone == run_margin(model, o, &ball, labels[i], 0.01 * (double)i));
+            }
+        }
+        bfi_certifier_free(many);
+        bfi_certifier_free(one);
+        bf_model_free(model);
+    }
+}
+
 static void refuse(const bf_model *model, const bf_ball *ball, int64_t label,
                    bf_radius_options options, const char *pattern) {
     bf_radius_result r;
@@ -439,6 +486,7 @@ int main(void) {
                                        cmocka_unit_test(anytime),
                                        cmocka_unit_test(stopped_in_the_middle),
                                        cmocka_unit_test(boxes),
+                                       cmocka_unit_test(many_labels),
                                        cmocka_unit_test(bad_arguments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
