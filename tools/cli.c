@@ -52,6 +52,8 @@ void bfi_cli_session_free(const bfi_arguments *args, bf_session *session) {
     bf_session_free(session);
 }
 
+enum { MOST_ITERATIONS = 1000000 };
+
 bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_error *err) {
     if (args->given[BFI_OPTION_EXECUTOR] && args->given[BFI_OPTION_BACKEND] &&
         args->count[BFI_OPTION_EXECUTOR] != args->count[BFI_OPTION_BACKEND])
@@ -76,6 +78,20 @@ bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_err
     if (args->given[BFI_OPTION_PARTITION])
         options->partition = (int)args->count[BFI_OPTION_PARTITION];
     if (args->given[BFI_OPTION_WINDOWS]) options->windows = (int)args->count[BFI_OPTION_WINDOWS];
+    if (args->given[BFI_OPTION_ITERATIONS]) {
+        int64_t count = args->count[BFI_OPTION_ITERATIONS];
+        if (count < 1 || count > MOST_ITERATIONS)
+            return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                            "--iterations: %lld is not between 1 and %d", (long long)count,
+                            MOST_ITERATIONS);
+        options->iterations = (int)count;
+    }
+    if (args->given[BFI_OPTION_LR]) options->lr = args->real[BFI_OPTION_LR][0];
+    if (args->given[BFI_OPTION_LR] && !(options->lr > 0))
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--lr: %s is not above 0",
+                        args->text[BFI_OPTION_LR][0]);
+    if (args->given[BFI_OPTION_INTERMEDIATE])
+        options->intermediate = (bf_intermediate)args->count[BFI_OPTION_INTERMEDIATE];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
     return BF_STATUS_OK;
 }
@@ -89,7 +105,7 @@ void bfi_cli_attack(const bfi_arguments *args, uint64_t *seed, int *restarts, in
 }
 
 const char *bfi_cli_method(bf_method method) {
-    static const char *const names[] = {"ibp", "crown-ibp", "crown"};
+    static const char *const names[] = {"ibp", "crown-ibp", "crown", "alpha-crown"};
     return names[method];
 }
 

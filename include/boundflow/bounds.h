@@ -18,10 +18,18 @@
 #include "boundflow/session.h"
 
 typedef enum bf_method {
-    BF_METHOD_IBP,       /* intervals forward; the spec is fused into the last linear layer */
-    BF_METHOD_CROWN_IBP, /* intervals for hidden layers, one backward pass for the spec */
-    BF_METHOD_CROWN      /* backward passes for hidden layers too */
+    BF_METHOD_IBP,        /* intervals forward; the spec is fused into the last linear layer */
+    BF_METHOD_CROWN_IBP,  /* intervals for hidden layers, one backward pass for the spec */
+    BF_METHOD_CROWN,      /* backward passes for hidden layers too */
+    BF_METHOD_ALPHA_CROWN /* CROWN, then lower slopes optimised by gradient: never looser */
 } bf_method;
+
+/* Which bounds BF_METHOD_ALPHA_CROWN optimises besides the rows asked for. */
+typedef enum bf_intermediate {
+    BF_INTERMEDIATE_FIXED,     /* none: hidden bounds are CROWN's */
+    BF_INTERMEDIATE_SHARED,    /* hidden bounds too; the rows of a layer share their slopes */
+    BF_INTERMEDIATE_PER_NEURON /* hidden bounds too, each with slopes of its own */
+} bf_intermediate;
 
 typedef enum bf_dtype { BF_DTYPE_FLOAT32, BF_DTYPE_FLOAT64 } bf_dtype;
 
@@ -61,13 +69,16 @@ typedef struct bf_options {
     int partition; /* tasks: 0 one for everything, 1 regions and one per bounded layer. Same bits */
     int64_t batch; /* >= 1: boxes of a request that are in flight together, their rows lanes of the
                       same tiles; a memory budget may lower it. Same bits */
+    int iterations; /* BF_METHOD_ALPHA_CROWN: ways back per row, the first with CROWN's slopes */
+    double lr, lr_decay; /* its step size (Adam) in the first iteration, and by what it shrinks */
+    bf_intermediate intermediate;
     const char *isa; /* NULL: fastest; "ref", "avx2", "avx512" force one (native executor) */
     double deadline; /* bf_clock() time at which making a plan gives up (kernels are being
                         compiled); 0: none */
 } bf_options;
 
 /* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1,
- * windows, one box in flight. */
+ * windows, one box in flight; for alpha-CROWN 20 iterations, lr 0.5, decay 0.98, per neuron. */
 BF_API bf_options bf_options_default(void);
 
 typedef struct bf_plan bf_plan;
@@ -147,6 +158,9 @@ typedef struct bf_request {
     const bf_split *splits;     /* of all boxes, one after the other; NULL: none */
     const int64_t *first_split; /* boxes + 1: those of box b are first_split[b] up to
                                    first_split[b + 1] */
+
+    const double *enough; /* lower bounds at which a row is decided, as many as |lower|: optimising
+                             it stops there; NULL: none is. Only BF_METHOD_ALPHA_CROWN looks */
 } bf_request;
 
 /* Fixes the number of spec rows of the runs to come (0 at first). Cheap: lanes are tiled, so

@@ -1,13 +1,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "exec/adjoint.h"
 #include "exec/pool_backward.h"
-#include "exec/tile.h"
 
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
     int64_t t = plan->lane_room;
-    char *p = bfi_ws_tile(ws, worker) +
-              plan->height * plan->tile_lanes * (int64_t)bfi_dtype_size(plan->dtype);
+    char *p = bfi_ws_tile(ws, worker) + plan->tile_elements * (int64_t)bfi_dtype_size(plan->dtype);
     assert(worker >= 0 && worker < plan->workers);
     bfi_lane_vectors v;
     v.constant = (double *)(void *)p, v.error = v.constant + t, v.best = v.error + t;
@@ -255,18 +254,8 @@ static bool multiply_part(const bfi_tile *t, const bfi_back_op *op) {
 
 static void multiply(const bfi_tile *t, const bfi_back_op *op) {
     if (multiply_part(t, op)) return;
-    const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
-    const char *in = buffer(t, op->a);
-    char *out = buffer(t, op->out);
-    size_t row = (size_t)t->ls * t->size;
-    int64_t chunk = bfi_chunk(2.0 * (double)(w->k * t->lanes), BF_PACK);
-    for (int64_t r = 0; r < t->plan->graph->nodes[op->node].attrs.rows; r++)
-        for (int64_t m = 0; m < w->m; m += chunk) {
-            if ((r || m) && bfi_ws_stopped(t->ws)) return;
-            bfi_run_linear(&t->run, w, m, m + chunk < w->m ? m + chunk : w->m,
-                           in + (size_t)(r * w->k) * row, out + (size_t)(r * w->m) * row, t->ls,
-                           t->lanes);
-        }
+    bfi_tile_linear(t, &t->plan->constants->nodes[op->node].backward,
+                    t->plan->graph->nodes[op->node].attrs.rows, op->a, op->out);
 }
 
 static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
@@ -274,27 +263,10 @@ static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
     multiply(t, op);
 }
 
-/* The window of |buffer|, or all of |height| x |width| positions. */
-static bfi_rect rect_of(const bfi_tile *t, int buffer, int64_t height, int64_t width) {
-    return bfi_tile_windowed(t, buffer) ? bfi_tile_view(t, buffer).rect
-                                        : (bfi_rect){{0, height}, {0, width}};
-}
-
 static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
-    const bfi_conv *whole = &t->plan->constants->nodes[op->node].conv_backward;
-    bfi_conv part = *whole, *conv = &part;
+    const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     leave_constants(t, op);
-    if (t->level)
-        part = bfi_conv_window(whole, rect_of(t, op->a, whole->h_src, whole->w_src),
-                               rect_of(t, op->out, whole->h_dst, whole->w_dst));
-    int64_t terms = t->plan->constants->nodes[op->node].terms_backward;
-    int64_t chunk =
-        bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
-    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
-        if (y && bfi_ws_stopped(t->ws)) return;
-        bfi_run_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                     buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
-    }
+    bfi_tile_conv(t, &c->conv_backward, c->terms_backward, op->a, op->out);
 }
 
 static void run_sparse(const bfi_tile *t, const bfi_back_op *op) {
@@ -312,11 +284,6 @@ static void run_scale(const bfi_tile *t, const bfi_back_op *op) {
     relax_node(t, s, op->node);
 }
 
-/* |planned|, or what |table| has for node |id| by lane. */
-static bfi_parameter chosen(const void *const *table, int id, bfi_parameter planned) {
-    return table && table[id] ? (bfi_parameter){table[id], BFI_BY_LANE} : planned;
-}
-
 static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *state = &t->plan->state[op->node];
     assert(state->s_pos >= 0 && state->s_neg >= 0 && state->t_pos >= 0 && state->t_neg >= 0);
@@ -324,11 +291,7 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     s.s_pos = bfi_tile_kept(t, state->s_pos), s.s_neg = bfi_tile_kept(t, state->s_neg);
     s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
     s.e = bfi_tile_kept(t, state->e);
-    if (t->slopes) {
-        s.s_pos = chosen(t->slopes->s_pos, op->node, s.s_pos);
-        s.t_pos = chosen(t->slopes->t_pos, op->node, s.t_pos);
-        s.e = chosen(t->slopes->e, op->node, s.e);
-    }
+    if (op->b >= 0) bfi_adjoint_lines(t, op, &s);
     if (!t->plan->outward) s.e.data = NULL;
     return s;
 }
@@ -348,6 +311,7 @@ static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) 
 static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
     const bfi_back_op *next = op + 1;
+    if (next->b >= 0) return false; /* the adjoint pass reads the product too */
     size_t row = (size_t)t->ls * t->size;
     bfi_tile_step s = relax_step(t, next);
     bfi_relax r;
@@ -507,6 +471,16 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_ACCUMULATE] = run_accumulate,
     [BFI_BACK_BOX] = run_box,
     [BFI_BACK_TRY] = run_try,
+    [BFI_BACK_SLOPES] = bfi_adjoint_run,
+    [BFI_BACK_CORNER] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_LINEAR] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_CONV] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_SPARSE] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_SCALE] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_ADD] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_SUB] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_RELAX] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_POOL] = bfi_adjoint_run,
 };
 
 /* Returns how many ops that were. */
@@ -548,44 +522,58 @@ static void open_windows(bfi_tile *t, int level) {
     bfi_windows_at(t->plan->constants, t->program, w, neurons, t->room.rects);
 }
 
-bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
-                            double *lower, double *error) {
-    const bfi_program *program = &plan->programs[request->program];
-    const bfi_lowering *lowering = &plan->lowerings[plan->program_lowering[request->program]];
+bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request) {
     int64_t lanes = request->lanes;
-    assert(lanes >= 1 && lanes <= (request->level < 0 ? plan->tile_lanes : plan->lane_room));
+    assert(lanes >= 1 && lanes <= (request->level < 0 ? bfi_program_lanes(plan, request->program)
+                                                      : plan->lane_room));
     bfi_tile t = {.plan = plan,
                   .ws = ws,
-                  .program = program,
+                  .program = &plan->programs[request->program],
+                  .step = request->step,
+                  .worker = request->worker,
                   .memory = bfi_ws_tile(ws, request->worker),
                   .lanes = lanes,
                   .ls = bfi_lane_stride(lanes),
                   .v = bfi_tile_vectors(plan, ws, request->worker),
                   .spec = request->spec,
                   .spec_stride = request->spec_stride,
-                  .slopes = request->slopes,
                   .functional = request->functional,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
-    t.parts = t.one_box && t.ls > 1 && !t.slopes && request->level < 0 && leaves_out(plan);
+    bool plain = t.program->loop == 0; /* slopes: the adjoint pass reads all coefficients */
+    t.parts = t.one_box && t.ls > 1 && plain && request->level < 0 && leaves_out(plan);
     if (request->level >= 0) open_windows(&t, request->level);
-    for (int64_t l = 0; l < lanes; l++) {
-        t.v.constant[l] = t.v.error[l] = 0;
-        t.v.best[l] = -INFINITY;
-    }
-    for (int i = 0; i < program->op_count;) {
-        if (bfi_ws_stopped(ws)) return (bf_status)atomic_load(&ws->failed);
-        i += run_op(&t, &program->ops[i], &lowering[i], request->step, request->worker);
-    }
+    return t;
+}
+
+bf_status bfi_tile_run(bfi_tile *t, int first, int last) {
+    int index = (int)(t->program - t->plan->programs);
+    const bfi_lowering *lowering = &t->plan->lowerings[t->plan->program_lowering[index]];
+    for (int i = first; i < last && !bfi_ws_stopped(t->ws);)
+        i += run_op(t, &t->program->ops[i], &lowering[i], t->step, t->worker);
     /* the last op may have stopped half-way */
-    if (atomic_load_explicit(&ws->failed, memory_order_relaxed))
-        return (bf_status)atomic_load(&ws->failed);
-    for (int64_t l = 0; l < lanes; l++) {
-        double bound = certified(&t, t.v.constant[l], t.v.error[l]);
-        lower[l] = bound > t.v.best[l] ? bound : t.v.best[l];
-        error[l] = bound > t.v.best[l] ? t.v.error[l] : 0;
+    return (bf_status)atomic_load_explicit(&t->ws->failed, memory_order_relaxed);
+}
+
+bf_status bfi_tile_bound(bfi_tile *t, double *lower, double *error) {
+    for (int64_t l = 0; l < t->lanes; l++) {
+        t->v.constant[l] = t->v.error[l] = 0;
+        t->v.best[l] = -INFINITY;
     }
-    return BF_STATUS_OK;
+    bf_status status = bfi_tile_run(t, t->program->loop, t->program->adjoint);
+    for (int64_t l = 0; l < t->lanes && status == BF_STATUS_OK; l++) {
+        double bound = certified(t, t->v.constant[l], t->v.error[l]);
+        lower[l] = bound > t->v.best[l] ? bound : t->v.best[l];
+        error[l] = bound > t->v.best[l] ? t->v.error[l] : 0;
+    }
+    return status;
+}
+
+bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
+                            double *lower, double *error) {
+    bfi_tile t = bfi_tile_open(plan, ws, request);
+    assert(t.program->loop == 0);
+    return bfi_tile_bound(&t, lower, error);
 }
 
 static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back_op *op) {
@@ -593,6 +581,7 @@ static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back
     const bfi_node_constants *c = &plan->constants->nodes[op->node];
     switch (op->kind) {
         case BFI_BACK_LINEAR:
+        case BFI_BACK_ADJOINT_LINEAR: /* the same products the other way round */
             return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
         case BFI_BACK_CONV:
             return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;

@@ -7,24 +7,12 @@
 /* Per-lane vectors of |worker|'s tile (views into the workspace). */
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker);
 
-/* Lower lines chosen per lane instead of the planned ones, by activation node id; every array is
- * T[n][ls] with ls = bfi_lane_stride(lanes) (exec/tile.h), padding lanes initialised. NULL, in
- * place of a table or of one of its entries: as planned. Plans made with lane_slopes have room for
- * them, and their error vectors hold for every relu slope in [0, 1] (leaky: between 1 and the leaky
- * slope) with the planned intercept; whoever passes other intercepts passes errors with them. */
-typedef struct bfi_lane_slopes {
-    const void *const *s_pos; /* lower slopes */
-    const void *const *t_pos; /* lower intercepts */
-    const void *const *e;     /* errors per unit of |coefficient| */
-} bfi_lane_slopes;
-
 typedef struct bfi_tile_request {
     int program, step, worker; /* step: for traces */
     int64_t lanes;
     int level; /* of the program's windows, -1: whole layers. The lanes' neurons lie in one block */
-    const double *spec;            /* rows of the model's outputs, NULL: neurons of the target */
-    int64_t spec_stride;           /* numbers between the specs of two boxes; 0: one for all */
-    const bfi_lane_slopes *slopes; /* NULL: as planned */
+    const double *spec;        /* rows of the model's outputs, NULL: neurons of the target */
+    int64_t spec_stride;       /* numbers between the specs of two boxes; 0: one for all */
     double *const *functional; /* by lane: where the coefficients at the network's input go (left
                                   alone when the program ends elsewhere), NULL: not wanted. NULL: by
                                   no lane */

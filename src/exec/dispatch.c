@@ -148,10 +148,11 @@ static void relax_tensors(call *k, const bfi_relax *r) {
     tensor(k, r->t_sum, r->ls), tensor(k, r->e_sum, r->ls);
 }
 
-/* Compiled relaxations know neither windows nor a choice of elements or of lanes. */
+/* Compiled relaxations know neither windows nor a choice of elements or of lanes, and one stride.
+ */
 static bool takes_all(const bfi_relax *r) {
     bool all_lanes = r->ls == 1 || r->ls - r->lanes < BF_LANE_PAD;
-    return !r->cuts && !r->only && all_lanes;
+    return !r->cuts && !r->only && all_lanes && (r->ps_pos == 0 || r->ps_pos == r->ps);
 }
 
 void bfi_run_relax(const bfi_dispatch *d, const bfi_relax *r) {

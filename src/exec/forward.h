@@ -38,4 +38,16 @@ typedef struct bfi_lines {
 bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
                           double hi);
 
+/* Lines of a sigmoid or tanh |node| to choose from: line k touches it at one of evenly spaced
+ * points of the range in which a tangent stays on its side (every line is certified as in
+ * bfi_unary_lines). Any mixture of two neighbours is on its side too, so a number in [0, 1] chooses
+ * a line: |lower| and |upper| are where to start. False when there is nothing to choose: all lines
+ * are alike. */
+typedef struct bfi_family {
+    bfi_lines lines[BFI_FAMILY_SEGMENTS + 1];
+    double lower, upper;
+} bfi_family;
+bool bfi_unary_family(const bfi_node *node, bfi_dtype dtype, bool outward, double lo, double hi,
+                      bfi_family *out);
+
 #endif

@@ -27,10 +27,36 @@ static double unary_execution(const bfi_transfer *t, double lo, double hi) {
 
 static bool trivial(double slope) { return slope == 0 || slope == 1; }
 
-/* Runs may give element j another lower slope than the planned one (plan.h, lane_slopes). */
+/* This pass lets lanes choose the lower slope of element j. */
 static bool free_slope(const bfi_transfer *t, double lo, double hi) {
     bool kink = t->node->op == BFI_OP_RELU || t->node->op == BFI_OP_LEAKY_RELU;
-    return t->plan->lane_slopes && kink && lo < 0 && hi > 0;
+    return t->ws->choose && kink && lo < 0 && hi > 0;
+}
+
+/* Lines of element j that lanes may choose from; adds what they need to its error per unit. Mixing
+ * two lines rounds three times on each side: by at most 3 u (|s| m + |t|) of the larger ones,
+ * thrice that for the difference of their numbers. */
+static double put_family(const bfi_transfer *t, int64_t j, double lo, double hi) {
+    bfi_dtype dtype = t->plan->dtype;
+    bool round = t->plan->outward && dtype == BFI_F32;
+    char *at = bfi_kept_numbers(t, t->state->family);
+    at += (size_t)(j * BFI_FAMILY_NUMBERS) * bfi_dtype_size(dtype);
+    double slope = 0, intercept = 0;
+    bfi_family family;
+    bfi_unary_family(t->node, dtype, t->plan->outward, lo, hi, &family);
+    for (int k = 0; k <= BFI_FAMILY_SEGMENTS; k++) {
+        const bfi_lines *line = &family.lines[k];
+        double t_pos = round ? (double)bfi_float_down(line->t_pos) : line->t_pos,
+               t_neg = round ? (double)bfi_float_up(line->t_neg) : line->t_neg;
+        const double numbers[4] = {line->s_pos, t_pos, line->s_neg, t_neg};
+        for (int i = 0; i < 4; i++) bfi_store(dtype, at, 4 * k + i, numbers[i]);
+        slope = fmax(slope, bfi_magnitude(line->s_pos, line->s_neg));
+        intercept = fmax(intercept, bfi_magnitude(t_pos, t_neg));
+    }
+    bfi_store(dtype, at, BFI_FAMILY_NUMBERS - 2, family.lower);
+    bfi_store(dtype, at, BFI_FAMILY_NUMBERS - 1, family.upper);
+    return t->u * (13 * slope * bfi_magnitude(lo, hi) + 12 * intercept) +
+           bfi_dot_gamma(t, j) * intercept;
 }
 
 /* Stores the lines of element j and their error. True when a slope needs a rounded product. */
@@ -47,6 +73,7 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
     if (outward && f32) pos = (double)bfi_float_down(pos), neg = (double)bfi_float_up(neg);
     bfi_store(dtype, t_pos, j, pos);
     bfi_store(dtype, t_neg, j, neg);
+    double mixing = t->ws->choose && t->state->family >= 0 ? put_family(t, j, lo, hi) : 0;
     if (!outward) return false;
     bool rounds = !trivial(lines.s_pos) || !trivial(lines.s_neg);
     double slope = bfi_magnitude(lines.s_pos, lines.s_neg);
@@ -54,7 +81,8 @@ static bool put_lines(const bfi_transfer *t, int64_t j, double lo, double hi, do
         rounds = true;
         slope = fmax(slope, fmax(1, fabs(t->node->attrs.slope)));
     }
-    double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec;
+    rounds = rounds || mixing > 0;
+    double e = bfi_dot_gamma(t, j) * bfi_magnitude(pos, neg) + exec + mixing;
     if (rounds) e += t->u * slope * bfi_magnitude(lo, hi);
     bfi_store_up(dtype, bfi_kept_numbers(t, t->state->e), j, e * BFI_ERROR_ROOM);
     return rounds;
@@ -119,7 +147,7 @@ void bfi_forward_unary(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     bool outward = t->plan->outward; /* the result may take over the operand's storage */
     double magnitudes = outward ? t->run.kernels->magnitudes(t->n, lo, hi) : 0;
-    bool relu = t->node->op == BFI_OP_RELU && !t->plan->lane_slopes && all_finite(t->n, lo, hi);
+    bool relu = t->node->op == BFI_OP_RELU && !t->ws->choose && all_finite(t->n, lo, hi);
     bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     list_active(t, !relu);
     double flat = 4 * t->eta * (double)t->n;

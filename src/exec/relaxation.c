@@ -272,3 +272,46 @@ bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
     lines.t_neg = intercept(node, outward, lines.s_neg, lo, hi, -1);
     return lines;
 }
+
+/* Slope and certified intercept of one line of a family. */
+static void family_line(const bfi_node *node, bfi_dtype dtype, bool outward, double s, double lo,
+                        double hi, int sign, double *slope, double *t) {
+    *slope = in_dtype(dtype, s);
+    *t = intercept(node, outward, *slope, lo, hi, sign);
+}
+
+/* Tangent points that the lower lines of an S-shaped function may have, from |first| to |last|;
+ * false: the chord is the only line worth having. Upper lines are the mirror image. */
+static bool tangent_range(const bfi_node *node, double lo, double hi, double *first, double *last) {
+    if (!(lo < 0)) return false;
+    *first = lo;
+    *last = hi <= 0 ? hi : fmin(tangent_below(node, hi), 0);
+    return *first < *last;
+}
+
+bool bfi_unary_family(const bfi_node *node, bfi_dtype dtype, bool outward, double lo, double hi,
+                      bfi_family *out) {
+    bfi_lines start = bfi_unary_lines(node, dtype, outward, lo, hi);
+    double first[2] = {0, 0}, last[2] = {0, 0};
+    bool finite = isfinite(lo) && isfinite(hi);
+    bool lower = finite && tangent_range(node, lo, hi, &first[0], &last[0]);
+    bool upper = finite && tangent_range(node, -hi, -lo, &first[1], &last[1]);
+    for (int k = 0; k <= BFI_FAMILY_SEGMENTS; k++) {
+        double part = (double)k / BFI_FAMILY_SEGMENTS;
+        bfi_lines *line = &out->lines[k];
+        *line = start;
+        if (lower)
+            family_line(node, dtype, outward,
+                        derivative(node, first[0] + part * (last[0] - first[0])), lo, hi, 1,
+                        &line->s_pos, &line->t_pos);
+        if (upper)
+            family_line(node, dtype, outward,
+                        derivative(node, first[1] + part * (last[1] - first[1])), lo, hi, -1,
+                        &line->s_neg, &line->t_neg);
+    }
+    /* where CROWN's tangents are: the middle, or the end nearest to it */
+    double middle = lo / 2 + hi / 2;
+    out->lower = lower ? fmin(fmax((middle - first[0]) / (last[0] - first[0]), 0), 1) : 0;
+    out->upper = upper ? fmin(fmax((-middle - first[1]) / (last[1] - first[1]), 0), 1) : 0;
+    return lower || upper;
+}

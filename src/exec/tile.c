@@ -36,7 +36,7 @@ typedef struct elements {
 static const void *shared_vector(const bfi_tile *t, const bfi_parameter *p, const elements *e,
                                  int part) {
     const void *from = of_first_lane(t, p);
-    if (!from || !e->index) return from;
+    if (!from || !e->index || p->by == BFI_BY_LANE) return from;
     char *to = (char *)t->room.parameters + (size_t)(part * t->level->widest) * t->size;
     if (t->plan->dtype == BFI_F32)
         for (int64_t j = 0; j < e->n; j++)
@@ -60,6 +60,7 @@ static bfi_relax shared_call(const bfi_tile *t, const bfi_tile_step *s, const el
     if (what & SCALE) {
         r.out = s->out;
         r.s_pos = shared_vector(t, &s->s_pos, on, 0);
+        if (s->s_pos.by == BFI_BY_LANE) r.ps_pos = t->ls;
         r.s_neg =
             same_parameter(&s->s_neg, &s->s_pos) ? r.s_pos : shared_vector(t, &s->s_neg, on, 1);
     }
@@ -83,14 +84,8 @@ static const void *lane_block(const bfi_tile *t, const bfi_parameter *p, const e
     const int32_t *index = on->index ? on->index + first : NULL;
     size_t row = (size_t)t->ls * t->size, skip = index ? 0 : (size_t)first * t->size;
     if (!p->data) return NULL;
-    if (p->by == BFI_BY_LANE && !index) return (const char *)p->data + (size_t)first * row;
+    if (p->by == BFI_BY_LANE) return (const char *)p->data + (size_t)first * row;
     char *room = (char *)t->v.spread + (size_t)part * BF_SUM_BLOCK * row;
-    if (p->by == BFI_BY_LANE) {
-        for (int64_t j = 0; j < n; j++)
-            memcpy(room + (size_t)j * row, (const char *)p->data + (size_t)index[j] * row,
-                   (size_t)bfi_lane_stride(t->lanes) * t->size);
-        return room;
-    }
     const void *from[BFI_WIDEST_TILE];
     for (int64_t l = 0; l < t->lanes; l++)
         from[l] = (p->by == BFI_BY_BOX ? (const char *)bfi_tile_of_box(t, p->data, l)
@@ -210,8 +205,11 @@ static void split(const bfi_tile *t, const bfi_tile_step *s, int *shared, int *b
                              {s->t_pos.data ? T_SUM : 0, &s->t_pos, &s->t_neg},
                              {s->e.data ? E_SUM : 0, &s->e, &s->e}};
     *shared = *by_lane = 0;
+    /* lower slopes by lane beside shared numbers: the kernels take them as they are */
+    bool slopes = s->out && s->s_pos.by == BFI_BY_LANE && same_for_all(t, &s->s_neg);
     for (int g = 0; g < 3; g++) {
-        if (same_for_all(t, groups[g].pos) && same_for_all(t, groups[g].neg))
+        if ((g == 0 && slopes) ||
+            (same_for_all(t, groups[g].pos) && same_for_all(t, groups[g].neg)))
             *shared |= groups[g].what;
         else
             *by_lane |= groups[g].what;
@@ -288,5 +286,39 @@ void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
                (!one_box || t->v.box[end] == t->v.box[l]))
             end += BF_LANE_PAD;
         relax_part(t, s, &on, l, end < t->lanes ? end : t->lanes, one_box);
+    }
+}
+
+void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, int a, int out) {
+    const char *from = bfi_tile_buffer(t, a);
+    char *to = bfi_tile_buffer(t, out);
+    size_t row = (size_t)t->ls * t->size;
+    int64_t chunk = bfi_chunk(2.0 * (double)(w->k * t->lanes), BF_PACK);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t m = 0; m < w->m; m += chunk) {
+            if ((r || m) && bfi_ws_stopped(t->ws)) return;
+            bfi_run_linear(&t->run, w, m, m + chunk < w->m ? m + chunk : w->m,
+                           from + (size_t)(r * w->k) * row, to + (size_t)(r * w->m) * row, t->ls,
+                           t->lanes);
+        }
+}
+
+/* The window of |buffer|, or all of |height| x |width| positions. */
+static bfi_rect rect_of(const bfi_tile *t, int buffer, int64_t height, int64_t width) {
+    return bfi_tile_windowed(t, buffer) ? bfi_tile_view(t, buffer).rect
+                                        : (bfi_rect){{0, height}, {0, width}};
+}
+
+void bfi_tile_conv(const bfi_tile *t, const bfi_conv *whole, int64_t terms, int a, int out) {
+    bfi_conv part = *whole, *conv = &part;
+    if (t->level)
+        part = bfi_conv_window(whole, rect_of(t, a, whole->h_src, whole->w_src),
+                               rect_of(t, out, whole->h_dst, whole->w_dst));
+    int64_t chunk =
+        bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
+    for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        if (y && bfi_ws_stopped(t->ws)) return;
+        bfi_run_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
+                     bfi_tile_buffer(t, a), bfi_tile_buffer(t, out), t->ls, t->lanes);
     }
 }

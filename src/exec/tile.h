@@ -11,6 +11,11 @@
 #include "exec/backward.h"
 #include "exec/dispatch.h"
 
+/* One step of the optimiser of slopes (kernels/kernel.h, bfi_ascend). */
+typedef struct bfi_ascent {
+    double rate_m, rate_v, step, root, eps;
+} bfi_ascent;
+
 typedef struct bfi_tile {
     const bf_plan *plan;
     bf_workspace *ws;
@@ -18,16 +23,17 @@ typedef struct bfi_tile {
     bfi_dispatch run; /* kernels of the op that runs */
     char *memory;
     int64_t lanes, ls;
-    bool one_box; /* all lanes belong to the box of lane 0 */
-    bool parts;   /* what relaxations multiply by zero is left out (kernels/kernel.h) */
+    int step, worker; /* step: for traces */
+    bool one_box;     /* all lanes belong to the box of lane 0 */
+    bool parts;       /* what relaxations multiply by zero is left out (kernels/kernel.h) */
     bfi_lane_vectors v;
     const double *spec;
     int64_t spec_stride;
-    const bfi_lane_slopes *slopes; /* NULL: as planned */
     double *const *functional;     /* see bfi_tile_request */
     size_t size;                   /* of an element */
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
     bfi_window_room room;          /* with a level */
+    const bfi_ascent *ascent;      /* during the adjoint pass */
 } bfi_tile;
 
 /* A parameter vector with element j for every lane. NULL data: not there. */
@@ -35,7 +41,7 @@ typedef enum bfi_source {
     BFI_BY_NOTHING, /* data[j] for all lanes */
     BFI_BY_BOX,     /* data is box 0's vector in the workspace; other boxes' are as far apart as
                        their persistent parts */
-    BFI_BY_LANE     /* data[j * ls + lane] */
+    BFI_BY_LANE     /* data[j * ls + lane], j counting the elements that the tile has */
 } bfi_source;
 
 typedef struct bfi_parameter {
@@ -58,6 +64,20 @@ typedef struct bfi_tile_step {
 static inline int64_t bfi_lane_stride(int64_t lanes) {
     return lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
 }
+
+/* A tile on |worker|'s memory for |request|; its vectors are filled as for bfi_backward_tile. */
+bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request);
+
+/* Runs ops [first, last) of the tile's program; the budget's status. */
+bf_status bfi_tile_run(bfi_tile *t, int first, int last);
+
+/* One way back, from the seed to the bounds (bfi_backward_tile's |lower| and |error|). */
+bf_status bfi_tile_bound(bfi_tile *t, double *lower, double *error);
+
+/* out = w a by rows, and a convolution with sums of |terms| terms; from buffer to buffer, polling
+ * the budget. */
+void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, int a, int out);
+void bfi_tile_conv(const bfi_tile *t, const bfi_conv *conv, int64_t terms, int a, int out);
 
 /* Runs the step; sums are left in v.t_sum and v.e_sum. */
 void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);

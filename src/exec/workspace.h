@@ -18,6 +18,8 @@ struct bf_workspace {
     bf_run_stats stats;
     bfi_budget budget;
     atomic_int failed; /* bf_status of a stopped run */
+    bool choose;       /* lanes choose their lower slopes: forward steps run again, keep the better
+                          intervals, and leave errors that hold for every slope */
     bool ran;
     int64_t rows; /* of the spec, as reshaped */
     bool bound;

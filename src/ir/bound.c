@@ -40,9 +40,25 @@ int bfi_program_add_op(bfi_program *program, bfi_back_op op) {
     return program->op_count++;
 }
 
-static bool reads(const bfi_back_op *op, int buffer) { return op->a == buffer || op->b == buffer; }
+int bfi_slope_vectors(const bfi_node *node) {
+    switch (node->op) {
+        case BFI_OP_RELU:
+            return BFI_SLOPE_KINK_VECTORS;
+        case BFI_OP_LEAKY_RELU: /* convex: every slope in between is a lower line */
+            return node->attrs.slope >= 0 && node->attrs.slope < 1 ? BFI_SLOPE_KINK_VECTORS : 0;
+        case BFI_OP_SIGMOID:
+        case BFI_OP_TANH:
+            return BFI_SLOPE_SMOOTH_VECTORS;
+        default:
+            return 0;
+    }
+}
 
-/* Operands that ops of |kind| need: 1 a, 2 b, 4 out; |may|: those they may do without. */
+static bool reads(const bfi_back_op *op, int buffer) {
+    return op->a == buffer || op->b == buffer || op->c == buffer;
+}
+
+/* Operands that ops of |kind| need: 1 a, 2 b, 4 out, 8 c; |may|: those they may do without. */
 static int needs(bfi_back_kind kind, int *may) {
     *may = 0;
     switch (kind) {
@@ -50,7 +66,14 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_SEED_UNIT:
         case BFI_BACK_SEED_LINEAR:
         case BFI_BACK_SEED_CONV:
+        case BFI_BACK_SLOPES:
             return 4;
+        case BFI_BACK_RELAX:
+            *may = 2;
+            return 5;
+        case BFI_BACK_ADJOINT_RELAX:
+            *may = 4 | 8;
+            return 3;
         case BFI_BACK_SCALE:
             *may = 4;
             return 1;
@@ -59,6 +82,9 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_TRY:
             return 1;
         case BFI_BACK_ACCUMULATE:
+        case BFI_BACK_ADJOINT_ADD:
+        case BFI_BACK_ADJOINT_SUB:
+        case BFI_BACK_ADJOINT_POOL:
             return 7;
         default:
             return 5;
@@ -73,9 +99,9 @@ static bf_status check_op(const bfi_program *p, const bfi_graph *graph, int inde
     if (op->node < 0 || op->node >= graph->count)
         return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: node %d does not exist", index,
                         op->node);
-    const int used[3] = {op->a, op->b, op->out};
+    const int used[4] = {op->a, op->b, op->out, op->c};
     int may, must = needs(op->kind, &may);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (used[i] < -1 || used[i] >= p->buffer_count)
             return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d: buffer %d does not exist", index,
                             used[i]);
@@ -84,7 +110,7 @@ static bf_status check_op(const bfi_program *p, const bfi_graph *graph, int inde
             return bfi_fail(err, BF_STATUS_INTERNAL, "bound op %d (%s) %s operand %d", index,
                             bfi_back_name(op->kind), here ? "has no use for" : "lacks", i);
         int first = here ? p->buffers[used[i]].first : -1;
-        if (i < 2 && here && (first < 0 || first >= index))
+        if (i != 2 && here && (first < 0 || first >= index))
             return bfi_fail(err, BF_STATUS_INTERNAL,
                             "bound op %d reads buffer %d before it is written", index, used[i]);
         if (i == 2 && here && first != index)
@@ -100,6 +126,10 @@ static bool overlap(const bfi_buffer *x, const bfi_buffer *y) {
 }
 
 bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_error *err) {
+    if (p->loop < 0 || p->adjoint < p->loop || p->op_count < p->adjoint)
+        return bfi_fail(err, BF_STATUS_INTERNAL,
+                        "the parts of a program begin at ops %d and %d of %d", p->loop, p->adjoint,
+                        p->op_count);
     for (int i = 0; i < p->op_count; i++) {
         bf_status status = check_op(p, graph, i, err);
         if (status != BF_STATUS_OK) return status;

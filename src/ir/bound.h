@@ -19,8 +19,10 @@ typedef struct bfi_back_op {
     bfi_back_kind kind;
     int node;  /* graph node whose rule this is */
     int which; /* SPARSE: input number */
-    int a, b;  /* buffers read, -1: none (b: ACCUMULATE) */
+    int a, b;  /* buffers read, -1: none. b: ACCUMULATE, ADJOINT_ADD and _SUB: the other operand;
+                  RELAX: slopes; ADJOINT_RELAX and _POOL: coefficients */
     int out;   /* buffer written, -1: none */
+    int c;     /* ADJOINT_RELAX: slopes, which it steps; -1: none */
 } bfi_back_op;
 
 typedef struct bfi_buffer {
@@ -30,9 +32,14 @@ typedef struct bfi_buffer {
     int64_t offset;  /* elements per lane from the tile's start */
 } bfi_buffer;
 
+/* A program that optimises its lower slopes has three parts: ops [0, loop) fill the slopes; every
+ * round runs [loop, adjoint), which bounds, and (but for the last) [adjoint, op_count), which
+ * steps the slopes. Plain programs: loop == 0, adjoint == op_count. Buffers written before |loop|
+ * live to the end. */
 typedef struct bfi_program {
     int target; /* value that is bounded */
     bool spec;  /* rows are spec rows, else neurons of the target */
+    int loop, adjoint;
     bfi_back_op *ops;
     int op_count;
     size_t op_capacity;
@@ -41,6 +48,34 @@ typedef struct bfi_program {
     size_t buffer_capacity;
     int64_t height; /* elements per lane that the buffers need together */
 } bfi_program;
+
+/* Vectors in the slopes of an activation, each bfi_slope_stride(count) elements per lane, in this
+ * order. Kinks have the first three: their lower slope is the parameter, nothing else is chosen by
+ * lane. S-shaped functions have a parameter for each side and four lines made from them. */
+enum {
+    BFI_SLOPE_LOWER, /* parameter of the lower line, first and second moment of its gradient */
+    BFI_SLOPE_LOWER_M,
+    BFI_SLOPE_LOWER_V,
+    BFI_SLOPE_KINK_VECTORS,
+    BFI_SLOPE_UPPER = BFI_SLOPE_KINK_VECTORS,
+    BFI_SLOPE_UPPER_M,
+    BFI_SLOPE_UPPER_V,
+    BFI_SLOPE_S_POS, /* kernels/kernel.h */
+    BFI_SLOPE_T_POS,
+    BFI_SLOPE_S_NEG,
+    BFI_SLOPE_T_NEG,
+    BFI_SLOPE_SMOOTH_VECTORS
+};
+
+/* Lines that an S-shaped activation keeps to choose from, per element: s_pos, t_pos, s_neg, t_neg
+ * of each, then the parameters to start with (0 the first line, 1 the last). */
+enum { BFI_FAMILY_SEGMENTS = 32, BFI_FAMILY_NUMBERS = 4 * (BFI_FAMILY_SEGMENTS + 1) + 2 };
+
+/* Vectors that |node| chooses by lane; 0: none. */
+int bfi_slope_vectors(const bfi_node *node);
+
+/* Elements per lane from one of them to the next. */
+static inline int64_t bfi_slope_stride(int64_t count) { return (count + 15) / 16 * 16; }
 
 const char *bfi_back_name(bfi_back_kind kind);
 bool bfi_back_in_place(bfi_back_kind kind);

@@ -11,31 +11,42 @@
 enum { MAX_BUFFERS = 1 << 16 };
 
 /* Which value's elements a buffer of an op holds coefficients of. */
-typedef enum extent { NONE, OF_NODE, OF_INPUT } extent;
+typedef enum extent { NONE, OF_NODE, OF_INPUT, OF_SLOPES } extent;
 
-/* What an op reads and writes. |may_keep|: without |out| the coefficients stay where they are. */
+/* What an op reads and writes. |may_keep|: without |out| the coefficients stay where they are, or
+ * nobody wants the result. |may_lack|: the last buffer read may be missing. */
 typedef struct signature {
     int reads;
-    extent read, written;
-    bool may_keep;
+    extent read[3], written;
+    bool may_keep, may_lack;
 } signature;
 
 static const signature signatures[BFI_BACK_COUNT] = {
-    [BFI_BACK_SEED_SPEC] = {0, NONE, OF_NODE, false},
-    [BFI_BACK_SEED_UNIT] = {0, NONE, OF_NODE, false},
-    [BFI_BACK_SEED_LINEAR] = {0, NONE, OF_INPUT, false},
-    [BFI_BACK_SEED_CONV] = {0, NONE, OF_INPUT, false},
-    [BFI_BACK_LINEAR] = {1, OF_NODE, OF_INPUT, false},
-    [BFI_BACK_CONV] = {1, OF_NODE, OF_INPUT, false},
-    [BFI_BACK_SPARSE] = {1, OF_NODE, OF_INPUT, false},
-    [BFI_BACK_SCALE] = {1, OF_NODE, OF_INPUT, true},
-    [BFI_BACK_NEGATE] = {1, OF_NODE, OF_NODE, false},
-    [BFI_BACK_PASS] = {1, OF_NODE, NONE, false},
-    [BFI_BACK_RELAX] = {1, OF_NODE, OF_INPUT, false},
-    [BFI_BACK_POOL] = {1, OF_NODE, OF_INPUT, false},
-    [BFI_BACK_ACCUMULATE] = {2, OF_NODE, OF_NODE, false},
-    [BFI_BACK_BOX] = {1, OF_NODE, NONE, false},
-    [BFI_BACK_TRY] = {1, OF_NODE, NONE, false},
+    [BFI_BACK_SEED_SPEC] = {0, {NONE}, OF_NODE, false, false},
+    [BFI_BACK_SEED_UNIT] = {0, {NONE}, OF_NODE, false, false},
+    [BFI_BACK_SEED_LINEAR] = {0, {NONE}, OF_INPUT, false, false},
+    [BFI_BACK_SEED_CONV] = {0, {NONE}, OF_INPUT, false, false},
+    [BFI_BACK_LINEAR] = {1, {OF_NODE}, OF_INPUT, false, false},
+    [BFI_BACK_CONV] = {1, {OF_NODE}, OF_INPUT, false, false},
+    [BFI_BACK_SPARSE] = {1, {OF_NODE}, OF_INPUT, false, false},
+    [BFI_BACK_SCALE] = {1, {OF_NODE}, OF_INPUT, true, false},
+    [BFI_BACK_NEGATE] = {1, {OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_PASS] = {1, {OF_NODE}, NONE, false, false},
+    [BFI_BACK_RELAX] = {2, {OF_NODE, OF_SLOPES}, OF_INPUT, false, true},
+    [BFI_BACK_POOL] = {1, {OF_NODE}, OF_INPUT, false, false},
+    [BFI_BACK_ACCUMULATE] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_BOX] = {1, {OF_NODE}, NONE, false, false},
+    [BFI_BACK_TRY] = {1, {OF_NODE}, NONE, false, false},
+    [BFI_BACK_SLOPES] = {0, {NONE}, OF_SLOPES, false, false},
+    [BFI_BACK_CORNER] = {1, {OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_LINEAR] = {1, {OF_INPUT}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_CONV] = {1, {OF_INPUT}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_SPARSE] = {1, {OF_INPUT}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_SCALE] = {1, {OF_INPUT}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_ADD] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_SUB] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_RELAX] = {3, {OF_INPUT, OF_NODE, OF_SLOPES}, OF_NODE, true, true},
+    [BFI_BACK_ADJOINT_POOL] = {2, {OF_INPUT, OF_NODE}, OF_NODE, false, false},
 };
 
 /* First and last op of a buffer, as the ops have it; where it was declared. */
@@ -122,16 +133,23 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
     switch (op->kind) {
         case BFI_BACK_SEED_LINEAR:
         case BFI_BACK_LINEAR:
+        case BFI_BACK_ADJOINT_LINEAR:
             return node->op == BFI_OP_LINEAR;
         case BFI_BACK_SEED_CONV:
         case BFI_BACK_CONV:
+        case BFI_BACK_ADJOINT_CONV:
             return node->op == BFI_OP_CONV || node->op == BFI_OP_CONV_TRANSPOSE;
         case BFI_BACK_SPARSE:
+        case BFI_BACK_ADJOINT_SPARSE:
             return bfi_op_class_of(node->op) == BFI_CLASS_STRUCTURAL;
         case BFI_BACK_SCALE:
+        case BFI_BACK_ADJOINT_SCALE:
             return node->op == BFI_OP_SCALE_SHIFT;
         case BFI_BACK_POOL:
+        case BFI_BACK_ADJOINT_POOL:
             return node->op == BFI_OP_MAX_POOL;
+        case BFI_BACK_SLOPES:
+            return bfi_slope_vectors(node) > 0;
         default:
             return true;
     }
@@ -141,6 +159,7 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
 static int64_t extent_count(const program_parser *p, const bfi_back_op *op, extent e) {
     const bfi_node *node = &p->graph->nodes[op->node];
     if (e == NONE) return 0;
+    if (e == OF_SLOPES) return bfi_slope_vectors(node) * bfi_slope_stride(node->count);
     return e == OF_NODE ? node->count : p->graph->nodes[node->inputs[op->which]].count;
 }
 
@@ -156,13 +175,13 @@ static bf_status check_buffer(const program_parser *p, size_t at, int buffer, in
 static bf_status check_op(program_parser *p, const bfi_back_op *op, int reads, size_t at) {
     const bfi_node *node = &p->graph->nodes[op->node];
     const signature *s = &signatures[op->kind];
-    const int buffers[2] = {op->a, op->b};
+    const int buffers[3] = {op->a, op->b, op->c};
     int index = p->program->op_count;
-    int inputs = s->written == OF_INPUT ? node->n_inputs : 1;
+    int inputs = s->written == OF_INPUT || s->read[0] == OF_INPUT ? node->n_inputs : 1;
     if (!fits_node(op, node) || op->which >= inputs)
         return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE, "%s has no rule for %%%d[%d], a %s",
                             bfi_back_name(op->kind), op->node, op->which, bfi_op_name(node->op));
-    if (reads != s->reads)
+    if (reads != s->reads && !(s->may_lack && reads == s->reads - 1))
         return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE, "%s reads %d buffers, not %d",
                             bfi_back_name(op->kind), s->reads, reads);
     if (op->out < 0 ? s->written != NONE && !s->may_keep : s->written == NONE)
@@ -173,7 +192,7 @@ static bf_status check_op(program_parser *p, const bfi_back_op *op, int reads, s
         if (life->first < 0)
             return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE, "b%d is read before it is written",
                                 buffers[i]);
-        TRY(check_buffer(p, at, buffers[i], extent_count(p, op, s->read)));
+        TRY(check_buffer(p, at, buffers[i], extent_count(p, op, s->read[i])));
         life->last = index;
     }
     if (op->out < 0) return BF_STATUS_OK;
@@ -186,7 +205,8 @@ static bf_status check_op(program_parser *p, const bfi_back_op *op, int reads, s
 /* "backward_sparse %3[1] b0 -> b1" */
 static bf_status parse_back_op(program_parser *p) {
     bfi_lexer *l = p->lexer;
-    bfi_back_op op = {.a = -1, .b = -1, .out = -1};
+    bfi_back_op op = {.a = -1, .b = -1, .out = -1, .c = -1};
+    int *const operands[3] = {&op.a, &op.b, &op.c};
     size_t at = l->at;
     int reads = 0, count = p->program->buffer_count;
     TRY(parse_kind(l, &op.kind));
@@ -197,8 +217,8 @@ static bf_status parse_back_op(program_parser *p) {
         op.which = (int)which;
         TRY(bfi_lex_expect(l, "]"));
     }
-    while (reads < 2 && bfi_lex_at_label(l, 'b'))
-        TRY(parse_buffer_name(l, count, reads++ ? &op.b : &op.a));
+    while (reads < 3 && bfi_lex_at_label(l, 'b'))
+        TRY(parse_buffer_name(l, count, operands[reads++]));
     if (bfi_lex_accept(l, "->")) TRY(parse_buffer_name(l, count, &op.out));
     TRY(check_op(p, &op, reads, at));
     if (p->program->op_count == INT_MAX || bfi_program_add_op(p->program, op) < 0)
@@ -216,7 +236,7 @@ static bf_status check_alias(const program_parser *p, int id) {
         return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE, "b%d cannot take over b%d", id, from);
     const bfi_back_op *op = &program->ops[p->lives[id].first];
     const char *why = NULL;
-    if (op->a != from && op->b != from)
+    if (op->a != from && op->b != from && op->c != from)
         why = "the op that writes it does not read the other";
     else if (!bfi_back_in_place(op->kind))
         why = "the op that writes it does not work in place";
@@ -233,10 +253,11 @@ static bf_status check_alias(const program_parser *p, int id) {
 /* What was declared against what the ops do. */
 static bf_status check_declared(const program_parser *p, int id) {
     const bfi_buffer *buffer = &p->program->buffers[id];
-    const lifetime *life = &p->lives[id];
+    lifetime *life = &p->lives[id];
     int64_t end;
     if (life->first < 0)
         return bfi_lex_fail(p->lexer, life->at, BF_STATUS_PARSE, "b%d is never written", id);
+    if (life->first < p->program->loop) life->last = p->program->op_count - 1;
     if (p->with_live && (buffer->first != life->first || buffer->last != life->last))
         return bfi_lex_fail(p->lexer, life->at, BF_STATUS_PARSE, "b%d is live %d..%d, not %d..%d",
                             id, life->first, life->last, buffer->first, buffer->last);
@@ -252,7 +273,7 @@ static bf_status validate_first(const void *block, int count, bf_error *err) {
     const program_parser *p = block;
     bfi_program prefix = *p->program;
     prefix.buffer_count = count;
-    if (count < p->program->buffer_count) prefix.op_count = 0;
+    if (count < p->program->buffer_count) prefix.op_count = prefix.loop = prefix.adjoint = 0;
     return bfi_program_validate(&prefix, p->graph, err);
 }
 
@@ -268,13 +289,32 @@ static bf_status validate(const program_parser *p) {
 }
 
 static bf_status check_program(const program_parser *p, size_t start) {
-    int count = p->program->buffer_count;
+    int count = p->program->buffer_count, ops = p->program->op_count;
+    if (p->program->loop == 0) p->program->adjoint = ops;
+    if (p->program->adjoint > ops)
+        return bfi_lex_fail(p->lexer, start, BF_STATUS_PARSE,
+                            "the adjoint pass begins at op %d, but there are %d ops",
+                            p->program->adjoint, ops);
     if ((p->with_live && p->with_live != count) || (p->with_storage && p->with_storage != count) ||
         (p->with_storage && !p->with_live))
         return bfi_lex_fail(p->lexer, start, BF_STATUS_PARSE,
                             "either all buffers have 'live' (and 'at'), or none");
     for (int id = 0; id < count; id++) TRY(check_declared(p, id));
     return p->with_storage ? validate(p) : BF_STATUS_OK;
+}
+
+/* "loop=2 adjoint=9" */
+static bf_status parse_parts(program_parser *p) {
+    int64_t loop, adjoint;
+    TRY(bfi_lex_expect(p->lexer, "loop"));
+    TRY(bfi_lex_expect(p->lexer, "="));
+    TRY(bfi_lex_integer(p->lexer, "the first op of a round", 1, INT_MAX, &loop));
+    TRY(bfi_lex_expect(p->lexer, "adjoint"));
+    TRY(bfi_lex_expect(p->lexer, "="));
+    TRY(bfi_lex_integer(p->lexer, "the first op of the adjoint pass", loop, INT_MAX, &adjoint));
+    p->program->loop = (int)loop;
+    p->program->adjoint = (int)adjoint;
+    return BF_STATUS_OK;
 }
 
 static bf_status parse_header(program_parser *p) {
@@ -292,6 +332,7 @@ static bf_status parse_header(program_parser *p) {
         TRY(bfi_lex_expect(l, "="));
         TRY(bfi_lex_integer(l, "the height", 0, INT64_MAX, &p->program->height));
     }
+    if (bfi_lex_is(l, "loop")) TRY(parse_parts(p));
     return bfi_lex_expect(l, "{");
 }
 

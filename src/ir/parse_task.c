@@ -84,6 +84,10 @@ static bool suits(bfi_step_kind step, bfi_task_kind task) {
             return step == BFI_STEP_BOUND;
         case BFI_TASK_SPEC:
             return step == BFI_STEP_SPEC;
+        case BFI_TASK_REFINE:
+            return step == BFI_STEP_REFINE;
+        case BFI_TASK_OPTIMIZE:
+            return step == BFI_STEP_OPTIMIZE || step == BFI_STEP_OPTIMIZE_SPEC;
         default:
             return true;
     }
@@ -104,10 +108,11 @@ static bf_status check_order(task_parser *p, const bfi_step *step, size_t at) {
         p->forward[step->node] = true;
         return BF_STATUS_OK;
     }
-    const bfi_program *program = &p->programs[step->program];
     if (!p->forward[p->root[step->node]])
         return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE, "no step above computes %%%d",
                             p->root[step->node]);
+    if (step->kind == BFI_STEP_REFINE) return BF_STATUS_OK;
+    const bfi_program *program = &p->programs[step->program];
     for (int i = 0; i < program->op_count; i++)
         if (!p->forward[p->root[program->ops[i].node]])
             return bfi_lex_fail(p->lexer, at, BF_STATUS_PARSE,
@@ -126,19 +131,21 @@ static bf_status parse_step(task_parser *p, bfi_task *task) {
     size_t at = l->at;
     int kind = 0;
     while (kind < BFI_STEP_KINDS && !bfi_lex_is(l, bfi_step_kind_name((bfi_step_kind)kind))) kind++;
-    if (kind == BFI_STEP_KINDS) return bfi_lex_expected(l, "'forward', 'bound' or 'spec'");
+    if (kind == BFI_STEP_KINDS)
+        return bfi_lex_expected(
+            l, "'forward', 'bound', 'spec', 'refine', 'optimize' or 'optimize_spec'");
     step.kind = (bfi_step_kind)kind;
     if (!suits(step.kind, task->kind))
         return bfi_lex_fail(l, at, BF_STATUS_PARSE, "a task '%s' has no step '%s'",
                             bfi_task_kind_name(task->kind), bfi_step_kind_name(step.kind));
     bfi_lex_next(l);
     TRY(bfi_lex_value(l, p->graph->count, &step.node));
-    if (step.kind != BFI_STEP_FORWARD) {
+    if (!bfi_step_is_forward(step.kind)) {
         TRY(bfi_lex_expect(l, "program"));
         size_t named = l->at;
         TRY(bfi_lex_label(l, 'p', "program", p->program_count, &step.program));
         const bfi_program *program = &p->programs[step.program];
-        if (program->target != step.node || program->spec != (step.kind == BFI_STEP_SPEC))
+        if (program->target != step.node || program->spec != bfi_step_is_spec(step.kind))
             return bfi_lex_fail(l, named, BF_STATUS_PARSE,
                                 "p%d is the program with target=%%%d spec=%s", step.program,
                                 program->target, program->spec ? "true" : "false");
@@ -165,7 +172,8 @@ static bf_status parse_task(task_parser *p, int waves) {
     while (kind < BFI_TASK_KINDS && !bfi_lex_accept(l, bfi_task_kind_name((bfi_task_kind)kind)))
         kind++;
     if (kind == BFI_TASK_KINDS)
-        return bfi_lex_expected(l, "'all', 'forward', 'layout', 'backward' or 'spec'");
+        return bfi_lex_expected(
+            l, "'all', 'forward', 'layout', 'backward', 'spec', 'refine' or 'optimize'");
     TRY(bfi_lex_expect(l, "wave"));
     TRY(bfi_lex_integer(l, "the wave", 0, waves - 1, &wave));
     bfi_task task = {.kind = (bfi_task_kind)kind, .first = g->step_count, .wave = (int)wave};

@@ -329,6 +329,7 @@ static void put_back_op(writer *w, const bfi_back_op *op, const bfi_graph *graph
     if (op->which) putf(w, "[%d]", op->which);
     if (op->a != -1) putf(w, " b%d", op->a);
     if (op->b != -1) putf(w, " b%d", op->b);
+    if (op->c != -1) putf(w, " b%d", op->c);
     if (op->out != -1) putf(w, " -> b%d", op->out);
     put_comment(w, graph, op->node);
     put(w, "\n");
@@ -339,6 +340,7 @@ bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, 
     writer w = start(*out, *size);
     putf(&w, "program target=%%%d spec=%s", program->target, program->spec ? "true" : "false");
     if (program->height) putf(&w, " height=%" PRId64, program->height);
+    if (program->loop) putf(&w, " loop=%d adjoint=%d", program->loop, program->adjoint);
     put(&w, " {\n");
     for (int i = 0; i < program->buffer_count && !w.failed; i++)
         put_buffer(&w, &program->buffers[i], i);

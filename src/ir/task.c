@@ -5,12 +5,14 @@
 #include "base/alloc.h"
 
 const char *bfi_step_kind_name(bfi_step_kind kind) {
-    static const char *const names[] = {"forward", "bound", "spec"};
+    static const char *const names[] = {"forward", "bound",    "spec",
+                                        "refine",  "optimize", "optimize_spec"};
     return names[kind];
 }
 
 const char *bfi_task_kind_name(bfi_task_kind kind) {
-    static const char *const names[] = {"all", "forward", "layout", "backward", "spec"};
+    static const char *const names[] = {"all",  "forward", "layout",  "backward",
+                                        "spec", "refine",  "optimize"};
     return names[kind];
 }
 

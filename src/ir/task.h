@@ -9,12 +9,20 @@
 
 #include "ir/graph.h"
 
-typedef enum bfi_step_kind { BFI_STEP_FORWARD, BFI_STEP_BOUND, BFI_STEP_SPEC } bfi_step_kind;
+typedef enum bfi_step_kind {
+    BFI_STEP_FORWARD,
+    BFI_STEP_BOUND,
+    BFI_STEP_SPEC,
+    BFI_STEP_REFINE,       /* a forward transfer again, from better intervals */
+    BFI_STEP_OPTIMIZE,     /* BOUND with slopes that are optimised */
+    BFI_STEP_OPTIMIZE_SPEC /* SPEC likewise */
+} bfi_step_kind;
 
 typedef struct bfi_step {
     bfi_step_kind kind;
-    int node;    /* FORWARD: its node; BOUND: the value that is bounded; SPEC: the output */
-    int program; /* BOUND, SPEC; -1 else */
+    int node;    /* FORWARD, REFINE: its node; BOUND, OPTIMIZE: the value that is bounded; SPEC,
+                    OPTIMIZE_SPEC: the output */
+    int program; /* -1: FORWARD, REFINE */
 } bfi_step;
 
 typedef enum bfi_task_kind {
@@ -22,8 +30,17 @@ typedef enum bfi_task_kind {
     BFI_TASK_FORWARD,  /* a region of forward steps */
     BFI_TASK_LAYOUT,   /* forward steps that only move elements */
     BFI_TASK_BACKWARD, /* one bounded layer */
-    BFI_TASK_SPEC      /* the rows of C, or the outputs */
+    BFI_TASK_SPEC,     /* the rows of C, or the outputs */
+    BFI_TASK_REFINE,   /* a region of refine steps */
+    BFI_TASK_OPTIMIZE  /* one bounded layer, or the rows of C, with optimised slopes */
 } bfi_task_kind;
+
+static inline bool bfi_step_is_forward(bfi_step_kind kind) {
+    return kind == BFI_STEP_FORWARD || kind == BFI_STEP_REFINE;
+}
+static inline bool bfi_step_is_spec(bfi_step_kind kind) {
+    return kind == BFI_STEP_SPEC || kind == BFI_STEP_OPTIMIZE_SPEC;
+}
 
 typedef struct bfi_task {
     bfi_task_kind kind;
@@ -50,7 +67,7 @@ typedef struct bfi_task_graph {
     int wave_count;
 } bfi_task_graph;
 
-enum { BFI_STEP_KINDS = BFI_STEP_SPEC + 1, BFI_TASK_KINDS = BFI_TASK_SPEC + 1 };
+enum { BFI_STEP_KINDS = BFI_STEP_OPTIMIZE_SPEC + 1, BFI_TASK_KINDS = BFI_TASK_OPTIMIZE + 1 };
 
 const char *bfi_step_kind_name(bfi_step_kind kind);
 const char *bfi_task_kind_name(bfi_task_kind kind);

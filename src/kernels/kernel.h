@@ -80,7 +80,7 @@ typedef struct bfi_csr {
  * |only| (ls > 1, no cuts): the step takes place on these elements alone, n of them, ascending,
  * where they stand; blocks are cut at the original index. NULL: on elements 0 to n - 1. */
 typedef struct bfi_relax {
-    int64_t n, ls, lanes, ps;
+    int64_t n, ls, lanes, ps, ps_pos;
     const int32_t *cuts, *only;
     const void *a;
     void *out;
@@ -139,6 +139,30 @@ typedef struct bfi_keep {
 /* Partial sums of bfi_kernels.magnitudes: element j goes to sum j % 8, then the sums are added in
  * order. */
 #define BF_MAGNITUDE_SUMS 8
+/* Values forward along the lines that lanes took on the way back, the adjoint of bfi_relax:
+ *   out[j] = a[j] >= 0 ? s_pos[j] * z[j] + t_pos[j] : s_neg[j] * z[j] + t_neg[j]    (one fma; out may be z)
+ * Strides of the parameters as in bfi_relax. */
+typedef struct bfi_follow {
+    int64_t n, ls, lanes, ps, ps_pos;
+    const void *a, *z;
+    void *out;
+    const void *s_pos, *s_neg, *t_pos, *t_neg;
+} bfi_follow;
+
+/* One step of Adam (Kingma and Ba 2015, algorithm 1) uphill, clamped, for the rows j with lo[j] < 0 < hi[j]
+ * (lo NULL: all rows), by lane:
+ *   g = a[j] * x[j] where (a[j] >= 0) == (side >= 0), else 0
+ *   m = fma(g - m, rate_m, m)     v = fma(g g, rate_v, v (1 - rate_v))
+ *   p = fma(step, m / fma(sqrt(v), root, eps), p), clamped to [low, high]; NaN becomes low
+ * The scalars are rounded to the dtype first. */
+typedef struct bfi_ascend {
+    int64_t n, ls, lanes;
+    const double *lo, *hi;
+    const void *a, *x;
+    int side;
+    void *p, *m, *v;
+    double rate_m, rate_v, step, root, eps, low, high;
+} bfi_ascend;
 
 /* Parameters of lanes that read different arrays (ls > 1):
  *   out[j * ls + l] = from[l][index ? index[j] : j]        for j in [0, n)
@@ -174,6 +198,8 @@ typedef struct bfi_kernels {
     void (*accumulate)(int64_t n, int sign, const void *in, void *out, int64_t ls, int64_t lanes);
 
     void (*relax)(const bfi_relax *r);
+    void (*follow)(const bfi_follow *f);
+    void (*ascend)(const bfi_ascend *a);
 
     void (*spread)(const bfi_spread *s);
 

@@ -22,7 +22,6 @@ static bfi_blake2b begin(const bf_plan *plan) {
     bfi_content_integer(&hash, o->semantics);
     bfi_content_integer(&hash, !!o->intersect);
     bfi_content_integer(&hash, !!o->all_neurons);
-    bfi_content_integer(&hash, plan->lane_slopes);
     return hash;
 }
 
@@ -44,6 +43,7 @@ static void add_program(bfi_blake2b *hash, const bf_plan *plan, int index,
         bfi_content_integer(hash, op->a);
         bfi_content_integer(hash, op->b);
         bfi_content_integer(hash, op->out);
+        bfi_content_integer(hash, op->c);
         bfi_content_digest(hash, &nodes[op->node]);
     }
 }
@@ -84,6 +84,23 @@ static bfi_digest identify_results(const bf_plan *plan, const bfi_digest *values
     return bfi_blake2b_digest(&hash);
 }
 
+/* What optimising slopes makes of results: the same hidden bounds to start from, other rows. */
+static bfi_digest identify_optimized(const bf_plan *plan, const bfi_digest *results,
+                                     const bfi_digest *values, int program) {
+    const bf_options *o = &plan->options;
+    bfi_blake2b hash = begin(plan);
+    bfi_content_digest(&hash, results);
+    bfi_content_integer(&hash, o->iterations);
+    bfi_content_double(&hash, o->lr);
+    bfi_content_double(&hash, o->lr_decay);
+    bfi_content_integer(&hash, o->intermediate);
+    for (int i = 0; i < plan->tasks.step_count; i++)
+        if (plan->tasks.steps[i].kind == BFI_STEP_OPTIMIZE)
+            add_program(&hash, plan, plan->tasks.steps[i].program, values);
+    add_program(&hash, plan, program, values);
+    return bfi_blake2b_digest(&hash);
+}
+
 static bfi_identity *identify(const bf_plan *plan) {
     bfi_identity *identity =
         bfi_malloc(1, sizeof *identity + (size_t)plan->graph->count * sizeof identity->values[0]);
@@ -92,6 +109,11 @@ static bfi_identity *identify(const bf_plan *plan) {
     identity->spec =
         identify_results(plan, identity->values, plan->spec_program, plan->interval_program);
     identity->outputs = identify_results(plan, identity->values, plan->output_program, -1);
+    if (plan->options.method != BF_METHOD_ALPHA_CROWN) return identity;
+    identity->spec = identify_optimized(plan, &identity->spec, identity->values,
+                                        plan->alpha_spec_program);
+    identity->outputs = identify_optimized(plan, &identity->outputs, identity->values,
+                                           plan->alpha_output_program);
     return identity;
 }
 

@@ -103,13 +103,60 @@ static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
     bf_status status = BF_STATUS_OK;
     for (int id = 0; id < graph->count && status == BF_STATUS_OK; id++) {
         status = add_step(plan, (bfi_step){BFI_STEP_FORWARD, id, -1}, err);
-        bool bound = plan->options.method == BF_METHOD_CROWN && f->needed[id] && !f->exact[id];
+        bool bound = plan->options.method >= BF_METHOD_CROWN && f->needed[id] && !f->exact[id];
         if (status != BF_STATUS_OK || !bound) continue;
         int program = -1;
         status = add_program(plan, id, hidden, &program, err);
         if (status == BF_STATUS_OK)
             status = add_step(plan, (bfi_step){BFI_STEP_BOUND, id, program}, err);
     }
+    return status;
+}
+
+/* Adds a step with its program when that has slopes to choose. */
+static bf_status add_optimize(bf_plan *plan, bfi_step_kind kind, int target, bool spec,
+                              int *program, bf_error *err) {
+    bfi_emit_options options = {.spec = spec, .try_boxes = plan->options.intersect, .slopes = true};
+    bf_status status = add_program(plan, target, options, program, err);
+    if (status != BF_STATUS_OK) return status;
+    if (plan->programs[*program].loop == 0) {
+        bfi_program_clear(&plan->programs[--plan->program_count]);
+        *program = -1;
+    }
+    bool separate = kind == BFI_STEP_OPTIMIZE || spec;
+    if (*program < 0 || !separate) return BF_STATUS_OK;
+    return add_step(plan, (bfi_step){kind, spec ? plan->graph->output : target, *program}, err);
+}
+
+static bool is_bounded(const bfi_task_graph *tasks, int count, int node) {
+    for (int i = 0; i < count; i++)
+        if (tasks->steps[i].kind == BFI_STEP_BOUND && tasks->steps[i].node == node) return true;
+    return false;
+}
+
+/* Everything again after CROWN, from the intervals that it left: each bounded layer is optimised
+ * with those below it final. Its own forward step is not run again, which would undo what CROWN
+ * found; its error terms stand, for the intervals that it reads only shrink. */
+static bf_status add_alpha_steps(bf_plan *plan, bf_error *err) {
+    const bfi_task_graph *tasks = &plan->tasks;
+    int count = tasks->step_count, unused;
+    bf_status status = BF_STATUS_OK;
+    for (int i = 0; i < count && status == BF_STATUS_OK; i++) {
+        bfi_step step = tasks->steps[i];
+        bool source = bfi_op_class_of(plan->graph->nodes[step.node].op) == BFI_CLASS_SOURCE;
+        if (step.kind == BFI_STEP_FORWARD && !source && !is_bounded(tasks, count, step.node))
+            status = add_step(plan, (bfi_step){BFI_STEP_REFINE, step.node, -1}, err);
+        if (step.kind == BFI_STEP_BOUND && plan->options.intermediate != BF_INTERMEDIATE_FIXED)
+            status = add_optimize(plan, BFI_STEP_OPTIMIZE, step.node, false, &unused, err);
+    }
+    int output = plan->graph->output;
+    if (status == BF_STATUS_OK)
+        status = add_optimize(plan, BFI_STEP_OPTIMIZE_SPEC, output, true, &plan->alpha_spec_program,
+                              err);
+    if (status == BF_STATUS_OK)
+        status = add_optimize(plan, BFI_STEP_OPTIMIZE_SPEC, bfi_value_root(plan->graph, output),
+                              false, &plan->alpha_output_program, err);
+    if (plan->alpha_spec_program < 0) plan->alpha_output_program = -1;
     return status;
 }
 
@@ -164,6 +211,9 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
     if (status == BF_STATUS_OK)
         status =
             add_step(plan, (bfi_step){BFI_STEP_SPEC, plan->graph->output, plan->spec_program}, err);
+    plan->alpha_spec_program = plan->alpha_output_program = -1;
+    if (status == BF_STATUS_OK && plan->options.method == BF_METHOD_ALPHA_CROWN)
+        status = add_alpha_steps(plan, err);
     if (status == BF_STATUS_OK && plan->options.method != BF_METHOD_IBP)
         status = add_fallback_notes(plan, err);
     free(f.box);

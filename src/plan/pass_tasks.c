@@ -24,6 +24,8 @@ typedef struct grouping {
 static bfi_task_kind kind_of(const bf_plan *plan, const bfi_step *step, bfi_task_kind open) {
     if (step->kind == BFI_STEP_BOUND) return BFI_TASK_BACKWARD;
     if (step->kind == BFI_STEP_SPEC) return BFI_TASK_SPEC;
+    if (step->kind == BFI_STEP_REFINE) return BFI_TASK_REFINE;
+    if (step->kind != BFI_STEP_FORWARD) return BFI_TASK_OPTIMIZE;
     bfi_op op = plan->graph->nodes[step->node].op;
     if (op == BFI_OP_RESHAPE) return open == BFI_TASK_LAYOUT ? open : BFI_TASK_FORWARD;
     bool moves = op == BFI_OP_TRANSPOSE || op == BFI_OP_SLICE || op == BFI_OP_CONCAT ||
@@ -36,7 +38,8 @@ static void visit_reads(const grouping *g, int index,
                         void (*visit)(void *user, int from, int value), void *user) {
     const bfi_graph *graph = g->plan->graph;
     const bfi_step *step = &g->steps[index];
-    if (step->kind == BFI_STEP_FORWARD) {
+    if (step->kind == BFI_STEP_REFINE) visit(user, g->final_of[step->node], step->node);
+    if (bfi_step_is_forward(step->kind)) {
         for (int i = 0; i < graph->nodes[step->node].n_inputs; i++) {
             int value = bfi_value_root(graph, graph->nodes[step->node].inputs[i]);
             visit(user, g->final_of[value], value);
@@ -88,8 +91,10 @@ static void note_edge(void *user, int from, int value) {
 static void note_writes(grouping *g, int index) {
     assert(index >= 0 && index < g->count);
     const bfi_step *step = &g->steps[index];
-    if (step->kind == BFI_STEP_FORWARD) g->forward_of[step->node] = g->final_of[step->node] = index;
-    if (step->kind == BFI_STEP_BOUND) g->final_of[step->node] = index;
+    if (bfi_step_is_forward(step->kind))
+        g->forward_of[step->node] = g->final_of[step->node] = index;
+    if (step->kind == BFI_STEP_BOUND || step->kind == BFI_STEP_OPTIMIZE)
+        g->final_of[step->node] = index;
 }
 
 /* A step joins the open task when that has its kind and feeds it (or is the start of everything).
@@ -103,9 +108,11 @@ static void assign(grouping *g, int partition) {
                        g->plan->graph->nodes[g->steps[i].node].op == BFI_OP_RESHAPE;
         reader r = {g, g->task_count - 1, 0, false, false};
         if (g->task_count > 0) visit_reads(g, i, note_join, &r);
-        bool region = kind == BFI_TASK_ALL || kind == BFI_TASK_FORWARD || kind == BFI_TASK_LAYOUT;
+        bool again = kind == BFI_TASK_REFINE;
+        bool region =
+            kind == BFI_TASK_ALL || again || kind == BFI_TASK_FORWARD || kind == BFI_TASK_LAYOUT;
         bool same = g->task_count > 0 && g->tasks[g->task_count - 1].kind == kind;
-        if (!(same && region && (r.joins || reshape || kind == BFI_TASK_ALL)))
+        if (!(same && region && (r.joins || reshape || again || kind == BFI_TASK_ALL)))
             g->tasks[g->task_count++] = (bfi_task){.kind = kind, .first = i};
         g->task_of[i] = g->task_count - 1;
         g->tasks[g->task_count - 1].count++;
@@ -117,13 +124,18 @@ static void clear_writers(grouping *g) {
     for (int v = 0; v < g->plan->graph->count; v++) g->forward_of[v] = g->final_of[v] = -1;
 }
 
-/* Earliest wave of every task: one behind the latest task that it reads from. The spec comes last.
- */
+/* The spec comes last, and optimising after it, a task at a time: its steps write what earlier ones
+ * read. */
+static bool comes_last(bfi_task_kind kind) {
+    return kind == BFI_TASK_SPEC || kind == BFI_TASK_REFINE || kind == BFI_TASK_OPTIMIZE;
+}
+
+/* Earliest wave of every task: one behind the latest task that it reads from. */
 static void find_waves(grouping *g) {
     int waves = 0;
     clear_writers(g);
     for (int t = 0; t < g->task_count; t++) {
-        reader r = {g, t, g->tasks[t].kind == BFI_TASK_SPEC ? waves : 0, false, false};
+        reader r = {g, t, comes_last(g->tasks[t].kind) ? waves : 0, false, false};
         for (int i = g->tasks[t].first; i < g->tasks[t].first + g->tasks[t].count; i++) {
             visit_reads(g, i, note_wave, &r);
             note_writes(g, i);

@@ -23,6 +23,7 @@ static const struct {
 #define T 'T'
 #define D 'D'
 #define I 'I'
+#define F 'F'
 #define BF_VECTOR(ROLE, field, element, meaning) \
     {#field, element, offsetof(bfi_value_state, field)},
 #include "plan/vector.def"
@@ -30,6 +31,7 @@ static const struct {
 #undef T
 #undef D
 #undef I
+#undef F
 };
 
 const char *bfi_role_name(bfi_role role) { return roles[role].name; }
@@ -38,6 +40,7 @@ static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     char element = roles[role].element;
     int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
     int64_t count = plan->graph->nodes[value].count + (role == BFI_ROLE_ACTIVE ? 1 : 0);
+    if (element == 'F') size *= BFI_FAMILY_NUMBERS;
     return bfi_align64(count * size);
 }
 
@@ -111,6 +114,20 @@ static void touch_from(builder *b, const int *forward, int value, bfi_role role,
     touch(b, value, role, step);
 }
 
+/* Where an optimised program finds the lines that lanes choose from. */
+static void touch_choices(builder *b, int id, int step) {
+    const bf_plan *plan = b->plan;
+    const bfi_node *node = &plan->graph->nodes[id];
+    if (bfi_slope_vectors(node) == BFI_SLOPE_SMOOTH_VECTORS) {
+        for (int i = 0; i < step; i++)
+            if (plan->tasks.steps[i].kind == BFI_STEP_REFINE && plan->tasks.steps[i].node == id)
+                touch(b, id, BFI_ROLE_FAMILY, i);
+        touch(b, id, BFI_ROLE_FAMILY, step);
+    } else {
+        touch_interval(b, node->inputs[0], step);
+    }
+}
+
 static void touch_lines(builder *b, const int *forward, int id, int step) {
     const bfi_role lines[4] = {BFI_ROLE_S_POS, BFI_ROLE_S_NEG, BFI_ROLE_T_POS, BFI_ROLE_T_NEG};
     for (int i = 0; i < 4; i++) touch_from(b, forward, id, lines[i], step);
@@ -137,7 +154,22 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
         case BFI_BACK_SEED_SPEC:
             touch_interval(b, id, step);
             return;
+        case BFI_BACK_SLOPES:
+            touch_choices(b, id, step);
+            return;
+        case BFI_BACK_CORNER:
+            touch_from(b, forward, id, BFI_ROLE_LO_T, step);
+            touch_from(b, forward, id, BFI_ROLE_HI_T, step);
+            return;
         case BFI_BACK_SEED_UNIT:
+        case BFI_BACK_ADJOINT_LINEAR: /* what the backward op of the node needs is there */
+        case BFI_BACK_ADJOINT_CONV:
+        case BFI_BACK_ADJOINT_SPARSE:
+        case BFI_BACK_ADJOINT_SCALE:
+        case BFI_BACK_ADJOINT_ADD:
+        case BFI_BACK_ADJOINT_SUB:
+        case BFI_BACK_ADJOINT_RELAX:
+        case BFI_BACK_ADJOINT_POOL:
             return;
         case BFI_BACK_RELAX:
             touch_lines(b, forward, id, step);
@@ -166,7 +198,7 @@ static void touch_step(builder *b, const int *forward, int index) {
     const bfi_step *step = &plan->tasks.steps[index];
     const bfi_node *node = &plan->graph->nodes[step->node];
     touch_interval(b, step->node, index);
-    if (step->kind == BFI_STEP_FORWARD) {
+    if (bfi_step_is_forward(step->kind)) {
         for (int i = 0; i < node->n_inputs; i++) {
             touch_interval(b, node->inputs[i], index);
             if (!reads_dtype(node->op)) continue;
@@ -175,7 +207,7 @@ static void touch_step(builder *b, const int *forward, int index) {
         }
         return;
     }
-    if (step->kind == BFI_STEP_BOUND) {
+    if (step->kind == BFI_STEP_BOUND || step->kind == BFI_STEP_OPTIMIZE) {
         touch(b, step->node, BFI_ROLE_ROWS, index);
         if (plan->windows[step->program].level_count > 0)
             touch(b, step->node, BFI_ROLE_STARTS, index);
@@ -183,6 +215,19 @@ static void touch_step(builder *b, const int *forward, int index) {
     int programs[3];
     bfi_step_programs(plan, step, programs);
     for (int p = 0; p < 3; p++) touch_program(b, forward, programs[p], index);
+}
+
+/* Steps that write a value again write all of its vectors. */
+static void touch_again(builder *b) {
+    const bf_plan *plan = b->plan;
+    for (int i = 0; i < plan->tasks.step_count; i++) {
+        const bfi_step *step = &plan->tasks.steps[i];
+        if (step->kind != BFI_STEP_REFINE && step->kind != BFI_STEP_OPTIMIZE) continue;
+        int value = bfi_value_root(plan->graph, step->node);
+        for (int role = 0; role < BFI_ROLE_COUNT; role++)
+            if (b->index[value][role] >= 0 && role != BFI_ROLE_ROWS)
+                touch(b, value, (bfi_role)role, i);
+    }
 }
 
 /* The output's interval is a result; with keep_layers every value's is. */
@@ -291,6 +336,7 @@ bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {
             for (int r = 0; r < BFI_ROLE_COUNT; r++) b.index[id][r] = -1;
         for (int i = 0; i < plan->tasks.step_count; i++) touch_step(&b, forward, i);
         touch_results(&b);
+        touch_again(&b);
         if (b.failed) status = bfi_fail_memory(err);
     }
     if (status == BF_STATUS_OK) {

@@ -1,6 +1,7 @@
 #include "plan/pipeline.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,16 +19,29 @@ bf_options bf_options_default(void) {
                         .simplify = 1,
                         .partition = 1,
                         .windows = 1,
-                        .batch = 1};
+                        .batch = 1,
+                        .iterations = 20,
+                        .lr = 0.5,
+                        .lr_decay = 0.98,
+                        .intermediate = BF_INTERMEDIATE_PER_NEURON};
 }
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
-    if ((unsigned)o->method > BF_METHOD_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
+    if ((unsigned)o->method > BF_METHOD_ALPHA_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
         (unsigned)o->executor > BF_EXECUTOR_TVM || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
         (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
         (unsigned)o->partition > 1 || (unsigned)o->windows > 1 || o->batch < 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "options hold a value outside its range: start from bf_options_default()");
+    if (o->method != BF_METHOD_ALPHA_CROWN) return BF_STATUS_OK;
+    if (o->iterations < 1 || !(o->lr > 0) || !isfinite(o->lr) || !(o->lr_decay > 0) ||
+        o->lr_decay > 1 || (unsigned)o->intermediate > BF_INTERMEDIATE_PER_NEURON)
+        return bfi_fail(
+            err, BF_STATUS_INVALID_ARGUMENT,
+            "alpha-crown needs at least one iteration, lr above 0 and a decay in (0, 1]");
+    if (o->intermediate == BF_INTERMEDIATE_SHARED)
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED,
+                        "intermediate shared is not there yet: use fixed or per-neuron");
     return BF_STATUS_OK;
 }
 

@@ -35,6 +35,7 @@ typedef struct bfi_value_state {
         pick_hi;    /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
     int64_t active; /* int32[n + 1]: unary node; how many elements its relaxation does not multiply
                        by zero, and which */
+    int64_t family; /* T[n][BFI_FAMILY_NUMBERS]: lines of an S-shaped function (exec/forward.h) */
     int64_t rows;   /* int32[n]: neurons of a bounded value that need backward bounds */
     int64_t starts; /* int32[n]: first row of every lane tile, where windows may be used */
 } bfi_value_state;
@@ -136,6 +137,7 @@ struct bf_plan {
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
+    int alpha_spec_program, alpha_output_program; /* the same with slopes to optimise, -1: none */
     int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it
                            */
 
@@ -160,8 +162,9 @@ struct bf_plan {
                               six) fit in every tile */
     int64_t tile_lanes;    /* widest tile of whole layers */
     int64_t lane_room;     /* widest tile of all, windows included */
-    int64_t height;        /* elements per lane: the highest program */
-    bool lane_slopes;      /* runs may choose lower slopes per lane: error vectors hold for them */
+    int64_t height;        /* elements per lane: the highest program without slopes */
+    int64_t alpha_lanes, alpha_height; /* the same for programs with slopes; 0: there are none */
+    int64_t tile_elements; /* of the tallest tile: its per-lane vectors stand behind them */
     bool spreads;          /* parameters may differ between the lanes of a tile */
     int64_t tile_bytes;    /* one worker's part */
     int workers;
@@ -187,10 +190,15 @@ struct bf_plan {
 
 /* Programs that |step| may run (the spec step takes one by the request), -1: none. */
 static inline void bfi_step_programs(const bf_plan *plan, const bfi_step *step, int programs[3]) {
-    bool spec = step->kind == BFI_STEP_SPEC;
+    bool spec = step->kind == BFI_STEP_SPEC, optimize = step->kind == BFI_STEP_OPTIMIZE_SPEC;
     programs[0] = step->program;
-    programs[1] = spec ? plan->output_program : -1;
+    programs[1] = spec ? plan->output_program : optimize ? plan->alpha_output_program : -1;
     programs[2] = spec ? plan->interval_program : -1;
+}
+
+/* Widest tile of whole layers that |program| runs on. */
+static inline int64_t bfi_program_lanes(const bf_plan *plan, int program) {
+    return plan->programs[program].loop > 0 ? plan->alpha_lanes : plan->tile_lanes;
 }
 
 /* Elements of T per lane in which a step puts parameters that differ between lanes: a block of five

@@ -13,17 +13,21 @@ void bfi_pass_liveness(bfi_program *p) {
     for (int i = 0; i < p->op_count; i++) {
         const bfi_back_op *op = &p->ops[i];
         assert(op->a < p->buffer_count && op->b < p->buffer_count && op->out < p->buffer_count);
+        assert(op->c < p->buffer_count);
         if (op->out >= 0) p->buffers[op->out].first = p->buffers[op->out].last = i;
         if (op->a >= 0) p->buffers[op->a].last = i;
         if (op->b >= 0) p->buffers[op->b].last = i;
+        if (op->c >= 0) p->buffers[op->c].last = i;
     }
+    for (int b = 0; b < p->buffer_count; b++)
+        if (p->buffers[b].first < p->loop) p->buffers[b].last = p->op_count - 1;
 }
 
 static void find_aliases(bfi_program *p) {
     for (int i = 0; i < p->op_count; i++) {
         const bfi_back_op *op = &p->ops[i];
         if (op->out < 0 || op->a < 0 || !bfi_back_in_place(op->kind)) continue;
-        bool dies = p->buffers[op->a].last == i && op->a != op->b;
+        bool dies = p->buffers[op->a].last == i && op->a != op->b && op->a != op->c;
         if (dies && p->buffers[op->a].count == p->buffers[op->out].count)
             p->buffers[op->out].alias_of = op->a;
     }

@@ -2,13 +2,14 @@
 
 #include <assert.h>
 
-#include "exec/backward.h"
+#include "exec/alpha.h"
 
 void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     int64_t lanes = j->sides * rows.count;
     double dense = bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)lanes;
     *bfi_ws_lanes(j->ws, box, j->node) =
         (bfi_box_lanes){.rows = rows.count, .level = rows.level, .first_tile = j->windowed};
+    if (j->rounds > 0) dense *= j->rounds;
     j->lanes += lanes;
     j->dense_flops += dense;
     if (rows.level < 0) {
@@ -20,7 +21,8 @@ void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     j->flops += dense;
     assert(j->sides == 2 && j->rows >= 0);
     const bfi_windows *w = &j->plan->windows[j->program];
-    j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes;
+    double rounds = j->rounds > 0 ? j->rounds : 1;
+    j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes * rounds;
     j->windowed += rows.groups;
 }
 
@@ -39,7 +41,7 @@ static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step 
 
 void bfi_job_cut(bfi_job *j, int workers) {
     int64_t at = 0, share = round_up((j->dense + workers - 1) / workers, BF_LANE_PAD);
-    j->width = j->plan->tile_lanes;
+    j->width = bfi_program_lanes(j->plan, j->program);
     if (workers > 1 && share > 0 && share < j->width) j->width = share;
     for (int64_t box = 0; box < j->ws->boxes; box++) {
         int64_t lanes = dense_lanes(j, lanes_of(j, box)), left = round_up(at, j->width) - at;
@@ -111,6 +113,21 @@ static void store(const bfi_job *j, int64_t row, double sign, double bound, doub
     }
 }
 
+/* Optimises a tile's slopes, from what is known of its rows. */
+static bf_status run_rounds(const bfi_job *j, const bfi_tile_request *tile, const int64_t *result,
+                            const double *sign, double *bounds, double *errors) {
+    double stop[BFI_WIDEST_TILE];
+    for (int64_t l = 0; l < tile->lanes; l++) {
+        bool below = sign[l] > 0;
+        bounds[l] = below ? j->lower[result[l]] : -j->upper[result[l]];
+        errors[l] = below && j->lower_error ? j->lower_error[result[l]] : 0;
+        stop[l] = j->decide ? 0 : below && j->stop ? j->stop[result[l]] : INFINITY;
+    }
+    bfi_alpha_request request = {
+        .tile = *tile, .rounds = j->rounds, .stop = stop, .pairs = j->decide && j->sides == 2};
+    return bfi_alpha_tile(j->plan, j->ws, &request, bounds, errors);
+}
+
 void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     if (atomic_load_explicit(&j->ws->failed, memory_order_relaxed)) return;
     bfi_lane_vectors v = bfi_tile_vectors(j->plan, j->ws, worker);
@@ -134,11 +151,13 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
                                 .spec = j->spec,
                                 .spec_stride = j->spec_stride,
                                 .functional = j->functional ? functional : NULL};
-    bf_status status = bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
-    if (status != BF_STATUS_OK) {
-        atomic_store(&j->ws->failed, (int)status);
-        return;
-    }
+    int64_t result[BFI_WIDEST_TILE];
+    double sign[BFI_WIDEST_TILE]; /* the run may move lanes */
     for (int64_t l = 0; l < lanes; l++)
-        store(j, v.box[l] * j->result_stride + v.row[l], v.sign[l], bounds[l], errors[l]);
+        result[l] = v.box[l] * j->result_stride + v.row[l], sign[l] = v.sign[l];
+    bf_status status = j->rounds > 0 ? run_rounds(j, &request, result, sign, bounds, errors)
+                                     : bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
+    if (status != BF_STATUS_OK) atomic_store(&j->ws->failed, (int)status);
+    if (status != BF_STATUS_OK && j->rounds == 0) return; /* the best of some rounds holds */
+    for (int64_t l = 0; l < lanes; l++) store(j, result[l], sign[l], bounds[l], errors[l]);
 }

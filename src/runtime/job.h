@@ -26,6 +26,9 @@ typedef struct bfi_job {
     double *functional;    /* of the lower bounds, at the network's input; likewise */
     int64_t result_stride; /* numbers between the results of two boxes */
     bool keep_better;      /* never loosen what is there */
+    int rounds;            /* of a program with slopes, and of one box; 0: a plain one */
+    const double *stop;    /* rounds: lower bounds that are good enough, like |lower|; NULL: none */
+    bool decide; /* rounds: a bound of at least zero is good enough, for both sides of a row */
 } bfi_job;
 
 /* The rows of box |box| join the job; boxes in order, every one once. */

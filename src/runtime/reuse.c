@@ -116,6 +116,8 @@ static bool ask_value(const bf_workspace *ws, int64_t box, int node, asking *a) 
 static bool ask_results(const bf_workspace *ws, int64_t box, asking *a) {
     const bf_request *request = &ws->request;
     const bf_plan *plan = ws->plan;
+    bool alpha = plan->options.method == BF_METHOD_ALPHA_CROWN;
+    if (alpha && request->enough) return false; /* where optimising stops is not in the question */
     int64_t outputs = plan->graph->nodes[plan->graph->output].count;
     int64_t rows = request->spec ? request->rows : outputs, first = (ws->first_box + box) * rows;
     double *parts[BFI_PARTS] = {request->lower, request->upper, request->lower_error};
@@ -188,6 +190,8 @@ static void hold(const bf_workspace *ws) {
     bfi_reuse *r = ws->reuse;
     size_t numbers = (size_t)(ws->boxes * inputs_of(ws));
     int64_t at = ws->first_box * inputs_of(ws);
+    /* optimising goes on from what CROWN left, and changes it */
+    if (ws->plan->options.method == BF_METHOD_ALPHA_CROWN) return;
     const int64_t *first = first_split_of(ws, 0);
     size_t splits = first ? (size_t)(first[ws->boxes] - first[0]) : 0;
     if (!bfi_grow((void **)&r->corners, &r->corner_capacity, 2 * numbers, sizeof(double)) ||

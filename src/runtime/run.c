@@ -108,7 +108,8 @@ static void run_loop(loop *w) {
 /* Rows of a box that needs none, or is not looked at any more. */
 static const bfi_lane_groups no_rows = {.level = -1};
 
-static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
+/* The rows of |only|, or of all boxes (-1), in the bound step |index|. */
+static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index, int64_t only) {
     const bfi_step *step = &plan->tasks.steps[index];
     const bfi_value_state *state = &plan->state[step->node];
     double begin = ws->trace ? bfi_clock() : 0;
@@ -122,11 +123,14 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
                    .lower = bfi_ws_doubles(ws, 0, state->lo),
                    .upper = bfi_ws_doubles(ws, 0, state->hi),
                    .result_stride = plan->persistent_bytes / (int64_t)sizeof(double),
-                   .keep_better = plan->options.intersect};
+                   .keep_better = plan->options.intersect || ws->choose,
+                   .rounds = ws->choose ? plan->options.iterations : 0,
+                   .decide = plan->relu_only[step->node]};
     assert(step->program >= 0);
     bool tighter = false;
     for (int64_t box = 0; box < ws->boxes; box++) {
-        bool known = bfi_ws_idle(ws, box) || bfi_reuse_value(ws, box, step->node, &tighter);
+        bool known = bfi_ws_idle(ws, box) || (only >= 0 && box != only) ||
+                     (!ws->choose && bfi_reuse_value(ws, box, step->node, &tighter));
         bfi_lane_groups rows =
             known ? no_rows : bfi_select_rows(plan, ws, box, step->node, step->program);
         assert(rows.count <= plan->graph->nodes[step->node].count);
@@ -136,7 +140,7 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index) {
         job.keep_better = true;
         bfi_reuse_spread(ws);
     }
-    ws->stats.unstable += job.lanes / 2;
+    if (!ws->choose) ws->stats.unstable += job.lanes / 2;
     if (ws->trace)
         bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node,
                                                    index, 0, job.lanes});
@@ -149,15 +153,25 @@ static void finish_bounded(const bf_plan *plan, bf_workspace *ws, int index) {
     for (int64_t box = 0; box < ws->boxes; box++) {
         if (bfi_ws_idle(ws, box)) continue;
         finish(plan, ws, box, node);
-        bfi_reuse_keep(ws, box, node);
+        if (!ws->choose) bfi_reuse_keep(ws, box, node);
     }
 }
 
 /* One bounded layer, alone. */
 static void run_bound_step(const bf_plan *plan, bf_workspace *ws, int index) {
     loop w = {.plan = plan, .ws = ws, .job_count = 1};
-    w.jobs[0] = bound_job(plan, ws, index);
+    w.jobs[0] = bound_job(plan, ws, index, -1);
     run_loop(&w);
+    finish_bounded(plan, ws, index);
+}
+
+/* The same with optimised slopes, box by box: the lanes of a tile that optimises share one. */
+static void run_optimize_step(const bf_plan *plan, bf_workspace *ws, int index) {
+    for (int64_t box = 0; box < ws->boxes && !bfi_ws_stopped(ws); box++) {
+        loop w = {.plan = plan, .ws = ws, .job_count = 1};
+        w.jobs[0] = bound_job(plan, ws, index, box);
+        run_loop(&w);
+    }
     finish_bounded(plan, ws, index);
 }
 
@@ -189,7 +203,8 @@ static double *results_from(double *results, int64_t first) {
     return results ? results + first : NULL;
 }
 
-static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int program) {
+static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int program,
+                        int64_t only) {
     const bf_request *request = &ws->request;
     int64_t rows = result_rows(plan, request), first = ws->first_box * rows;
     int64_t spec_stride =
@@ -210,11 +225,46 @@ static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int pr
         .lower_error = results_from(request->lower_error, first),
         .functional = results_from(request->functional, first * plan->graph->nodes[0].count),
         .result_stride = rows,
-        .keep_better = true};
+        .keep_better = true,
+        .rounds = ws->choose ? plan->options.iterations : 0,
+        .stop = request->enough ? request->enough + first : NULL};
+    if (ws->choose) job.functional = NULL; /* of CROWN's slopes */
     bfi_lane_groups all = {.count = rows, .level = -1};
     for (int64_t box = 0; box < ws->boxes; box++)
-        bfi_job_add_box(&job, box, bfi_ws_idle(ws, box) ? no_rows : all);
+        bfi_job_add_box(&job, box,
+                        bfi_ws_idle(ws, box) || (only >= 0 && box != only) ? no_rows : all);
     return job;
+}
+
+/* Rows of the box that are not good enough yet. */
+static bool box_open(const bf_plan *plan, const bf_workspace *ws, int64_t box) {
+    const bf_request *request = &ws->request;
+    int64_t rows = result_rows(plan, request), first = (ws->first_box + box) * rows;
+    if (bfi_ws_idle(ws, box)) return false;
+    if (!request->enough || request->upper || !request->lower) return true;
+    for (int64_t r = first; r < first + rows; r++)
+        if (!(request->lower[r] >= request->enough[r])) return true;
+    return false;
+}
+
+/* True when |kind| is to be run: the steps behind CROWN's are when its results leave a row open. */
+static bool wanted(const bf_plan *plan, bf_workspace *ws, bfi_step_kind kind) {
+    if (kind < BFI_STEP_REFINE) return true;
+    for (int64_t box = 0; box < ws->boxes && !ws->choose; box++)
+        ws->choose = box_open(plan, ws, box);
+    return ws->choose;
+}
+
+static void run_optimize_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
+    const bf_request *request = &ws->request;
+    int program = request->spec ? plan->alpha_spec_program : plan->alpha_output_program;
+    if (program < 0 || (!request->lower && !request->upper)) return;
+    for (int64_t box = 0; box < ws->boxes && !bfi_ws_stopped(ws); box++) {
+        loop w = {.plan = plan, .ws = ws, .job_count = 1};
+        if (!box_open(plan, ws, box)) continue;
+        w.jobs[0] = spec_job(plan, ws, index, program, box);
+        run_loop(&w);
+    }
 }
 
 static void run_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
@@ -231,7 +281,7 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
     for (int p = 0; p < 2; p++) {
         loop w = {.plan = plan, .ws = ws, .job_count = 1};
         if (programs[p] < 0) continue;
-        w.jobs[0] = spec_job(plan, ws, index, programs[p]);
+        w.jobs[0] = spec_job(plan, ws, index, programs[p], -1);
         run_loop(&w);
     }
 }
@@ -242,9 +292,11 @@ static void run_task(const bf_plan *plan, bf_workspace *ws, const bfi_task *task
     int end = task->first + task->count;
     for (int i = task->first, next; i < end && !bfi_ws_stopped(ws); i = next) {
         next = i + 1;
+        if (!wanted(plan, ws, steps[i].kind)) return;
         switch (steps[i].kind) {
             case BFI_STEP_FORWARD:
-                while (next < end && steps[next].kind == BFI_STEP_FORWARD) next++;
+            case BFI_STEP_REFINE:
+                while (next < end && steps[next].kind == steps[i].kind) next++;
                 run_forward_steps(plan, ws, i, next - i);
                 break;
             case BFI_STEP_BOUND:
@@ -252,6 +304,12 @@ static void run_task(const bf_plan *plan, bf_workspace *ws, const bfi_task *task
                 break;
             case BFI_STEP_SPEC:
                 run_spec_step(plan, ws, i);
+                break;
+            case BFI_STEP_OPTIMIZE:
+                run_optimize_step(plan, ws, i);
+                break;
+            case BFI_STEP_OPTIMIZE_SPEC:
+                run_optimize_spec_step(plan, ws, i);
                 break;
         }
     }
@@ -267,7 +325,7 @@ static void run_wave(const bf_plan *plan, bf_workspace *ws, int first, int last)
         for (; t < last && w.job_count < AT_ONCE && w.piece_count < AT_ONCE; t++) {
             assert(tasks[t].kind != BFI_TASK_ALL && tasks[t].kind != BFI_TASK_SPEC);
             if (tasks[t].kind == BFI_TASK_BACKWARD)
-                w.jobs[w.job_count++] = bound_job(plan, ws, tasks[t].first);
+                w.jobs[w.job_count++] = bound_job(plan, ws, tasks[t].first, -1);
             else
                 w.pieces[w.piece_count++] = (piece){tasks[t].first, tasks[t].count};
         }
@@ -307,6 +365,7 @@ bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, in
     assert(boxes >= 1 && boxes <= plan->boxes);
     ws->first_box = first;
     ws->boxes = boxes;
+    ws->choose = false;
     bf_status status = BF_STATUS_OK;
     bfi_reuse_left left = bfi_reuse_begin(ws);
     if (left == BFI_REUSE_LEFT_SPEC) run_spec_step(plan, ws, plan->tasks.step_count - 1);

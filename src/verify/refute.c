@@ -13,7 +13,7 @@ struct bfi_refuter {
     bf_plan *plan;
     bf_workspace *workspace;
     int output; /* layer of the outputs */
-    double *spec, *lower, *error, *y_lo, *y_hi;
+    double *spec, *lower, *error, *enough, *y_lo, *y_hi;
 };
 
 static int64_t rows_of(const bf_case *c) {
@@ -32,10 +32,11 @@ static bf_status allocate(bfi_refuter *r, bf_error *err) {
     r->spec = bfi_malloc(cells, sizeof *r->spec);
     r->lower = bfi_malloc(rows, sizeof *r->lower);
     r->error = bfi_malloc(rows, sizeof *r->error);
-    r->y_lo = bfi_malloc(outputs, sizeof *r->y_lo);
-    r->y_hi = bfi_malloc(outputs, sizeof *r->y_hi);
-    return r->spec && r->lower && r->error && r->y_lo && r->y_hi ? BF_STATUS_OK
-                                                                 : bfi_fail_memory(err);
+    r->enough = bfi_malloc(rows, sizeof *r->enough);
+    r->y_lo = bfi_calloc(outputs, sizeof *r->y_lo);
+    r->y_hi = bfi_calloc(outputs, sizeof *r->y_hi);
+    bool all = r->spec && r->lower && r->error && r->enough && r->y_lo && r->y_hi;
+    return all ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
 bf_status bfi_refuter_create(bf_session *session, const bf_model *model,
@@ -63,6 +64,7 @@ void bfi_refuter_free(bfi_refuter *r) {
     free(r->spec);
     free(r->lower);
     free(r->error);
+    free(r->enough);
     free(r->y_lo);
     free(r->y_hi);
     free(r);
@@ -81,6 +83,17 @@ static int64_t gather_rows(bfi_refuter *r, const bf_case *c, const bfi_disjunct_
         }
     }
     return rows;
+}
+
+/* Lower bounds of the rows that refute, nearly: where optimising them may stop. */
+static void find_enough(bfi_refuter *r, const bf_case *c, const bfi_disjunct_state *states) {
+    int64_t row = 0;
+    for (int32_t d = 0; d < c->count; d++)
+        for (int32_t i = 0; !states[d].refuted && i < c->disjuncts[d].count; i++, row++) {
+            const bf_halfspace *h = &c->disjuncts[d].rows[i];
+            double enough = -bfi_row_margin(h, 0, c->lo, c->hi, r->y_lo, r->y_hi);
+            r->enough[row] = enough + 1e-6 * fabs(enough) + 1e-12;
+        }
 }
 
 static void judge(bfi_refuter *r, const bf_case *c, bfi_disjunct_state *states) {
@@ -106,8 +119,10 @@ bf_status bfi_refuter_run(bfi_refuter *r, int32_t index, double deadline,
                           .spec = r->spec,
                           .lower = r->lower,
                           .lower_error = r->error,
+                          .enough = r->enough,
                           .deadline = deadline};
     request.rows = gather_rows(r, c, states);
+    find_enough(r, c, states);
     bf_status status = bf_bounds_run(r->plan, r->workspace, &request, err);
     if (status == BF_STATUS_OK) {
         bf_workspace_layer(r->plan, r->workspace, r->output, r->y_lo, r->y_hi);

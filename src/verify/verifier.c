@@ -167,6 +167,18 @@ static bf_status try_bounds(verifier *v, bf_method method, const char *name, bf_
     return refute_all(v, options, name, err);
 }
 
+/* Slopes of the rows alone, which takes little more than CROWN; then hidden bounds too. */
+static bf_status try_alpha(verifier *v, bf_error *err) {
+    bf_options options = v->options->bounds;
+    bf_intermediate asked = options.intermediate;
+    if (options.method != BF_METHOD_ALPHA_CROWN) return BF_STATUS_OK;
+    options.intermediate = BF_INTERMEDIATE_FIXED;
+    bf_status status = refute_all(v, options, "alpha-crown", err);
+    if (status != BF_STATUS_OK || decided(v) || asked == BF_INTERMEDIATE_FIXED) return status;
+    options.intermediate = asked;
+    return refute_all(v, options, "alpha-crown", err);
+}
+
 /* Every open disjunct would be refuted but for float32's error terms. */
 static bool only_rounding_left(const verifier *v) {
     for (int32_t i = 0; i < v->property->count; i++)
@@ -182,7 +194,7 @@ static bf_status try_float64(verifier *v, bf_error *err) {
     bf_options options = v->options->bounds;
     options.dtype = BF_DTYPE_FLOAT64;
     char name[32];
-    const char *const methods[] = {"ibp", "crown-ibp", "crown"};
+    const char *const methods[] = {"ibp", "crown-ibp", "crown", "alpha-crown"};
     snprintf(name, sizeof name, "%s-float64", methods[options.method]);
     return refute_all(v, options, name, err);
 }
@@ -265,6 +277,7 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
         status = attack_all(v, o->restarts, o->steps, o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v))
         status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
+    if (status == BF_STATUS_OK && !decided(v)) status = try_alpha(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
     bool search = status == BF_STATUS_OK && !decided(v) && searchable(v);
     if (search) status = search_all(v, err);

@@ -100,6 +100,8 @@ static void assert_same_program(const bfi_program *a, const bfi_program *b) {
     assert_int_equal(a->target, b->target);
     assert_int_equal(a->spec, b->spec);
     assert_int_equal(a->height, b->height);
+    assert_int_equal(a->loop, b->loop);
+    assert_int_equal(a->adjoint, b->adjoint);
     assert_int_equal(a->op_count, b->op_count);
     assert_int_equal(a->buffer_count, b->buffer_count);
     for (int i = 0; i < a->op_count; i++) {
@@ -110,6 +112,7 @@ static void assert_same_program(const bfi_program *a, const bfi_program *b) {
         assert_int_equal(x->a, y->a);
         assert_int_equal(x->b, y->b);
         assert_int_equal(x->out, y->out);
+        assert_int_equal(x->c, y->c);
     }
     for (int i = 0; i < a->buffer_count; i++) {
         const bfi_buffer *x = &a->buffers[i], *y = &b->buffers[i];
@@ -173,6 +176,8 @@ static void round_trip_programs(const bfi_graph *graph, bool *kinds) {
     for (int id = 1; id < graph->count; id++)
         round_trip_target(graph, id, (bfi_emit_options){.try_boxes = id % 2}, kinds);
     round_trip_target(graph, graph->output, (bfi_emit_options){.spec = true}, kinds);
+    round_trip_target(graph, graph->output, (bfi_emit_options){.spec = true, .slopes = true},
+                      kinds);
     round_trip_target(graph, graph->output,
                       (bfi_emit_options){.spec = true, .stop_after_linear = true}, kinds);
 }
@@ -770,11 +775,14 @@ static const bad_case bad_tasks[] = {
     {"tasks waves=1 {\n task t1", BF_STATUS_PARSE, "f:2:7: task t1 is not declared above"},
     {"tasks waves=1 {\n task b0", BF_STATUS_PARSE, "f:2:7: expected a task such as t0, found 'b0'"},
     {"tasks waves=1 {\n task t0 sideways", BF_STATUS_PARSE,
-     "f:2:10: expected 'all', 'forward', 'layout', 'backward' or 'spec', found 'sideways'"},
+     "f:2:10: expected 'all', 'forward', 'layout', 'backward', 'spec', 'refine' or "
+     "'optimize', found 'sideways'"},
     {"tasks waves=1 {\n task t0 all wave 0 {\n}", BF_STATUS_PARSE,
-     "f:3:1: expected 'forward', 'bound' or 'spec', found '}'"},
+     "f:3:1: expected 'forward', 'bound', 'spec', 'refine', 'optimize' or 'optimize_spec', "
+     "found '}'"},
     {TASKS " backward %0", BF_STATUS_PARSE,
-     "f:3:2: expected 'forward', 'bound' or 'spec', found 'backward'"},
+     "f:3:2: expected 'forward', 'bound', 'spec', 'refine', 'optimize' or 'optimize_spec', "
+     "found 'backward'"},
     {TASKS " bound %0", BF_STATUS_PARSE, "f:3:2: a task 'forward' has no step 'bound'"},
     {TASKS " forward %3", BF_STATUS_PARSE, "f:3:10: value %3 is not defined above"},
     {TASKS " forward %0\n forward %0", BF_STATUS_PARSE, "f:4:2: %0 is computed already"},

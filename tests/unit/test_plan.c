@@ -28,9 +28,9 @@ static bfi_program unit_program(void) {
     bfi_program p = {.target = 1};
     assert_int_equal(bfi_program_add_buffer(&p, 4), 0);
     assert_int_equal(bfi_program_add_buffer(&p, 4), 1);
-    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_SEED_UNIT, 1, 0, -1, -1, 0});
-    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_RELAX, 1, 0, 0, -1, 1});
-    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_BOX, 0, 0, 1, -1, -1});
+    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_SEED_UNIT, 1, 0, -1, -1, 0, -1});
+    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_RELAX, 1, 0, 0, -1, 1, -1});
+    bfi_program_add_op(&p, (bfi_back_op){BFI_BACK_BOX, 0, 0, 1, -1, -1, -1});
     bfi_pass_liveness(&p);
     assert_int_equal(bfi_pass_reuse(&p, NULL), BF_STATUS_OK);
     return p;
@@ -75,7 +75,7 @@ static void spoil(bfi_program *p, int how) {
             p->ops[2].out = 1;
             break;
         case 8:
-            p->ops[1].b = 0;
+            p->ops[2].b = 0;
             break;
         case 9:
             p->ops[0].kind = BFI_BACK_COUNT;
@@ -107,8 +107,17 @@ static void spoil(bfi_program *p, int how) {
         case 18:
             p->buffers[1].first = -1;
             break;
-        default:
+        case 19:
             p->ops[0].b = 1;
+            break;
+        case 20:
+            p->ops[1].c = 0; /* slopes are those of an adjoint op */
+            break;
+        case 21:
+            p->loop = 2, p->adjoint = 1;
+            break;
+        default:
+            p->adjoint = 4;
             break;
     }
 }
@@ -116,7 +125,7 @@ static void spoil(bfi_program *p, int how) {
 static void bad_programs(void **state) {
     (void)state;
     bfi_graph *graph = two_nodes();
-    for (int how = 0; how < 20; how++) {
+    for (int how = 0; how < 23; how++) {
         bfi_program p = unit_program();
         bf_error err = {""};
         spoil(&p, how);
@@ -171,7 +180,8 @@ static void storage(void **state) {
             bfi_back_op op = {.kind = i < 2 ? BFI_BACK_SEED_UNIT : kinds[kit_int(0, 5)],
                               .node = 1,
                               .a = -1,
-                              .b = -1};
+                              .b = -1,
+                              .c = -1};
             if (i >= 2) {
                 op.a = (int)kit_int(0, i - 1);
                 if (!kit_int(0, 1)) op.a = i - 1;
@@ -495,14 +505,14 @@ static void bad_options(void **state) {
     (void)state;
     bfi_graph *graph = case_linear(1);
     bf_model *model = net_model(graph);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 12; i++) {
         bf_options o = bf_options_default();
         bf_plan *plan = NULL;
         bf_error err = {""};
         bf_status want = BF_STATUS_INVALID_ARGUMENT;
         switch (i) {
             case 0:
-                o.method = (bf_method)3;
+                o.method = (bf_method)4;
                 break;
             case 1:
                 o.dtype = (bf_dtype)-1;
@@ -521,6 +531,18 @@ static void bad_options(void **state) {
                 break;
             case 6:
                 o.isa = "sse9", want = BF_STATUS_UNSUPPORTED;
+                break;
+            case 7:
+                o.method = BF_METHOD_ALPHA_CROWN, o.iterations = 0;
+                break;
+            case 8:
+                o.method = BF_METHOD_ALPHA_CROWN, o.lr = (double)NAN;
+                break;
+            case 9:
+                o.method = BF_METHOD_ALPHA_CROWN, o.lr_decay = 1.5;
+                break;
+            case 10:
+                o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = (bf_intermediate)3;
                 break;
             default:
                 o.semantics = BF_SEMANTICS_FLOAT32, graph->is_float64 = true,

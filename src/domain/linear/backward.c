@@ -3,12 +3,14 @@
 #include <assert.h>
 
 #include "base/alloc.h"
+#include "domain/linear/adjoint.h"
 
 typedef struct emitter {
     const bfi_graph *graph;
     bfi_program *program;
     bfi_emit_options options;
     int *live;     /* buffer with the coefficients at each value, -1: none yet */
+    int *slopes;   /* buffer with the slopes of each activation, -1: none */
     bool *crossed; /* a weighted op lies between the value and the spec */
     bool failed;   /* out of memory */
 } emitter;
@@ -35,7 +37,7 @@ static void contribute(emitter *e, int from, int value, int buffer) {
         return;
     }
     int sum = new_buffer(e, value);
-    emit(e, (bfi_back_op){BFI_BACK_ACCUMULATE, value, 0, e->live[value], buffer, sum});
+    emit(e, (bfi_back_op){BFI_BACK_ACCUMULATE, value, 0, e->live[value], buffer, sum, -1});
     e->live[value] = sum;
 }
 
@@ -44,20 +46,28 @@ static void emit_through(emitter *e, int id, int a, bfi_back_kind kind) {
     assert(e->graph->nodes[id].n_inputs == 1);
     int input = e->graph->nodes[id].inputs[0];
     int out = new_buffer(e, input);
-    emit(e, (bfi_back_op){kind, id, 0, a, -1, out});
+    emit(e, (bfi_back_op){kind, id, 0, a, -1, out, -1});
     contribute(e, id, input, out);
 }
 
 static void emit_linear(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_LINEAR); }
 static void emit_conv(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_CONV); }
-static void emit_relax(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_RELAX); }
+
+static void emit_relax(emitter *e, int id, int a) {
+    emit_through(e, id, a, BFI_BACK_RELAX);
+    /* the op before a possible accumulation */
+    int last = e->program->op_count - 1;
+    if (!e->failed && e->program->ops[last].kind == BFI_BACK_ACCUMULATE) last--;
+    if (!e->failed) e->program->ops[last].b = e->slopes[id];
+}
+
 static void emit_pool(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_POOL); }
 
 static void emit_sparse(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
     for (int which = 0; which < node->n_inputs; which++) {
         int out = new_buffer(e, node->inputs[which]);
-        emit(e, (bfi_back_op){BFI_BACK_SPARSE, id, which, a, -1, out});
+        emit(e, (bfi_back_op){BFI_BACK_SPARSE, id, which, a, -1, out, -1});
         contribute(e, id, node->inputs[which], out);
     }
 }
@@ -67,7 +77,7 @@ static void emit_scale(emitter *e, int id, int a) {
     if (node->weight.count) {
         emit_through(e, id, a, BFI_BACK_SCALE);
     } else {
-        emit(e, (bfi_back_op){BFI_BACK_SCALE, id, 0, a, -1, -1});
+        emit(e, (bfi_back_op){BFI_BACK_SCALE, id, 0, a, -1, -1, -1});
         contribute(e, id, node->inputs[0], a);
     }
 }
@@ -75,7 +85,7 @@ static void emit_scale(emitter *e, int id, int a) {
 static void emit_add(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
     assert(node->n_inputs == 2);
-    emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1});
+    emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1, -1});
     contribute(e, id, node->inputs[0], a);
     contribute(e, id, node->inputs[1], a);
 }
@@ -83,9 +93,9 @@ static void emit_add(emitter *e, int id, int a) {
 static void emit_sub(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
     assert(node->n_inputs == 2);
-    emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1});
+    emit(e, (bfi_back_op){BFI_BACK_PASS, id, 0, a, -1, -1, -1});
     int out = new_buffer(e, id);
-    emit(e, (bfi_back_op){BFI_BACK_NEGATE, id, 0, a, -1, out});
+    emit(e, (bfi_back_op){BFI_BACK_NEGATE, id, 0, a, -1, out, -1});
     contribute(e, id, node->inputs[0], a);
     contribute(e, id, node->inputs[1], out);
 }
@@ -95,7 +105,7 @@ static void emit_alias(emitter *e, int id, int a) {
 }
 
 static void emit_box(emitter *e, int id, int a) {
-    emit(e, (bfi_back_op){BFI_BACK_BOX, id, 0, a, -1, -1});
+    emit(e, (bfi_back_op){BFI_BACK_BOX, id, 0, a, -1, -1, -1});
 }
 
 /* A missing entry falls back to the node's interval. */
@@ -145,7 +155,7 @@ static void seed(emitter *e, int target) {
                          : e->options.spec ? BFI_BACK_SEED_SPEC
                                            : BFI_BACK_SEED_UNIT;
     int out = new_buffer(e, value);
-    emit(e, (bfi_back_op){kind, target, 0, -1, -1, out});
+    emit(e, (bfi_back_op){kind, target, 0, -1, -1, out, -1});
     e->live[value] = out;
     e->crossed[value] = linear || conv;
 }
@@ -158,10 +168,40 @@ static void walk(emitter *e, int target) {
         bfi_op op = e->graph->nodes[id].op;
         bool stop = e->options.stop_after_linear && (e->crossed[id] || bfi_op_is_nonlinear(op));
         if (e->options.try_boxes && id != target && bfi_op_is_nonlinear(op) && is_frontier(e, id))
-            emit(e, (bfi_back_op){BFI_BACK_TRY, id, 0, a, -1, -1});
+            emit(e, (bfi_back_op){BFI_BACK_TRY, id, 0, a, -1, -1, -1});
         e->live[id] = -1;
         (stop || !rules[op] ? emit_box : rules[op])(e, id, a);
     }
+}
+
+static bf_status emit_backward(emitter *e, int target, bf_error *err) {
+    size_t count = (size_t)e->graph->count;
+    e->live = bfi_malloc(count, sizeof *e->live);
+    e->crossed = bfi_calloc(count, sizeof *e->crossed);
+    if (e->live && e->crossed) {
+        for (size_t id = 0; id < count; id++) e->live[id] = -1;
+        walk(e, target);
+    } else {
+        e->failed = true;
+    }
+    free(e->live);
+    free(e->crossed);
+    e->program->adjoint = e->program->op_count;
+    return e->failed ? bfi_fail_memory(err) : BF_STATUS_OK;
+}
+
+/* Slopes of the activations that |plain| crosses, in the order of the graph. */
+static void emit_slopes(emitter *e, const bfi_program *plain) {
+    for (int i = plain->op_count - 1; i >= 0 && !e->failed; i--) {
+        int id = plain->ops[i].node;
+        const bfi_node *node = &e->graph->nodes[id];
+        int64_t vectors = bfi_slope_vectors(node);
+        if (plain->ops[i].kind != BFI_BACK_RELAX || vectors == 0) continue;
+        e->slopes[id] = bfi_program_add_buffer(e->program, vectors * bfi_slope_stride(node->count));
+        if (e->slopes[id] < 0) e->failed = true;
+        emit(e, (bfi_back_op){BFI_BACK_SLOPES, id, 0, -1, -1, e->slopes[id], -1});
+    }
+    e->program->loop = e->program->op_count;
 }
 
 bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options options,
@@ -170,15 +210,21 @@ bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options o
     program->target = target;
     program->spec = options.spec;
     emitter e = {.graph = graph, .program = program, .options = options};
-    e.live = bfi_malloc((size_t)graph->count, sizeof *e.live);
-    e.crossed = bfi_calloc((size_t)graph->count, sizeof *e.crossed);
-    if (e.live && e.crossed) {
-        for (int id = 0; id < graph->count; id++) e.live[id] = -1;
-        walk(&e, target);
-    } else {
-        e.failed = true;
+    e.slopes = bfi_malloc((size_t)graph->count, sizeof *e.slopes);
+    if (!e.slopes) return bfi_fail_memory(err);
+    for (int id = 0; id < graph->count; id++) e.slopes[id] = -1;
+    bf_status status = BF_STATUS_OK;
+    if (options.slopes) {
+        bfi_program plain = {0};
+        emitter first = e;
+        first.program = &plain;
+        status = emit_backward(&first, target, err);
+        if (status == BF_STATUS_OK) emit_slopes(&e, &plain);
+        bfi_program_clear(&plain);
     }
-    free(e.live);
-    free(e.crossed);
-    return e.failed ? bfi_fail_memory(err) : BF_STATUS_OK;
+    if (status == BF_STATUS_OK) status = emit_backward(&e, target, err);
+    if (status == BF_STATUS_OK && program->loop > 0)
+        status = bfi_linear_emit_adjoint(graph, program, err);
+    free(e.slopes);
+    return status;
 }

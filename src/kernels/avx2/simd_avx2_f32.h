@@ -28,6 +28,8 @@ INLINE V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE V v_div(V a, V b) { return _mm256_div_ps(a, b); }
+INLINE V v_sqrt(V a) { return _mm256_sqrt_ps(a); }
 INLINE V v_abs(V a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 INLINE M v_nonneg(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GE_OQ); }
 INLINE M v_nonzero(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ); }

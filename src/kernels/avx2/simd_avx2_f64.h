@@ -28,6 +28,8 @@ INLINE V v_add(V a, V b) { return _mm256_add_pd(a, b); }
 INLINE V v_sub(V a, V b) { return _mm256_sub_pd(a, b); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_pd(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+INLINE V v_div(V a, V b) { return _mm256_div_pd(a, b); }
+INLINE V v_sqrt(V a) { return _mm256_sqrt_pd(a); }
 INLINE V v_abs(V a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 INLINE M v_nonneg(V a) { return _mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GE_OQ); }
 INLINE M v_nonzero(V a) { return _mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_NEQ_UQ); }

@@ -26,6 +26,8 @@ INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE V v_div(V a, V b) { return _mm512_div_ps(a, b); }
+INLINE V v_sqrt(V a) { return _mm512_sqrt_ps(a); }
 INLINE V v_abs(V a) { return _mm512_abs_ps(a); }
 INLINE M v_nonneg(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ); }
 INLINE M v_nonzero(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ); }

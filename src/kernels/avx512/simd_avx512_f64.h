@@ -26,6 +26,8 @@ INLINE V v_add(V a, V b) { return _mm512_add_pd(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_pd(a, b); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_pd(a, b); }
 INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE V v_div(V a, V b) { return _mm512_div_pd(a, b); }
+INLINE V v_sqrt(V a) { return _mm512_sqrt_pd(a); }
 INLINE V v_abs(V a) { return _mm512_abs_pd(a); }
 INLINE M v_nonneg(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_GE_OQ); }
 INLINE M v_nonzero(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_NEQ_UQ); }

@@ -38,16 +38,19 @@ static double largest(double lo, double hi) {
 
 #define T float
 #define FMA fmaf
+#define SQRT sqrtf
 #define DTYPE BFI_F32
 #define NAME(x) x##_f32
 #include "ref_kernels.inc"
 #undef T
 #undef FMA
+#undef SQRT
 #undef DTYPE
 #undef NAME
 
 #define T double
 #define FMA fma
+#define SQRT sqrt
 #define DTYPE BFI_F64
 #define NAME(x) x##_f64
 #include "ref_kernels.inc"

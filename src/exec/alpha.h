@@ -1,0 +1,24 @@
+/* Optimising the lower slopes of one lane tile. */
+#ifndef BFI_EXEC_ALPHA_H
+#define BFI_EXEC_ALPHA_H
+
+#include "exec/backward.h"
+
+/* As bfi_backward_tile, for a program with slopes, whose lanes belong to one box: runs up to
+ * |rounds| rounds of a way back and a step of Adam (plan->options.lr, decayed by lr_decay every
+ * round), and keeps each lane's best bound. lower[l] and error[l] hold what is known of lane l
+ * before, and only get better. A lane is done when its bound is at least stop[l] (NULL: never), or
+ * after ALPHA_PATIENCE rounds without gain; with |pairs| lanes 2i and 2i + 1 are done together when
+ * one of them stops. Lanes that are done leave the tile: no bit of the others depends on it. The
+ * bounds hold whatever the slopes; they are written even when the budget stops the tile. */
+typedef struct bfi_alpha_request {
+    bfi_tile_request tile;
+    int rounds;
+    const double *stop;
+    bool pairs;
+} bfi_alpha_request;
+
+bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_request *request,
+                         double *lower, double *error);
+
+#endif
