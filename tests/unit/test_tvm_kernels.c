@@ -295,7 +295,8 @@ static void check_linear(bfi_tvm_kernel_fn *kernel, const kernel_case *c, int64_
 
 static void check_linear_relax(bfi_tvm_kernel_fn *kernel, const kernel_case *c, int64_t v) {
     const bfi_kernels *ref = bfi_kernels_ref(c->k.dtype);
-    int64_t m = c->k.p[BFI_TVM_M], k = c->k.p[BFI_TVM_K], ls = 16 * v, special = random_special();
+    int64_t m = c->k.p[BFI_TVM_M], k = c->k.p[BFI_TVM_K], ls = 16 * v;
+    int64_t special = chance(50) ? 20 : random_special(); /* zero slopes of infinite numbers */
     call x = {.c = c};
     add_weights(&x, 1, m, k, special);
     add_array(&x, k * ls, special);
@@ -404,7 +405,7 @@ static void check_relax(bfi_tvm_kernel_fn *kernel, const kernel_case *c, int64_t
                         bool in_place) {
     const bfi_kernels *ref = bfi_kernels_ref(c->k.dtype);
     int64_t ls = v ? 16 * v : 1, ps = c->k.p[BFI_TVM_SHARED] || !v ? 1 : ls;
-    int64_t special = random_special();
+    int64_t special = chance(50) ? 20 : random_special();
     call x = {.c = c};
     add_array(&x, n * ls, special);
     add_filled(&x, n * ls);
@@ -574,12 +575,8 @@ static void remove_folder(void) {
 
 static void test_kernels(void **state) {
     (void)state;
-    const char *tvm = tvm_folder(), *strict = getenv("BOUNDFLOW_TVM_STRICT");
-    if (!tvm) {
-        if (strict && strcmp(strict, "1") == 0) fail_msg("no TVM: run 'make tvm'");
-        print_message("[ SKIPPED ] no TVM; 'make tvm' installs one\n");
-        skip();
-    }
+    const char *tvm = tvm_folder();
+    if (!tvm) fail_msg("no TVM: run 'make tvm'");
     assert_non_null(mkdtemp(folder));
     add_all();
     compile_all(tvm);
@@ -591,5 +588,10 @@ static void test_kernels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kernels)};
+    const char *strict = getenv("BOUNDFLOW_TVM_STRICT");
+    if (!tvm_folder() && !(strict && strcmp(strict, "1") == 0)) {
+        print_message("[ SKIPPED ] no TVM; 'make tvm' installs one\n");
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,22 @@ static any parameter(const relax *s, any array, any j, int v) {
     return tir_load(b, array, at, width);
 }
 
+/* A relaxation's two parameters, their choice for |x|, and whether both are zero: what has zero
+ * parameters leaves nothing behind, even when x is infinite or not a number. */
+typedef struct choice {
+    any value, nothing;
+} choice;
+
+static choice choose(tir *b, any x, any pos, any neg, int lanes) {
+    pos = tir_let_number(b, "pos", pos, lanes), neg = tir_let_number(b, "neg", neg, lanes);
+    return (choice){tir_select(b, tir_nonneg(b, x, lanes), pos, neg),
+                    tir_and(b, tir_is_zero(b, pos, lanes), tir_is_zero(b, neg, lanes))};
+}
+
+static any scaled(tir *b, any x, choice slope, int lanes) {
+    return tir_select(b, slope.nothing, tir_zero(b, lanes), tir_product(b, x, slope.value));
+}
+
 static void relax_term(const relax *s, any j) {
     tir *b = &s->g->b;
     int width = s->g->width;
@@ -42,17 +58,20 @@ static void relax_term(const relax *s, any j) {
         any at =
             tir_let(b, "at", tir_add_int(b, tir_add(b, tir_mul(b, j, s->ls), s->lane), v * width));
         any x = tir_let_number(b, "x", tir_load(b, s->a, at, width), width);
-        any up = tir_nonneg(b, x, width);
-        if (s->has_t)
-            tile_add(&s->t, v, x,
-                     tir_select(b, up, parameter(s, s->t_pos, j, v), parameter(s, s->t_neg, j, v)));
-        if (s->has_e) tile_add(&s->es, v, tir_abs(b, x, width), parameter(s, s->e, j, v));
-        if (s->scale)
-            tir_store(b, s->out, at,
-                      tir_product(b, x,
-                                  tir_select(b, up, parameter(s, s->s_pos, j, v),
-                                             parameter(s, s->s_neg, j, v))),
-                      width);
+        if (s->has_t) {
+            choice t =
+                choose(b, x, parameter(s, s->t_pos, j, v), parameter(s, s->t_neg, j, v), width);
+            tile_add_unless(&s->t, v, t.nothing, x, t.value);
+        }
+        if (s->has_e) {
+            any e = tir_let_number(b, "e", parameter(s, s->e, j, v), width);
+            tile_add_unless(&s->es, v, tir_is_zero(b, e, width), tir_abs(b, x, width), e);
+        }
+        if (s->scale) {
+            choice q =
+                choose(b, x, parameter(s, s->s_pos, j, v), parameter(s, s->s_neg, j, v), width);
+            tir_store(b, s->out, at, scaled(b, x, q, width), width);
+        }
     }
 }
 
@@ -120,10 +139,16 @@ enum { CHAINS = 4, CHUNK = CHAINS * BF_SUM_BLOCK };
 static void one_term(const relax *s, int which, any acc, any j) {
     tir *b = &s->g->b;
     any x = tir_let_number(b, "x", tir_load(b, s->a, j, 1), 1);
-    any y = which ? tir_load(b, s->e, j, 1)
-                  : tir_select(b, tir_nonneg(b, x, 1), tir_load(b, s->t_pos, j, 1),
-                               tir_load(b, s->t_neg, j, 1));
-    tir_set(b, acc, 0, tir_fma(b, which ? tir_abs(b, x, 1) : x, y, tir_get(b, acc, 0), 1));
+    choice q;
+    if (which) {
+        any e = tir_let_number(b, "e", tir_load(b, s->e, j, 1), 1);
+        q = (choice){e, tir_is_zero(b, e, 1)};
+    } else {
+        q = choose(b, x, tir_load(b, s->t_pos, j, 1), tir_load(b, s->t_neg, j, 1), 1);
+    }
+    any sum = tir_get(b, acc, 0);
+    any next = tir_fma(b, which ? tir_abs(b, x, 1) : x, q.value, sum, 1);
+    tir_set(b, acc, 0, tir_select(b, q.nothing, sum, next));
 }
 
 static void one_join(tir *b, any total, any acc) {
@@ -163,9 +188,9 @@ static void one_sum(const relax *s, int which) {
 static void one_scale(const relax *s, any j, int width) {
     tir *b = &s->g->b;
     any x = tir_let_number(b, "x", tir_load(b, s->a, j, width), width);
-    any slope = tir_select(b, tir_nonneg(b, x, width), tir_load(b, s->s_pos, j, width),
-                           tir_load(b, s->s_neg, j, width));
-    tir_store(b, s->out, j, tir_product(b, x, slope), width);
+    choice q =
+        choose(b, x, tir_load(b, s->s_pos, j, width), tir_load(b, s->s_neg, j, width), width);
+    tir_store(b, s->out, j, scaled(b, x, q, width), width);
 }
 
 void gen_relax_one(gen *g) {

@@ -103,6 +103,12 @@ static any parameter(gen *g, any array, any m) {
     return tir_let_number(b, "q", tir_splat(b, tir_load(b, array, m, 1), g->width), g->width);
 }
 
+static any both_zero(gen *g, any x, any y) {
+    tir *b = &g->b;
+    return tir_and(b, tir_is_zero(b, x, g->width), tir_is_zero(b, y, g->width));
+}
+
+/* Row |m| of the result through its relaxation; what has zero parameters leaves nothing behind. */
 static void relax_row(lanes_kernel *k, const any *a, int vecs, any m, any lane) {
     const linear *s = k->self;
     gen *g = k->g;
@@ -113,10 +119,15 @@ static void relax_row(lanes_kernel *k, const any *a, int vecs, any m, any lane) 
     if (s->has_e) e = parameter(g, s->e, m);
     for (int j = 0; j < vecs; j++) {
         any x = tir_let_number(b, "a", a[j], g->width), up = tir_nonneg(b, x, g->width);
-        if (s->has_t) tile_add(&s->t, j, x, tir_select(b, up, t_pos, t_neg));
-        if (s->has_e) tile_add(&s->es, j, tir_abs(b, x, g->width), e);
+        if (s->has_t)
+            tile_add_unless(&s->t, j, both_zero(g, t_pos, t_neg), x,
+                            tir_select(b, up, t_pos, t_neg));
+        if (s->has_e)
+            tile_add_unless(&s->es, j, tir_is_zero(b, e, g->width), tir_abs(b, x, g->width), e);
         any at = tir_add_int(b, tir_add(b, tir_mul(b, m, k->ls), lane), j * g->width);
-        tir_store(b, s->out, at, tir_product(b, x, tir_select(b, up, s_pos, s_neg)), g->width);
+        any scaled = tir_product(b, x, tir_select(b, up, s_pos, s_neg));
+        scaled = tir_select(b, both_zero(g, s_pos, s_neg), tir_zero(b, g->width), scaled);
+        tir_store(b, s->out, at, scaled, g->width);
     }
 }
 

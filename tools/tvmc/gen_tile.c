@@ -33,6 +33,12 @@ void tile_add(const tile_sums *s, int i, any x, any y) {
     tir_set(b, s->acc[i], 0, tir_fma(b, x, y, tir_get(b, s->acc[i], 0), s->g->width));
 }
 
+void tile_add_unless(const tile_sums *s, int i, any skip, any x, any y) {
+    tir *b = &s->g->b;
+    any acc = tir_get(b, s->acc[i], 0);
+    tir_set(b, s->acc[i], 0, tir_select(b, skip, acc, tir_fma(b, x, y, acc, s->g->width)));
+}
+
 any tile_sum(const tile_sums *s, int i) {
     return tir_get(&s->g->b, s->totals ? s->total[i] : s->acc[i], 0);
 }

@@ -22,6 +22,8 @@ void tile_block_begin(const tile_sums *s);
 void tile_block_end(const tile_sums *s);
 /* acc[i] += x * y */
 void tile_add(const tile_sums *s, int i, any x, any y);
+/* The same where |skip| is false. */
+void tile_add_unless(const tile_sums *s, int i, any skip, any x, any y);
 /* The finished sum. */
 any tile_sum(const tile_sums *s, int i);
 

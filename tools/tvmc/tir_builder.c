@@ -157,6 +157,8 @@ any tir_nonneg(tir *b, any x, int lanes) {
 any tir_greater(tir *b, any x, any y) { return CALL(b->t, LT, y, x, any_none()); }
 any tir_is_nan(tir *b, any x) { return CALL(b->t, IS_NAN, x, any_none()); }
 any tir_or(tir *b, any x, any y) { return CALL(b->t, OR, x, y, any_none()); }
+any tir_and(tir *b, any x, any y) { return CALL(b->t, AND, x, y, any_none()); }
+any tir_is_zero(tir *b, any x, int lanes) { return tir_eq(b, x, tir_zero(b, lanes)); }
 
 /* Index expression of |lanes| neighbours. */
 static any span_of(tir *b, any index, int lanes) {

@@ -75,6 +75,8 @@ any tir_nonneg(tir *b, any x, int lanes); /* x >= 0, false for NaN */
 any tir_greater(tir *b, any x, any y);
 any tir_is_nan(tir *b, any x);
 any tir_or(tir *b, any x, any y);
+any tir_and(tir *b, any x, any y);
+any tir_is_zero(tir *b, any x, int lanes);
 
 /* Arrays: |lanes| elements from |index| on. */
 any tir_load(tir *b, any array, any index, int lanes);

@@ -12,6 +12,9 @@
 #include "exec/tvm/kernel_file.h"
 #include "generate.h"
 
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
 static const char help[] =
     "usage: boundflow-tvmc --tvm DIR --out FILE KEY\n"
     "       boundflow-tvmc --tvm DIR --jobs FILE\n"
@@ -34,11 +37,11 @@ static const char help[] =
     "13 unsupported kernel, 14 TVM error, 15 link failure, 16 disk failure.\n"
     "\n"
     "example:\n"
-    "  boundflow-tvmc --tvm .tvm --out k.so \"abi=1 tvm=" BFI_TVM_VERSION
-    " ffi=" BFI_TVM_FFI_VERSION
-    " \\\n"
-    "target=$(boundflow-tvmc --print-target) \\\n"
-    "linear f32 m=256 k=784 rows=4 vecs=2 width=8 parallel=0\"\n";
+    "  boundflow-tvmc --tvm .tvm --out k.so \"abi=" TEXT(
+        BFI_TVM_KERNEL_ABI) " tvm=" BFI_TVM_VERSION " ffi=" BFI_TVM_FFI_VERSION
+                            " \\\n"
+                            "target=$(boundflow-tvmc --print-target) \\\n"
+                            "linear f32 m=256 k=784 rows=4 vecs=2 width=8 parallel=0\"\n";
 
 static const char *reason_of(tvm_trouble trouble) {
     switch (trouble) {

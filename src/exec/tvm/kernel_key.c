@@ -152,6 +152,8 @@ static bool is_conv(const bfi_tvm_kernel *kernel) { return has(kernel, BFI_TVM_C
 /* Register tiles, measured on a Zen 4 (AVX-512, and AVX2 forced); docs/design/tvm-kernels.md. */
 static void choose_tile(const bfi_tvm_kernel *kernel, bool wide, int64_t width, int64_t *rows,
                         int64_t *vecs) {
+    bool walks = is_conv(kernel) && kernel->p[BFI_TVM_KH] * kernel->p[BFI_TVM_KW] > 1;
+    bool sums_beside = kernel->op == BFI_TVM_OP_LINEAR_RELAX;
     switch (kernel->op) {
         case BFI_TVM_OP_LINEAR_ONE:
             *vecs = 8;
@@ -170,9 +172,7 @@ static void choose_tile(const bfi_tvm_kernel *kernel, bool wide, int64_t width, 
             *vecs = 4;
             break;
         default:
-            *rows = wide || (is_conv(kernel) && kernel->p[BFI_TVM_KH] * kernel->p[BFI_TVM_KW] > 1)
-                        ? 4
-                        : 6;
+            *rows = wide || sums_beside || walks ? 4 : 6; /* 16 registers */
             *vecs = wide ? 4 : 2;
             break;
     }

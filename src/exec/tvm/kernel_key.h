@@ -1,7 +1,7 @@
 /* What a TVM kernel is, and its name in text: the key of the kernel cache.
  *
  * Text of a kernel:  linear f32 m=256 k=784 rows=8 vecs=2 width=16 parallel=0
- * Key:               abi=1 tvm=0.27.0.post1 ffi=0.1.14.post1
+ * Key:               abi=2 tvm=0.27.0.post1 ffi=0.1.14.post1
  * target={"kind":"llvm","mcpu":"x86-64-v4"} <kernel> Both have exactly one spelling (order of
  * kernel.def, single spaces, decimal without leading zeros), so that equal keys are equal strings:
  * a compiled kernel is right for a caller iff its key is. */
@@ -15,7 +15,7 @@
 #include "base/status.h"
 
 /* Raised whenever generated code or its calling convention changes: old cache entries lose. */
-#define BFI_TVM_KERNEL_ABI 1
+#define BFI_TVM_KERNEL_ABI 2
 
 /* The packages that the generators are written for and tested with, and what the ffi library of
  * that package says about itself (TVMFFIGetVersion). */
