@@ -211,7 +211,7 @@ static void look_at_tvm(const char *given, bfi_findings *all) {
         snprintf(finding->version, sizeof finding->version, "%s, ffi %s", place.version,
                  place.ffi_version);
     if (status == BF_STATUS_OK) {
-        snprintf(finding->detail, sizeof finding->detail, "found by %s", place.origin);
+        snprintf(finding->detail, sizeof finding->detail, "found: %s", place.origin);
     } else {
         put_absent(finding, "BOUNDFLOW_TVM", &err, BFI_TVM_ADVICE);
         if (given && strcmp(given, BFI_NONE) == 0) {
