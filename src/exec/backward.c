@@ -88,9 +88,6 @@ static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
     relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat_of_node(t, id));
 }
 
-/* Whether tiles of one box leave out what relaxations multiply by zero (bfi_tile.parts). */
-static bool leaves_out(const bf_plan *plan) { return plan->options.executor != BF_EXECUTOR_TVM; }
-
 /* Elements that op |index| of the program, when it is a relaxation before a product, keeps in
  * |box|, their number first. NULL: all, or not known. */
 static const int32_t *active_in_box(const bf_plan *plan, const bf_workspace *ws, int64_t box,
@@ -307,7 +304,8 @@ static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) 
 }
 
 /* A linear op and the relaxation behind it in one kernel, while the product is in registers. False,
- * with nothing done, where this tile has to take them one by one. */
+ * with nothing done, where this tile has to take them one by one, or does better so: it leaves out
+ * what a relaxation multiplies by zero. */
 static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
     const bfi_back_op *next = op + 1;
@@ -315,6 +313,7 @@ static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
     size_t row = (size_t)t->ls * t->size;
     bfi_tile_step s = relax_step(t, next);
     bfi_relax r;
+    if (active_elements(t, op - 1) || active_elements(t, next)) return false;
     if (!t->run.lowering->fused || t->ls == 1 || t->level || !bfi_tile_one_call(t, &s, &r) ||
         !apart(buffer(t, op->a), (size_t)w->k * row, buffer(t, next->out), (size_t)w->m * row))
         return false;
@@ -541,7 +540,7 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
     bool plain = t.program->loop == 0; /* slopes: the adjoint pass reads all coefficients */
-    t.parts = t.one_box && t.ls > 1 && plain && request->level < 0 && leaves_out(plan);
+    t.parts = t.one_box && t.ls > 1 && plain && request->level < 0;
     if (request->level >= 0) open_windows(&t, request->level);
     return t;
 }
@@ -606,7 +605,7 @@ double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
         const bfi_back_op *op = &program->ops[i];
         const bfi_packed *w = &plan->constants->nodes[op->node].backward;
         double flops = op_flops(plan, program, op);
-        if (op->kind == BFI_BACK_LINEAR && leaves_out(plan)) {
+        if (op->kind == BFI_BACK_LINEAR) {
             const int32_t *terms = active_in_box(plan, ws, box, program, i - 1), *rows = NULL;
             if (hands_over(program, i)) rows = active_in_box(plan, ws, box, program, i + 1);
             if (terms) flops *= (double)terms[0] / (double)w->k;
