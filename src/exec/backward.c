@@ -51,10 +51,12 @@ static void settle(const bfi_tile *t, bool has_t, bool has_e, double gamma, flat
     if (has_t && !f32)
         for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
     if (!t->plan->outward) return;
-    for (int64_t l = 0; l < t->lanes; l++) {
+    int64_t boxes = t->one_box || !flat.by_box ? 1 : t->lanes; /* that may differ */
+    for (int64_t first = 0; first < t->lanes; first += t->lanes / boxes) {
         double own = flat.all;
-        if (flat.by_box) own += *(const double *)bfi_tile_of_box(t, flat.by_box, l);
-        if (has_t || has_e || own > 0)
+        if (flat.by_box) own += *(const double *)bfi_tile_of_box(t, flat.by_box, first);
+        if (!has_t && !has_e && !(own > 0)) continue;
+        for (int64_t l = first; l < first + t->lanes / boxes; l++)
             error[l] += (own + BF_U64 * fabs(constant[l])) * BFI_ERROR_ROOM;
     }
     if (has_e && f32)
@@ -110,6 +112,12 @@ static bool hands_over(const bfi_program *program, int index) {
            program->buffers[buffer].last == index + 1;
 }
 
+/* The elements that the relaxation behind op |op| keeps of its result. */
+static const int32_t *wanted_elements(const bfi_tile *t, const bfi_back_op *op) {
+    bool alone = hands_over(t->program, (int)(op - t->program->ops));
+    return alone ? active_elements(t, op + 1) : NULL;
+}
+
 /* Constant and error that a weighted or structural node leaves behind. */
 static void leave_constants(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = step_of(t, op);
@@ -136,27 +144,57 @@ static void seed_spec(const bfi_tile *t, const bfi_back_op *op) {
     }
 }
 
-/* Column |lane| of buffer |id| from element |first|: sign times |count| weights from |from|. */
-static void scatter_row(const bfi_tile *t, int id, int64_t first, int64_t lane, const void *weight,
-                        int64_t from, int64_t count) {
-    if (t->plan->dtype == BFI_F32) {
-        float *out = (float *)buffer(t, id) + first * t->ls + lane, sign = (float)t->v.sign[lane];
-        for (int64_t j = 0; j < count; j++)
-            out[j * t->ls] = sign * ((const float *)weight)[from + j];
-    } else {
-        double *out = (double *)buffer(t, id) + first * t->ls + lane, sign = t->v.sign[lane];
-        for (int64_t j = 0; j < count; j++)
-            out[j * t->ls] = sign * ((const double *)weight)[from + j];
+/* Lanes [0, width) of |out|: their signs times the numbers |at| (NULL: the first |n|) of their
+ * rows.
+ */
+#define SCATTER(T, name)                                                           \
+    static inline void name(int width, T *out, int64_t ls, const T *const *rows,   \
+                            const double *signs, int64_t n, const int32_t *at) {   \
+        T sign[4];                                                                 \
+        const T *row[4];                                                           \
+        for (int v = 0; v < width; v++) sign[v] = (T)signs[v], row[v] = rows[v];   \
+        for (int64_t i = 0; i < n; i++) {                                          \
+            int64_t j = at ? at[i] : i;                                            \
+            for (int v = 0; v < width; v++) out[j * ls + v] = sign[v] * row[v][j]; \
+        }                                                                          \
     }
+SCATTER(float, scatter_float)
+SCATTER(double, scatter_double)
+#undef SCATTER
+
+/* Lanes [lane, lane + width) of a linear node with one matrix, or one lane of it with more. Four
+ * lanes at a time share the stores. */
+static void seed_linear_lanes(const bfi_tile *t, const bfi_back_op *op, int64_t lane, int width,
+                              const int32_t *at) {
+    const bfi_attrs *attrs = &t->plan->graph->nodes[op->node].attrs;
+    const void *weight = t->plan->constants->nodes[op->node].weight;
+    int64_t k = attrs->k, first = t->v.row[lane] / attrs->n * k * t->ls + lane;
+    const float *floats[4];
+    const double *doubles[4];
+    for (int v = 0; v < width; v++) {
+        int64_t from = t->v.row[lane + v] % attrs->n * k;
+        floats[v] = (const float *)weight + from, doubles[v] = (const double *)weight + from;
+    }
+    float *out_f = (float *)buffer(t, op->out) + first;
+    double *out_d = (double *)buffer(t, op->out) + first;
+    const double *sign = t->v.sign + lane;
+    int64_t n = at ? *at++ : k;
+    if (t->plan->dtype == BFI_F32 && width == 4)
+        scatter_float(4, out_f, t->ls, floats, sign, n, at);
+    else if (t->plan->dtype == BFI_F32)
+        scatter_float(1, out_f, t->ls, floats, sign, n, at);
+    else if (width == 4)
+        scatter_double(4, out_d, t->ls, doubles, sign, n, at);
+    else
+        scatter_double(1, out_d, t->ls, doubles, sign, n, at);
 }
 
 static void seed_linear(const bfi_tile *t, const bfi_back_op *op) {
-    const bfi_node *node = &t->plan->graph->nodes[op->node];
-    const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
-    int64_t k = node->attrs.k, n = node->attrs.n;
-    for (int64_t l = 0; l < t->lanes; l++) {
-        int64_t row = t->v.row[l] / n, out = t->v.row[l] % n;
-        scatter_row(t, op->out, row * k, l, c->weight, out * k, k);
+    bool one_matrix = t->plan->graph->nodes[op->node].attrs.rows == 1;
+    const int32_t *wanted = wanted_elements(t, op);
+    for (int64_t l = 0, width; l < t->lanes; l += width) {
+        width = one_matrix && t->lanes - l >= 4 ? 4 : 1;
+        seed_linear_lanes(t, op, l, (int)width, one_matrix ? wanted : NULL);
     }
 }
 
@@ -223,12 +261,6 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
             seed_weighted_constants(t, op->node);
             break;
     }
-}
-
-/* The elements that the relaxation behind op |op| keeps of its result. */
-static const int32_t *wanted_elements(const bfi_tile *t, const bfi_back_op *op) {
-    bool alone = hands_over(t->program, (int)(op - t->program->ops));
-    return alone ? active_elements(t, op + 1) : NULL;
 }
 
 static bool multiply_part(const bfi_tile *t, const bfi_back_op *op) {
@@ -432,13 +464,6 @@ static void run_box(const bfi_tile *t, const bfi_back_op *op) {
                      (flat_error){.all = box_flat(t, op)});
 }
 
-static double certified(const bfi_tile *t, double constant, double error) {
-    double lower = t->plan->outward ? bfi_down(constant - error * BFI_ERROR_ROOM) : constant;
-    if (t->plan->dtype == BFI_F32)
-        lower = t->plan->outward ? (double)bfi_float_down(lower) : (double)(float)lower;
-    return lower == lower ? lower : -INFINITY;
-}
-
 /* The functional's minimum here and now, without changing the lanes. */
 static void run_try(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = box_step(t, op);
@@ -449,7 +474,9 @@ static void run_try(const bfi_tile *t, const bfi_back_op *op) {
         double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
         double error = t->v.error[l] + flat + BF_U64 * fabs(constant);
         if (s.e.data) error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
-        double lower = certified(t, constant, error * BFI_ERROR_ROOM);
+        double lower;
+        error *= BFI_ERROR_ROOM;
+        t->plan->kernels->certify(1, t->plan->outward, &constant, &error, &lower);
         if (lower > t->v.best[l]) t->v.best[l] = lower;
     }
 }
@@ -560,12 +587,14 @@ bf_status bfi_tile_bound(bfi_tile *t, double *lower, double *error) {
         t->v.best[l] = -INFINITY;
     }
     bf_status status = bfi_tile_run(t, t->program->loop, t->program->adjoint);
-    for (int64_t l = 0; l < t->lanes && status == BF_STATUS_OK; l++) {
-        double bound = certified(t, t->v.constant[l], t->v.error[l]);
+    if (status != BF_STATUS_OK) return status;
+    t->plan->kernels->certify(t->lanes, t->plan->outward, t->v.constant, t->v.error, lower);
+    for (int64_t l = 0; l < t->lanes; l++) {
+        double bound = lower[l];
         lower[l] = bound > t->v.best[l] ? bound : t->v.best[l];
         error[l] = bound > t->v.best[l] ? t->v.error[l] : 0;
     }
-    return status;
+    return BF_STATUS_OK;
 }
 
 bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,

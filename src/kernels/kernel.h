@@ -216,6 +216,9 @@ typedef struct bfi_kernels {
                             void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
 
     void (*finish)(const bfi_finish *f);
+    /* lower = constant - error, kept (outward: error enlarged by BFI_ERROR_ROOM). */
+    void (*certify)(int64_t n, bool outward, const double *constant, const double *error,
+                    double *lower);
     bool (*relu)(const bfi_relu *r); /* true when the product with some slope rounds */
     void (*keep)(const bfi_keep *k);
     double (*magnitudes)(int64_t n, const double *lo,
