@@ -52,7 +52,7 @@ PEAK(peak_avx2_f32, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps)
 PEAK(peak_avx2_f64, "avx2,fma", __m256d, 4, _mm256_set1_pd, _mm256_fmadd_pd)
 
 /* In flop/s. The scalar table is shown beside the AVX2 peak. */
-static double fma_peak(const char *isa, int f32) {
+static inline double fma_peak(const char *isa, int f32) {
     if (strcmp(isa, "avx512") == 0) return f32 ? peak_avx512_f32() : peak_avx512_f64();
     if (!__builtin_cpu_supports("avx2")) return 1;
     return f32 ? peak_avx2_f32() : peak_avx2_f64();

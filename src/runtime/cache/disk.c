@@ -410,12 +410,20 @@ bf_status bfi_disk_write(bfi_disk *d, const bfi_record *records, size_t count, i
     return status;
 }
 
+/* What was read is noted when something is to be dropped soon: a process that only reads writes
+ * nothing else, and need not wait for the disk. */
+static void note_uses(bfi_disk *d) {
+    int64_t bytes = 0, unused = 0;
+    if (!d->touched_count || !d->writable || d->failed || !d->limit) return;
+    d->api.busy_timeout(d->db, WAIT_TO_READ);
+    if (used_bytes(d, &bytes, NULL) == BF_STATUS_OK && bytes > d->limit / 2)
+        write_locked(d, NULL, 0, &unused, NULL);
+}
+
 void bfi_disk_close(bfi_disk *d) {
     if (!d) return;
     if (d->db) {
-        int64_t unused = 0;
-        d->api.busy_timeout(d->db, WAIT_TO_READ);
-        if (d->touched_count && d->writable && !d->failed) write_locked(d, NULL, 0, &unused, NULL);
+        note_uses(d);
         for (int i = 0; i < SQL_COUNT; i++) d->api.finalize(d->statements[i]);
         d->api.close(d->db); /* the last one folds the log into the file */
     }
