@@ -36,8 +36,8 @@ typedef struct entry {
 struct bf_cache {
     pthread_mutex_t lock;
     int64_t limit;
-    bool contain;
-    entry **buckets, **groups; /* bucket_count each, a power of two; NULL: no memory layer */
+    bool contain, remembers;   /* asked for; there is a memory layer. Both for good */
+    entry **buckets, **groups; /* bucket_count each, a power of two; NULL without a memory layer */
     size_t bucket_count;
     entry *newest, *oldest;
     bfi_disk *disk; /* NULL: none */
@@ -293,7 +293,7 @@ bool bfi_cache_get(bf_cache *c, const bfi_question *q, const bfi_answer *answer)
 
 void bfi_cache_put(bf_cache *c, const bfi_question *q, const bfi_answer *answer) {
     uint64_t hash = bfi_question_hash(q);
-    if (!c->buckets && !c->disk) return;
+    if (!c->remembers && !c->disk) return;
     entry *e = entry_new(q, hash);
     if (e) bfi_answer_write(q, answer, value_of(e));
     pthread_mutex_lock(&c->lock);
@@ -315,7 +315,7 @@ void bfi_cache_put(bf_cache *c, const bfi_question *q, const bfi_answer *answer)
 bool bfi_cache_contains(const bf_cache *c) { return c->contain; }
 
 bool bfi_cache_contain(bf_cache *c, const bfi_question *q, const bfi_answer *answer) {
-    if (!c->contain || !c->buckets) return false;
+    if (!c->contain || !c->remembers) return false;
     uint64_t group = bfi_question_group(q);
     bool tighter = false;
     pthread_mutex_lock(&c->lock);
@@ -366,6 +366,7 @@ bf_status bf_cache_create(const bf_cache_options *options, bf_cache **out, bf_er
         return bfi_fail_memory(err);
     }
     c->contain = options->contain;
+    c->remembers = c->buckets;
     c->flushed = bfi_clock();
     if (options->path) {
         bf_error own = {""};
