@@ -150,6 +150,7 @@ static bf_status bound(engine *e, const int *busy, int count) {
 static bf_status sweep_method(engine *e) {
     bf_options options = e->sweep->options;
     options.method = e->sweep->method[e->method];
+    options.deadline = e->deadline;
     bf_status status = BF_STATUS_OK;
     e->next_input = 0;
     for (int i = 0; i < SLOTS; i++) e->slots[i].input = -1;

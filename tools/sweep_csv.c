@@ -40,6 +40,18 @@ static bf_status hash_common(const bfi_sweep *s, bfi_blake2b *hash, bf_error *er
     return BF_STATUS_OK;
 }
 
+/* The method, and what only it depends on. */
+static void hash_method(const bfi_sweep *s, bf_method method, bfi_blake2b *hash) {
+    const bf_options *o = &s->options;
+    const char *name = bfi_cli_method(method);
+    char text[128] = "";
+    if (method == BF_METHOD_ALPHA_CROWN)
+        snprintf(text, sizeof text, "%d %a %a %d", o->iterations, o->lr, o->lr_decay,
+                 o->intermediate);
+    bfi_blake2b_add(hash, name, strlen(name) + 1);
+    bfi_blake2b_add(hash, text, strlen(text) + 1);
+}
+
 static bf_status make_keys(bfi_sweep_csv *csv, bf_error *err) {
     const bfi_sweep *s = csv->sweep;
     bfi_blake2b common;
@@ -49,10 +61,9 @@ static bf_status make_keys(bfi_sweep_csv *csv, bf_error *err) {
     size_t numbers = (size_t)s->inputs.inputs;
     for (int64_t at = 0; at < s->methods * s->inputs.count && status == BF_STATUS_OK; at++) {
         int64_t input = at % s->inputs.count;
-        const char *method = bfi_cli_method(s->method[at / s->inputs.count]);
         unsigned char bytes[BFI_SWEEP_KEY / 2];
         bfi_blake2b hash = common;
-        bfi_blake2b_add(&hash, method, strlen(method) + 1);
+        hash_method(s, s->method[at / s->inputs.count], &hash);
         bfi_blake2b_add(&hash, &s->labels[input], sizeof *s->labels);
         bfi_blake2b_add(&hash, s->inputs.x + input * s->inputs.inputs,
                         numbers * sizeof *s->inputs.x);

@@ -8,7 +8,7 @@ x=$models/digits_sample_flat_label3.npy
 ask() { run 0 "radius $*" radius "$m" --center "$x" --clip 0 1 "$@"; }
 value() { "$python" -c 'import json, sys; print(repr(json.load(open("out"))[sys.argv[1]]))' "$1"; }
 
-for method in ibp crown-ibp crown; do
+for method in ibp crown-ibp crown alpha-crown; do
     ask --method $method
     has out "^radius 0\.[0-9]+: output 3 is certain within it \($method\); not at .*counterexample \(output [0-9]\) at .* runs, [0-9.]+ s$"
     same "$(wc -l <out)" 1 "lines of the answer"
@@ -26,8 +26,8 @@ for method in ibp crown-ibp crown; do
     json out "min(j['lower']) <= 1e-6"
     eval "radius_${method//-/_}=$certified"
 done
-"$python" -c "import sys; sys.exit(not $radius_ibp < $radius_crown_ibp < $radius_crown)" ||
-    fail "stronger methods certify more: $radius_ibp $radius_crown_ibp $radius_crown"
+"$python" -c "import sys; sys.exit(not $radius_ibp < $radius_crown_ibp < $radius_crown < $radius_alpha_crown)" ||
+    fail "stronger methods certify more: $radius_ibp $radius_crown_ibp $radius_crown $radius_alpha_crown"
 ask
 has out "^radius ${radius_crown:0:6}"
 

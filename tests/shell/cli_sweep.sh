@@ -105,6 +105,15 @@ same "$(wc -l <b.csv)" 181 "lines when all were there"
 ask --eps 0.05 --csv empty.csv --method ibp
 same "$(wc -l <empty.csv)" 11 "lines of a file that was empty"
 
+ask --eps 0.05:0.09:3 --method crown,alpha-crown --iterations 5 --csv alpha.csv --json
+json out "all(a >= c for c, a in zip(*(k['certified'] for k in j['methods']))) and j['methods'][1]['method'] == 'alpha-crown'"
+json out "sum(j['methods'][1]['certified']) > sum(j['methods'][0]['certified'])"
+refused 2 "alpha-crown's rows of other iterations" "another network" sweep "$m" --inputs x.npy --labels y.npy --clip 0 1 \
+    --eps 0.05 --method alpha-crown --iterations 6 --csv alpha.csv
+run 0 "which crown's do not depend on" sweep "$m" --inputs x.npy --labels y.npy --clip 0 1 --eps 0.05 --method crown \
+    --iterations 6 --csv alpha.csv --json
+json out "j['rows_found'] == 10"
+
 cp a.csv b.csv
 refused 2 "rows of other options" "b.csv:2: .*another network, input, label or options" sweep "$m" --inputs x.npy \
     --labels y.npy --clip 0 1 --eps 0.01 --csv b.csv --dtype float64
