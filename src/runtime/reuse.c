@@ -116,8 +116,6 @@ static bool ask_value(const bf_workspace *ws, int64_t box, int node, asking *a) 
 static bool ask_results(const bf_workspace *ws, int64_t box, asking *a) {
     const bf_request *request = &ws->request;
     const bf_plan *plan = ws->plan;
-    bool alpha = plan->options.method == BF_METHOD_ALPHA_CROWN;
-    if (alpha && request->enough) return false; /* where optimising stops is not in the question */
     int64_t outputs = plan->graph->nodes[plan->graph->output].count;
     int64_t rows = request->spec ? request->rows : outputs, first = (ws->first_box + box) * rows;
     double *parts[BFI_PARTS] = {request->lower, request->upper, request->lower_error};
@@ -126,6 +124,8 @@ static bool ask_results(const bf_workspace *ws, int64_t box, asking *a) {
         .what = request->spec ? &ws->reuse->identity->spec : &ws->reuse->identity->outputs,
         .region = &a->region,
         .count = rows};
+    if (plan->options.method == BF_METHOD_ALPHA_CROWN && request->enough)
+        a->question.enough = request->enough + first;
     for (int i = 0; i < BFI_PARTS; i++) {
         a->answer.part[i] = parts[i] ? parts[i] + first : NULL;
         if (parts[i]) a->question.parts |= 1u << i;

@@ -18,7 +18,7 @@ enum { ASK_MOST = 64 };
 /* A question and room for its answer. Call ask_ready after changing anything. */
 typedef struct asked {
     bfi_digest what;
-    double lo[ASK_MOST], hi[ASK_MOST], spec[ASK_MOST];
+    double lo[ASK_MOST], hi[ASK_MOST], spec[ASK_MOST], enough[ASK_MOST];
     bfi_split_name splits[4];
     bfi_region region;
     bfi_question q;
@@ -63,6 +63,8 @@ static inline void ask_make(asked *a, uint64_t number) {
     a->q.parts = 1 + (unsigned)(ask_bits(&state) % 7);
     a->q.spec_count = (int64_t)(ask_bits(&state) % 3) * 4;
     a->region.split_count = (int64_t)(ask_bits(&state) % 3);
+    if (ask_bits(&state) % 3 == 0) a->q.enough = a->enough;
+    for (int64_t i = 0; i < a->q.count; i++) a->enough[i] = ask_number(&state);
     for (int64_t i = 0; i < a->region.inputs; i++) {
         a->lo[i] = ask_number(&state);
         a->hi[i] = a->lo[i] + (double)ask_bits(&state) / 0x1p28;

@@ -94,6 +94,13 @@ static bool change(asked *a, int which) {
             if (!a->region.split_count) return false;
             bump(&a->splits[0].point);
             break;
+        case 17:
+            if (!a->q.enough) return false;
+            bump(&a->enough[a->q.count - 1]);
+            break;
+        case 18:
+            a->q.enough = a->q.enough ? NULL : a->enough;
+            break;
         default:
             return false;
     }
@@ -106,7 +113,7 @@ static void key_sensitivity(void **state) {
     int changed = 0;
     for (uint64_t n = 0; n < 300; n++) {
         ask_put(cache, n);
-        for (int which = 0; which < 17; which++) {
+        for (int which = 0; which < 19; which++) {
             asked a;
             ask_make(&a, n);
             if (!change(&a, which)) continue;
@@ -125,7 +132,7 @@ static void collisions(void **state) {
     (void)state;
     asked a, b;
     ask_make(&a, 1);
-    for (int which = 0; which < 17; which++) {
+    for (int which = 0; which < 19; which++) {
         double room[8 * ASK_MOST];
         size_t key, value;
         ask_make(&b, 1);

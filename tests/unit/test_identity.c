@@ -124,6 +124,23 @@ static void options(void **state) {
     assert_int_equal(shared_once(layers(2, 9), ibp, layers(2, 9), mixed), 0x3f);
 }
 
+/* Optimised slopes start from CROWN's hidden bounds: these are shared, results are not. */
+static void optimised_slopes(void **state) {
+    (void)state;
+    bf_options alpha = plain();
+    alpha.method = BF_METHOD_ALPHA_CROWN;
+    assert_int_equal(shared_once(layers(2, 9), plain(), layers(2, 9), alpha), 0x3f);
+    assert_int_equal(shared_once(layers(2, 9), alpha, layers(2, 9), alpha), ALL);
+    for (int i = 0; i < 4; i++) {
+        bf_options o = alpha;
+        if (i == 0) o.iterations++;
+        if (i == 1) o.lr *= 2;
+        if (i == 2) o.lr_decay /= 2;
+        if (i == 3) o.intermediate = BF_INTERMEDIATE_FIXED;
+        assert_int_equal(shared_once(layers(2, 9), alpha, layers(2, 9), o), 0x3f);
+    }
+}
+
 static void new_last_layer(void **state) {
     (void)state;
     bf_options o = plain();
@@ -225,9 +242,10 @@ static void revision(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same), cmocka_unit_test(options),   cmocka_unit_test(new_last_layer),
-        cmocka_unit_test(weights),  cmocka_unit_test(structure), cmocka_unit_test(other_branches),
-        cmocka_unit_test(revision),
+        cmocka_unit_test(the_same),         cmocka_unit_test(options),
+        cmocka_unit_test(optimised_slopes), cmocka_unit_test(new_last_layer),
+        cmocka_unit_test(weights),          cmocka_unit_test(structure),
+        cmocka_unit_test(other_branches),   cmocka_unit_test(revision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@ enum { BOXES = 3, ROWS = 4, MOST = 4096 };
 typedef struct problem {
     bf_model *model;
     int64_t inputs, outputs;
-    double *lo, *hi, *spec;
+    bool use_enough; /* lower bounds alone */
+    double *lo, *hi, *spec, *enough;
     bf_split splits[2 * BOXES];
     int64_t first_split[BOXES + 1];
 } problem;
@@ -22,6 +23,8 @@ static problem pose(bfi_graph *graph) {
     p.lo = calloc((size_t)(BOXES * p.inputs), sizeof(double));
     p.hi = calloc((size_t)(BOXES * p.inputs), sizeof(double));
     p.spec = calloc((size_t)(ROWS * p.outputs), sizeof(double));
+    p.enough = calloc((size_t)(BOXES * (ROWS + p.outputs)), sizeof(double));
+    for (int64_t i = 0; i < BOXES * (ROWS + p.outputs); i++) p.enough[i] = net_uniform();
     for (int b = 0; b < BOXES; b++)
         net_box(NET_PLAIN, p.inputs, p.lo + b * p.inputs, p.hi + b * p.inputs);
     for (int64_t i = 0; i < ROWS * p.outputs; i++) p.spec[i] = net_uniform();
@@ -29,7 +32,7 @@ static problem pose(bfi_graph *graph) {
 }
 
 static void clear(problem *p) {
-    free(p->lo), free(p->hi), free(p->spec);
+    free(p->lo), free(p->hi), free(p->spec), free(p->enough);
     bf_model_free(p->model);
 }
 
@@ -68,6 +71,7 @@ static bf_request request_of(const problem *p, const results *r, bool outputs, b
     q.spec = outputs ? NULL : p->spec, q.rows = ROWS;
     q.lower = at, q.upper = at + BOXES * rows, q.lower_error = at + 2 * BOXES * rows;
     if (splits) q.splits = p->splits, q.first_split = p->first_split;
+    if (p->use_enough) q.enough = p->enough, q.upper = NULL;
     return q;
 }
 
@@ -103,6 +107,11 @@ static bf_cache *cache_of(int64_t bytes, int contain) {
 
 static bf_options random_options(int index) {
     bf_options o = kit_setting(index % KIT_SETTINGS);
+    if (!kit_int(0, 3)) {
+        o.method = BF_METHOD_ALPHA_CROWN;
+        o.intermediate = kit_int(0, 1) ? BF_INTERMEDIATE_FIXED : BF_INTERMEDIATE_PER_NEURON;
+        o.iterations = (int)kit_int(1, 4);
+    }
     o.semantics = kit_int(0, 2) ? BF_SEMANTICS_REAL : BF_SEMANTICS_FLOAT32;
     o.all_neurons = !kit_int(0, 4);
     o.keep_layers = !kit_int(0, 3);
@@ -139,6 +148,8 @@ static void the_same_bits(void **state) {
         static double right_layers[MOST], layers[MOST];
         draw_splits(&p, plain.plan);
         bool splits = kit_int(0, 1);
+        p.use_enough = !kit_int(0, 3);
+        memset(right.numbers, 0x55, right.bytes);
         for (int outputs = 0; outputs < 2; outputs++) run(&plain, &p, &right, outputs, splits);
         size_t layer_count = layers_of(&plain, &p, right_layers);
         bf_cache *cache = cache_of(round % 5 ? 1 << 20 : 5000, 0);

@@ -43,6 +43,10 @@ static size_t split_bytes(const bfi_region *r) {
     return (size_t)r->split_count * sizeof *r->splits;
 }
 static size_t spec_bytes(const bfi_question *q) { return (size_t)q->spec_count * sizeof *q->spec; }
+static int64_t enough_count(const bfi_question *q) { return q->enough ? q->count : 0; }
+static size_t enough_bytes(const bfi_question *q) {
+    return (size_t)enough_count(q) * sizeof *q->enough;
+}
 
 uint64_t bfi_region_hash(const bfi_region *region) {
     uint64_t hash = mix(1, region->lo, box_bytes(region));
@@ -51,7 +55,7 @@ uint64_t bfi_region_hash(const bfi_region *region) {
 
 uint64_t bfi_question_group(const bfi_question *q) {
     uint64_t hash = word(q->what->bytes) + q->parts; /* already random */
-    return mix(hash, q->spec, spec_bytes(q));
+    return mix(mix(hash, q->spec, spec_bytes(q)), q->enough, enough_bytes(q));
 }
 
 uint64_t bfi_question_hash(const bfi_question *q) {
@@ -63,12 +67,13 @@ static int part_count(unsigned parts) { return __builtin_popcount(parts); }
 
 bool bfi_question_sizes(const bfi_question *q, size_t *key, size_t *answer) {
     assert(q->parts && q->parts < 1u << BFI_PARTS && q->count >= 0 && q->spec_count >= 0);
-    size_t box, spec, splits;
+    size_t box, spec, enough, splits;
     return bfi_mul_size((size_t)q->region->inputs, 2 * sizeof(double), &box) &&
            bfi_mul_size((size_t)q->spec_count, sizeof(double), &spec) &&
+           bfi_mul_size((size_t)enough_count(q), sizeof(double), &enough) &&
            bfi_mul_size((size_t)q->region->split_count, sizeof(bfi_split_name), &splits) &&
            bfi_add_size(sizeof(bfi_key_head), box, key) && bfi_add_size(*key, spec, key) &&
-           bfi_add_size(*key, splits, key) &&
+           bfi_add_size(*key, enough, key) && bfi_add_size(*key, splits, key) &&
            bfi_mul_size((size_t)q->count, (size_t)part_count(q->parts) * sizeof(double), answer);
 }
 
@@ -77,6 +82,7 @@ static bfi_key_head head_of(const bfi_question *q) {
                           .inputs = q->region->inputs,
                           .spec_count = q->spec_count,
                           .split_count = q->region->split_count,
+                          .enough_count = enough_count(q),
                           .count = q->count,
                           .parts = q->parts,
                           .derived = q->derived};
@@ -99,6 +105,7 @@ void bfi_question_write(const bfi_question *q, void *key) {
     at = put(at, q->region->lo, box_bytes(q->region));
     at = put(at, q->region->hi, box_bytes(q->region));
     at = put(at, q->spec, spec_bytes(q));
+    at = put(at, q->enough, enough_bytes(q));
     put(at, q->region->splits, split_bytes(q->region));
 }
 
@@ -109,6 +116,7 @@ bool bfi_question_equal(const bfi_question *q, const void *key, size_t key_size)
     if (!bfi_question_sizes(q, &size, &unused) || size != key_size) return false;
     return same(&at, &head, sizeof head) && same(&at, q->region->lo, box_bytes(q->region)) &&
            same(&at, q->region->hi, box_bytes(q->region)) && same(&at, q->spec, spec_bytes(q)) &&
+           same(&at, q->enough, enough_bytes(q)) &&
            same(&at, q->region->splits, split_bytes(q->region));
 }
 
@@ -130,13 +138,13 @@ bool bfi_question_inside(const bfi_question *q, const void *key, size_t key_size
     (void)key_size;
     if (memcmp(&head->what, q->what, sizeof head->what) != 0 || head->inputs != r->inputs ||
         head->spec_count != q->spec_count || head->count != q->count || head->parts != q->parts ||
-        head->split_count > r->split_count)
+        head->enough_count != enough_count(q) || head->split_count > r->split_count)
         return false;
     const double *lo = (const double *)(const void *)(head + 1), *hi = lo + r->inputs;
     for (int64_t i = 0; i < r->inputs; i++)
         if (!(lo[i] <= r->lo[i] && r->hi[i] <= hi[i])) return false;
     const char *at = (const char *)(hi + r->inputs);
-    return same(&at, q->spec, spec_bytes(q)) &&
+    return same(&at, q->spec, spec_bytes(q)) && same(&at, q->enough, enough_bytes(q)) &&
            subset((const bfi_split_name *)(const void *)at, head->split_count, r->splits,
                   r->split_count);
 }

@@ -1,8 +1,8 @@
 /* Questions and answers: what a cache is asked, what it keeps, and their bytes.
  *
  * The key of a question, as stored and compared, in memory and on disk: a bfi_key_head, then the
- * numbers lo, hi, the rows of C and the splits. An answer: one double[count] per part. All in the
- * machine's byte order (the version of the file tells). */
+ * numbers lo, hi, the rows of C, where optimising them stops, and the splits. An answer: one
+ * double[count] per part. All in the machine's byte order (the version of the file tells). */
 #ifndef BFI_RUNTIME_CACHE_ANSWER_H
 #define BFI_RUNTIME_CACHE_ANSWER_H
 
@@ -34,11 +34,12 @@ enum { BFI_PART_LOWER = 1, BFI_PART_UPPER = 2, BFI_PART_ERROR = 4, BFI_PARTS = 3
 typedef struct bfi_question {
     const bfi_digest *what; /* identity of the value, or of the spec */
     const bfi_region *region;
-    const double *spec; /* rows of C; NULL: none */
-    int64_t spec_count; /* numbers */
-    int64_t count;      /* numbers per part of the answer */
-    unsigned parts;     /* BFI_PART_ bits */
-    bool derived;       /* depends on containment hits: other bits than computing alone */
+    const double *spec;   /* rows of C; NULL: none */
+    int64_t spec_count;   /* numbers */
+    const double *enough; /* lower bounds at which optimising stops, |count|; NULL: it does not */
+    int64_t count;        /* numbers per part of the answer */
+    unsigned parts;       /* BFI_PART_ bits */
+    bool derived;         /* depends on containment hits: other bits than computing alone */
 } bfi_question;
 
 typedef struct bfi_answer {
@@ -47,7 +48,7 @@ typedef struct bfi_answer {
 
 typedef struct bfi_key_head {
     bfi_digest what;
-    int64_t inputs, spec_count, split_count, count;
+    int64_t inputs, spec_count, split_count, enough_count, count;
     uint32_t parts, derived;
 } bfi_key_head;
 
