@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,12 +6,14 @@
 #include "base/alloc.h"
 #include "caching.h"
 #include "cli.h"
+#include "frontend/npy.h"
 #include "json.h"
 #include "question.h"
 #include "terminal.h"
 #include "trace_json.h"
 
 #define MOST_REPEATS 1000000
+#define MOST_BATCH 64 /* boxes in flight */
 
 /* One run of the command: everything that is freed at its end. */
 typedef struct bound_run {
@@ -31,6 +34,11 @@ static bf_status load(bound_run *run, bf_error *err) {
     bf_status status = bf_model_load(args->positional, &run->model, err);
     run->load_s = bf_clock() - start;
     if (status == BF_STATUS_OK) status = bfi_question_read(args, run->model, &run->question, err);
+    int64_t boxes = run->question.boxes;
+    if (status == BF_STATUS_OK && boxes > 1 && args->given[BFI_OPTION_ALL_LAYERS])
+        status = bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                          "--all-layers takes one box, but the files hold %lld", (long long)boxes);
+    run->options.batch = boxes > MOST_BATCH ? MOST_BATCH : boxes > 1 ? boxes : 1;
     start = bf_clock();
     if (status == BF_STATUS_OK) status = bfi_cli_session(args, &run->session, err);
     if (status == BF_STATUS_OK)
@@ -40,8 +48,11 @@ static bf_status load(bound_run *run, bf_error *err) {
         status = bfi_trace_start(run->workspace, err);
     run->load_s += bf_clock() - start;
     if (status != BF_STATUS_OK) return status;
-    run->lower = bfi_malloc((size_t)run->question.rows, sizeof(double));
-    run->upper = bfi_malloc((size_t)run->question.rows, sizeof(double));
+    size_t results;
+    if (!bfi_mul_size((size_t)boxes, (size_t)run->question.rows, &results))
+        return bfi_fail_memory(err);
+    run->lower = bfi_malloc(results, sizeof(double));
+    run->upper = bfi_malloc(results, sizeof(double));
     return run->lower && run->upper ? BF_STATUS_OK : bfi_fail_memory(err);
 }
 
@@ -65,6 +76,7 @@ static bf_status compute(bound_run *run, bf_error *err) {
                           .hi = q->hi,
                           .spec = q->spec,
                           .rows = q->rows,
+                          .boxes = q->boxes,
                           .lower = run->lower,
                           .upper = run->upper};
     double limit = args->real[BFI_OPTION_TIMEOUT][0];
@@ -127,13 +139,27 @@ static int64_t planned_bytes(const bound_run *run) {
     return bf_plan_workspace_bytes(run->plan) + bf_plan_constant_bytes(run->plan);
 }
 
+/* One array of numbers, or of such arrays for several boxes. */
+static void bounds_json(bfi_json *json, const char *key, const bfi_question *q,
+                        const double *bounds) {
+    if (q->boxes == 1) {
+        bfi_json_numbers(json, key, bounds, q->rows);
+        return;
+    }
+    bfi_json_open(json, key, '[');
+    for (int64_t b = 0; b < q->boxes; b++)
+        bfi_json_numbers(json, NULL, bounds + b * q->rows, q->rows);
+    bfi_json_close(json, ']');
+}
+
 static bf_status print_json(const bound_run *run, bf_error *err) {
     bfi_json json = {.out = stdout};
     bf_run_stats stats = bf_workspace_stats(run->workspace);
     bfi_json_open(&json, NULL, '{');
     bfi_json_string(&json, "model", run->args->positional);
-    bfi_json_numbers(&json, "lower", run->lower, run->question.rows);
-    bfi_json_numbers(&json, "upper", run->upper, run->question.rows);
+    bfi_json_integer(&json, "boxes", run->question.boxes);
+    bounds_json(&json, "lower", &run->question, run->lower);
+    bounds_json(&json, "upper", &run->question, run->upper);
     bfi_json_string(&json, "method", bfi_cli_method(run->options.method));
     bfi_json_string(&json, "dtype", bfi_cli_dtype(run->options.dtype));
     bfi_json_string(&json, "executor", bfi_cli_executor(run->options.executor));
@@ -187,17 +213,20 @@ static bfi_style sign_style(const bfi_question *q, double lower, double upper) {
     return lower > 0 ? BFI_STYLE_GOOD : upper < 0 ? BFI_STYLE_BAD : BFI_STYLE_DOUBT;
 }
 
-static void print_rows(const bound_run *run) {
+static void print_rows(const bound_run *run, int64_t box) {
     const bfi_question *q = &run->question;
+    const double *lower = run->lower + box * q->rows, *upper = run->upper + box * q->rows;
+    char title[32] = "";
     int64_t certain = 0;
-    printf("\n  %-16s %17s %17s\n", "", "lower", "upper");
+    if (q->boxes > 1) snprintf(title, sizeof title, "box %lld", (long long)box);
+    printf("\n  %-16s %17s %17s\n", title, "lower", "upper");
     for (int64_t row = 0; row < q->rows; row++) {
         char name[48];
         bfi_question_row_name(q, row, name, sizeof name);
         printf("  %-16s %s%17.9g %17.9g%s\n", name,
-               bfi_terminal_style(stdout, sign_style(q, run->lower[row], run->upper[row])),
-               run->lower[row], run->upper[row], bfi_terminal_style(stdout, BFI_STYLE_RESET));
-        certain += run->lower[row] > 0;
+               bfi_terminal_style(stdout, sign_style(q, lower[row], upper[row])), lower[row],
+               upper[row], bfi_terminal_style(stdout, BFI_STYLE_RESET));
+        certain += lower[row] > 0;
     }
     if (q->label < 0) return;
     if (certain == q->rows && run->options.rounding == BF_ROUNDING_OUTWARD)
@@ -218,7 +247,9 @@ static bf_status print_table(const bound_run *run, bf_error *err) {
     bfi_cli_bytes(bfi_cli_peak_bytes(), peak, sizeof peak);
     printf("model   %s (%lld inputs, %lld outputs)\n", run->args->positional,
            (long long)run->question.inputs, (long long)run->question.outputs);
-    printf("box     %s\n", run->question.box);
+    printf("box     %s", run->question.box);
+    if (run->question.boxes > 1) printf(" (%lld boxes)", (long long)run->question.boxes);
+    putchar('\n');
     printf("method  %s, %s, %s (%s), %s rounding, %s semantics\n", bfi_cli_method(o->method),
            bfi_cli_dtype(o->dtype), bfi_cli_executor(o->executor), bfi_cli_isa(o),
            bfi_cli_rounding(o->rounding), bfi_cli_semantics(o->semantics));
@@ -238,7 +269,7 @@ static bf_status print_table(const bound_run *run, bf_error *err) {
                "largest upper", "mean width");
         status = each_layer(run, layer_row, NULL, err);
     }
-    print_rows(run);
+    for (int64_t box = 0; box < run->question.boxes; box++) print_rows(run, box);
     return status;
 }
 
@@ -258,6 +289,39 @@ static bf_status write_trace(const bound_run *run, bf_status status, bf_error *e
     return bfi_fail(err, written, "%s", own.message);
 }
 
+static bf_status write_csv(const bound_run *run, const char *path, bf_error *err) {
+    const bfi_question *q = &run->question;
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return bfi_fail(err, BF_STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
+    fputs("box,row,lower,upper\n", file);
+    for (int64_t i = 0; i < q->boxes * q->rows; i++) {
+        char name[48], lower[32], upper[32];
+        bfi_question_row_name(q, i % q->rows, name, sizeof name);
+        bfi_json_decimal(run->lower[i], lower, sizeof lower);
+        bfi_json_decimal(run->upper[i], upper, sizeof upper);
+        fprintf(file, "%lld,%s,%s,%s\n", (long long)(i / q->rows), name, lower, upper);
+    }
+    bool failed = ferror(file) != 0;
+    if (fclose(file) != 0 || failed)
+        return bfi_fail(err, BF_STATUS_IO, "%s: could not be written to the end", path);
+    return BF_STATUS_OK;
+}
+
+/* --csv and --npy. */
+static bf_status write_bounds(const bound_run *run, bf_error *err) {
+    const bfi_arguments *args = run->args;
+    const char *const *paths = args->text[BFI_OPTION_BOUNDS_NPY];
+    const int64_t dims[2] = {run->question.boxes, run->question.rows};
+    bf_status status = BF_STATUS_OK;
+    if (args->given[BFI_OPTION_BOUNDS_CSV])
+        status = write_csv(run, args->text[BFI_OPTION_BOUNDS_CSV][0], err);
+    if (!args->given[BFI_OPTION_BOUNDS_NPY]) return status;
+    if (status == BF_STATUS_OK) status = bfi_npy_write_f64(paths[0], run->lower, dims, 2, err);
+    if (status == BF_STATUS_OK) status = bfi_npy_write_f64(paths[1], run->upper, dims, 2, err);
+    return status;
+}
+
 static bf_status bound(bound_run *run, bf_error *err) {
     const bfi_arguments *args = run->args;
     int64_t repeats = args->count[BFI_OPTION_REPEAT];
@@ -271,6 +335,7 @@ static bf_status bound(bound_run *run, bf_error *err) {
     if (status != BF_STATUS_OK) return status;
     status = compute(run, err);
     if (args->given[BFI_OPTION_TRACE]) status = write_trace(run, status, err);
+    if (status == BF_STATUS_OK) status = write_bounds(run, err);
     if (status == BF_STATUS_OK)
         status = args->given[BFI_OPTION_JSON] ? print_json(run, err) : print_table(run, err);
     return status;

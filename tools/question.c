@@ -38,39 +38,47 @@ bf_status bfi_question_check(const bfi_arguments *args, bf_error *err) {
     return message ? bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "%s", message) : BF_STATUS_OK;
 }
 
-/* The numbers of a .npy file that holds one input. */
-static bf_status read_point(const char *path, const bf_model *model, double **out, bf_error *err) {
-    bfi_points points;
-    bf_status status = bfi_points_read(path, model, false, &points, err);
-    if (status == BF_STATUS_OK) *out = points.x;
-    return status;
+/* "input 3", or "box 2, input 3" of several boxes. */
+typedef struct place {
+    char text[64];
+} place;
+
+static place input_label(const bfi_question *q, int64_t i) {
+    place l;
+    if (q->boxes > 1)
+        snprintf(l.text, sizeof l.text, "box %lld, input %lld", (long long)(i / q->inputs),
+                 (long long)(i % q->inputs));
+    else
+        snprintf(l.text, sizeof l.text, "input %lld", (long long)i);
+    return l;
 }
 
 static bf_status read_ball(const bfi_arguments *args, const bf_model *model, bfi_question *q,
                            bf_error *err) {
     const char *path = args->text[BFI_OPTION_CENTER][0];
-    bf_status status = read_point(path, model, &q->lo, err);
+    bfi_points points;
+    bf_status status = bfi_points_read(path, model, true, &points, err);
     if (status != BF_STATUS_OK) return status;
-    q->hi = bfi_malloc((size_t)q->inputs, sizeof *q->hi);
+    q->lo = points.x, q->boxes = points.count;
+    q->hi = bfi_malloc((size_t)(q->boxes * q->inputs), sizeof *q->hi);
     if (!q->hi) return bfi_fail_memory(err);
     bool outward = args->count[BFI_OPTION_ROUNDING] == BF_ROUNDING_OUTWARD;
     double below, eps, clip_lo, clip_hi;
     bfi_points_enclose(args, BFI_OPTION_EPS, 0, outward, &below, &eps);
     bfi_points_clip(args, outward, &clip_lo, &clip_hi);
-    for (int64_t i = 0; i < q->inputs; i++) {
+    for (int64_t i = 0; i < q->boxes * q->inputs; i++) {
         double x = q->lo[i];
         double lo = outward ? bfi_sum_down(x, -eps) : x - eps;
         double hi = outward ? bfi_sum_up(x, eps) : x + eps;
         q->lo[i] = lo < clip_lo ? clip_lo : lo;
         q->hi[i] = hi > clip_hi ? clip_hi : hi;
         if (q->lo[i] > q->hi[i])
-            return bfi_fail(
-                err, BF_STATUS_INVALID_ARGUMENT,
-                "the box is empty: input %lld, %.9g +- %.9g, lies outside --clip [%.9g, %.9g]",
-                (long long)i, x, eps, clip_lo, clip_hi);
-        if (!isfinite(q->lo[i]) || !isfinite(q->hi[i]))
             return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
-                            "--eps: the box overflows at input %lld", (long long)i);
+                            "the box is empty: %s, %.9g +- %.9g, lies outside --clip [%.9g, %.9g]",
+                            input_label(q, i).text, x, eps, clip_lo, clip_hi);
+        if (!isfinite(q->lo[i]) || !isfinite(q->hi[i]))
+            return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT, "--eps: the box overflows at %s",
+                            input_label(q, i).text);
     }
     snprintf(q->box, sizeof q->box, "%.80s +- %.20s", bfi_path_name(path),
              args->text[BFI_OPTION_EPS][0]);
@@ -80,14 +88,20 @@ static bf_status read_ball(const bfi_arguments *args, const bf_model *model, bfi
 static bf_status read_corners(const bfi_arguments *args, const bf_model *model, bfi_question *q,
                               bf_error *err) {
     const char *const *paths = args->text[BFI_OPTION_BOX];
-    bf_status status = read_point(paths[0], model, &q->lo, err);
-    if (status == BF_STATUS_OK) status = read_point(paths[1], model, &q->hi, err);
-    for (int64_t i = 0; i < q->inputs && status == BF_STATUS_OK; i++)
+    bfi_points lower = {0}, upper = {0};
+    bf_status status = bfi_points_read(paths[0], model, true, &lower, err);
+    if (status == BF_STATUS_OK) status = bfi_points_read(paths[1], model, true, &upper, err);
+    q->lo = lower.x, q->hi = upper.x, q->boxes = lower.count;
+    if (status == BF_STATUS_OK && lower.count != upper.count)
+        status = bfi_fail(err, BF_STATUS_SHAPE,
+                          "%s has %lld lower corners and %s %lld upper ones: give as many of both",
+                          paths[0], (long long)lower.count, paths[1], (long long)upper.count);
+    for (int64_t i = 0; status == BF_STATUS_OK && i < q->boxes * q->inputs; i++)
         if (q->lo[i] > q->hi[i])
-            status = bfi_fail(
-                err, BF_STATUS_INVALID_ARGUMENT,
-                "the box is empty: input %lld has lower end %.9g (%s) above upper end %.9g (%s)",
-                (long long)i, q->lo[i], paths[0], q->hi[i], paths[1]);
+            status =
+                bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                         "the box is empty: %s has lower end %.9g (%s) above upper end %.9g (%s)",
+                         input_label(q, i).text, q->lo[i], paths[0], q->hi[i], paths[1]);
     snprintf(q->box, sizeof q->box, "%.60s to %.60s", bfi_path_name(paths[0]),
              bfi_path_name(paths[1]));
     return status;
@@ -170,6 +184,7 @@ bf_status bfi_question_read(const bfi_arguments *args, const bf_model *model,
                             bfi_question *question, bf_error *err) {
     bfi_question q = {.inputs = bf_model_input_count(model),
                       .outputs = bf_model_output_count(model),
+                      .boxes = 1,
                       .label = -1};
     q.rows = q.outputs;
     bf_status status;

@@ -123,6 +123,26 @@ static void watch(const verifier *v, const bfi_refuter *refuter, int done) {
                           bfi_refuter_workspace(refuter), done);
 }
 
+/* As many open cases from *|next| on as make one run. */
+static bf_status refute_some(verifier *v, bfi_refuter *refuter, int32_t *next, const char *name,
+                             bf_error *err) {
+    bfi_refuter_case cases[BFI_REFUTER_CASES];
+    int32_t count = 0, most = bfi_refuter_batch(refuter);
+    for (; *next < v->property->count && count < most; ++*next)
+        if (!v->done[*next])
+            cases[count++] = (bfi_refuter_case){*next, v->states + v->first[*next], 0};
+    if (count == 0) return BF_STATUS_OK;
+    report(v, name);
+    bf_status status = bfi_refuter_run(refuter, cases, count, v->deadline, err);
+    for (int32_t k = 0; k < count && status == BF_STATUS_OK; k++) {
+        if (cases[k].open > 0) continue;
+        assert(v->open_cases > 0);
+        v->done[cases[k].index] = true;
+        v->open_cases--;
+    }
+    return status;
+}
+
 /* One method on every open case. */
 static bf_status refute_all(verifier *v, bf_options options, const char *name, bf_error *err) {
     double begin = bf_clock();
@@ -130,16 +150,8 @@ static bf_status refute_all(verifier *v, bf_options options, const char *name, b
     bf_status status =
         bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
     watch(v, refuter, 0);
-    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
-        if (v->done[i]) continue;
-        int32_t open = 0;
-        if (i % 64 == 0) report(v, name);
-        status = bfi_refuter_run(refuter, i, v->deadline, v->states + v->first[i], &open, err);
-        if (status != BF_STATUS_OK || open > 0) continue;
-        assert(v->open_cases > 0);
-        v->done[i] = true;
-        v->open_cases--;
-    }
+    for (int32_t next = 0; status == BF_STATUS_OK && next < v->property->count;)
+        status = refute_some(v, refuter, &next, name, err);
     watch(v, refuter, 1);
     bfi_refuter_free(refuter);
     v->result->bounds_s += bf_clock() - begin;

@@ -22,7 +22,7 @@ refused 4 "a truncated gzip stream" "cut.onnx.gz.*truncated" info cut.onnx.gz
 refused 3 "a missing centre" "none.npy" bound "$m" --center none.npy --eps 0.1
 refused 4 "a centre that is no array" "README.md" bound "$m" --center "$models/README.md" --eps 0.1
 npy short.npy 5*0.5
-refused 6 "a centre of the wrong size" "5 numbers.*64 inputs" bound "$m" --center short.npy --eps 0.1
+refused 6 "a centre of the wrong size" "shape .5.*64 numbers each" bound "$m" --center short.npy --eps 0.1
 npy nan.npy 63*0.5 nan
 refused 4 "a centre with not-a-number" "nan.npy: number 63 is not a number" bound "$m" --center nan.npy --eps 0.1
 npy inf.npy inf 63*0.5
