@@ -14,23 +14,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/micro/must.h"
 #include "bench/micro/peak.h"
 #include "boundflow/boundflow.h"
 #include "runtime/cache/cache.h"
 
 enum { BOXES = 10000, RADII = 20, TURNS = 15 };
-
-static void *need(void *p) {
-    if (p) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
-
-static void check(bf_status status, const bf_error *err) {
-    if (status == BF_STATUS_OK) return;
-    fprintf(stderr, "%s\n", err->message);
-    exit(1);
-}
 
 static bf_cache *open_cache(const char *path, int contain) {
     bf_cache_options options = bf_cache_options_default();

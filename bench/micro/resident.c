@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/micro/must.h"
 #include "bench/micro/peak.h"
 #include "boundflow/bounds.h"
 #include "boundflow/property.h"
@@ -39,18 +40,6 @@ typedef struct bench {
     variant variants[VARIANTS];
     double *lo, *hi, *lower, *upper;
 } bench;
-
-static void *need(void *p) {
-    if (p) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
-
-static void check(bf_status status, const bf_error *err) {
-    if (status == BF_STATUS_OK) return;
-    fprintf(stderr, "%s\n", err->message);
-    exit(1);
-}
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

@@ -53,9 +53,7 @@ typedef enum sql {
 
 static const char *const texts[SQL_COUNT] = {
     [SQL_FIND] = "SELECT id, key, value, seal FROM entry WHERE name=?1",
-    [SQL_ADD] =
-        "INSERT OR REPLACE INTO entry(name, key, value, seal, used) "
-        "VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SQL_ADD] = "INSERT OR REPLACE INTO entry(name,key,value,seal,used) VALUES(?1,?2,?3,?4,?5)",
     [SQL_TOUCH] = "UPDATE entry SET used=?2 WHERE id=?1",
     [SQL_EVICT] = "DELETE FROM entry WHERE id IN (SELECT id FROM entry ORDER BY used LIMIT ?1)",
     [SQL_PAGES] = "PRAGMA page_count",
