@@ -154,6 +154,18 @@ static void random_networks(void **state) {
     }
 }
 
+/* Slopes are optimised row by row, in company as alone. */
+static void optimised(void **state) {
+    (void)state;
+    for (int trial = 0; trial < 12; trial++) {
+        problem p = pose("optimised", trial, trial % 2 ? net_mlp(NET_PLAIN) : net_conv(NET_PLAIN));
+        bf_options o = kit_setting(trial % KIT_SETTINGS);
+        o.method = BF_METHOD_ALPHA_CROWN, o.iterations = 4;
+        check_problem(&p, o);
+        clear(&p);
+    }
+}
+
 /* Boxes whose rows lie on windows beside boxes whose rows lie on whole layers. */
 static void windows(void **state) {
     (void)state;
@@ -247,8 +259,9 @@ static void bad_requests(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op),
-                                       cmocka_unit_test(random_networks), cmocka_unit_test(windows),
-                                       cmocka_unit_test(layers), cmocka_unit_test(bad_requests)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_op),  cmocka_unit_test(random_networks),
+        cmocka_unit_test(optimised), cmocka_unit_test(windows),
+        cmocka_unit_test(layers),    cmocka_unit_test(bad_requests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
