@@ -27,7 +27,7 @@ import time
 import bench
 import support
 
-EXECUTORS = ("reference", "native", "tvm")
+EXECUTORS = ("reference", "native", "tvm", "auto")  # auto after tvm, whose compiled kernels it picks from
 METHODS = ("ibp", "crown")
 CASES = ("digits_mlp", "digits_cnn_permute", "rram_small", "acasxu 5-6x50-5", "mnist_fc 256x4", "oval21 base",
          "cifar10_resnet 2b")
@@ -78,11 +78,12 @@ def executors_here(runner):
         doctor = support.run_json([runner.binary, "doctor", "--json"])
     except support.Failed as error:
         raise SystemExit(f"{runner.binary} does not run: {error}") from None
+    listed = subprocess.run([runner.binary, "help", "bound"], capture_output=True, text=True).stdout
+    known = re.search(r"--executor ([a-z|]+)", listed)[1].split("|")
     bad = [finding for finding in doctor["findings"] if finding["group"] == "TVM" and finding["state"] != "ok"]
-    if not bad:
-        return list(EXECUTORS)
-    print(f"skipped: the executor tvm ({bad[0]['name']}: {bad[0]['detail']})")
-    return [name for name in EXECUTORS if name != "tvm"]
+    if bad:
+        print(f"skipped: the executors tvm and auto ({bad[0]['name']}: {bad[0]['detail']})")
+    return [name for name in EXECUTORS if name in known and not (bad and name in ("tvm", "auto"))]
 
 
 def best(old, new):
@@ -208,12 +209,12 @@ def part_networks(runner, arguments, here, report):
             speed = ratio(row, "reference", "tvm")
             rows.append([row["case"], method, *[support.milliseconds(row[name + "_s"]) for name in here],
                          judged(speed, AIMS["crown"]) if method == "crown" else f"{speed:.2f}" if speed else "-",
-                         f"{ratio(row, 'native', 'tvm'):.2f}" if "tvm" in here else "-",
+                         *[f"{ratio(row, 'native', name):.2f}" for name in here[2:]],
                          "/".join(f"{row[name + '_bytes'] / 1024:.0f}" for name in here), row["bounds"],
                          f"{row['tvm_ops']}+{row['other_ops']}" if "tvm" in here else "-"])
             print(f"  done: {' '.join(rows[-1][:5])}", file=sys.stderr, flush=True)
-    support.print_table(["case", "method", *here, "ref/tvm", "native/tvm", "KiB", "bounds", "ops"],
-                        [row + [""] * (7 + len(here) - len(row)) for row in rows])
+    header = ["case", "method", *here, "ref/tvm", *[f"native/{name}" for name in here[2:]], "KiB", "bounds", "ops"]
+    support.print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
     for row in report:
         for reason in row.get("fallbacks", []):
             print(f"  {row['case']} {row['method']}: not on tvm: {reason}")
@@ -252,15 +253,15 @@ def part_micro(runner, here, report):
         print(f"skipped: {done.stderr.strip()}")
         return
     report.extend(json.loads(line) for line in done.stdout.splitlines())
-    rows = []
+    rows, alone = [], [name for name in here if name != "auto"]
     for row in report:
         slow, beside = ratio(row, "reference", "tvm"), ratio(row, "native", "tvm")
-        rows.append([row["kernel"], row["kind"], row["lanes"], *[microseconds(row.get(name + "_s")) for name in here],
-                     *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-" for name in here[1:]],
+        rows.append([row["kernel"], row["kind"], row["lanes"], *[microseconds(row.get(name + "_s")) for name in alone],
+                     *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-" for name in alone[1:]],
                      judged(slow, AIMS["ibp kernel"]) if row["kind"] == "ibp" else f"{slow:.1f}" if slow else "-",
                      judged(beside, AIMS["backward"]) if row["kind"] == "backward" and row["lanes"] >= 64 else
                      f"{beside:.2f}" if beside else "-", "same" if row["same"] else "DIFFERENT"])
-    support.print_table(["kernel", "kind", "lanes", *here, *[f"GF/s {name}" for name in here[1:]], "ref/tvm", "native/tvm", "bits"],
+    support.print_table(["kernel", "kind", "lanes", *alone, *[f"GF/s {name}" for name in alone[1:]], "ref/tvm", "native/tvm", "bits"],
                         rows)
     for reason in sorted({row["reason"] for row in report if "reason" in row and "tvm" in here}):
         print(f"  not on tvm: {reason}")
