@@ -27,7 +27,6 @@ typedef enum bf_method {
 /* Which bounds BF_METHOD_ALPHA_CROWN optimises besides the rows asked for. */
 typedef enum bf_intermediate {
     BF_INTERMEDIATE_FIXED,     /* none: hidden bounds are CROWN's */
-    BF_INTERMEDIATE_SHARED,    /* hidden bounds too; the rows of a layer share their slopes */
     BF_INTERMEDIATE_PER_NEURON /* hidden bounds too, each with slopes of its own */
 } bf_intermediate;
 

@@ -39,9 +39,6 @@ static bf_status check_options(const bf_options *o, bf_error *err) {
         return bfi_fail(
             err, BF_STATUS_INVALID_ARGUMENT,
             "alpha-crown needs at least one iteration, lr above 0 and a decay in (0, 1]");
-    if (o->intermediate == BF_INTERMEDIATE_SHARED)
-        return bfi_fail(err, BF_STATUS_UNSUPPORTED,
-                        "intermediate shared is not there yet: use fixed or per-neuron");
     return BF_STATUS_OK;
 }
 

@@ -542,7 +542,7 @@ static void bad_options(void **state) {
                 o.method = BF_METHOD_ALPHA_CROWN, o.lr_decay = 1.5;
                 break;
             case 10:
-                o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = (bf_intermediate)3;
+                o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = (bf_intermediate)2;
                 break;
             default:
                 o.semantics = BF_SEMANTICS_FLOAT32, graph->is_float64 = true,
