@@ -92,6 +92,8 @@ bf_status bfi_cli_options(const bfi_arguments *args, bf_options *options, bf_err
                         args->text[BFI_OPTION_LR][0]);
     if (args->given[BFI_OPTION_INTERMEDIATE])
         options->intermediate = (bf_intermediate)args->count[BFI_OPTION_INTERMEDIATE];
+    if (args->given[BFI_OPTION_TIMEOUT] && args->real[BFI_OPTION_TIMEOUT][0] > 0)
+        options->deadline = bf_clock() + args->real[BFI_OPTION_TIMEOUT][0];
     if (args->given[BFI_OPTION_ISA]) options->isa = args->text[BFI_OPTION_ISA][0];
     return BF_STATUS_OK;
 }
@@ -115,7 +117,7 @@ const char *bfi_cli_dtype(bf_dtype dtype) {
 }
 
 const char *bfi_cli_executor(bf_executor executor) {
-    static const char *const names[] = {"reference", "native", "tvm"};
+    static const char *const names[] = {"reference", "native", "tvm", "auto"};
     return names[executor];
 }
 

@@ -35,8 +35,10 @@ typedef enum bf_dtype { BF_DTYPE_FLOAT32, BF_DTYPE_FLOAT64 } bf_dtype;
 typedef enum bf_executor {
     BF_EXECUTOR_REFERENCE, /* plain scalar kernels */
     BF_EXECUTOR_NATIVE,    /* AVX2 or AVX-512, picked at run time; the same bits */
-    BF_EXECUTOR_TVM        /* kernels compiled for the plan's shapes where there are any, native
+    BF_EXECUTOR_TVM,       /* kernels compiled for the plan's shapes where there are any, native
                               elsewhere; the same bits (see tvm.h) */
+    BF_EXECUTOR_AUTO /* native, and kernels that were compiled before where they are faster, as
+                        measured (see bf_tune); never compiles; the same bits */
 } bf_executor;
 
 typedef enum bf_rounding {
@@ -76,7 +78,7 @@ typedef struct bf_options {
                         compiled); 0: none */
 } bf_options;
 
-/* crown, float32, native, outward, real, no intersection, unlimited memory, simplify, partition 1,
+/* crown, float32, auto, outward, real, no intersection, unlimited memory, simplify, partition 1,
  * windows, one box in flight; for alpha-CROWN 20 iterations, lr 0.5, decay 0.98, per neuron. */
 BF_API bf_options bf_options_default(void);
 

@@ -9,8 +9,8 @@
 
 typedef struct bf_model bf_model;
 
-/* Reads an ONNX file (plain or .gz), or a graph as .bfir text (docs/ir.md) when the name ends so. On
- * success *|out| is owned by the caller. */
+/* Reads an ONNX file (plain or .gz), or a graph as .bfir text (docs/ir.md) when the name ends so.
+ * On success *|out| is owned by the caller. */
 BF_API bf_status bf_model_load(const char *path, bf_model **out, bf_error *err);
 
 /* The same from memory (unpacked); |name| is used in messages, and its end as above. */

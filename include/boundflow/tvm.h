@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "boundflow/session.h"
+#include "boundflow/bounds.h"
 
 typedef struct bf_tvm_options {
     const char *cache;    /* folder of compiled kernels; NULL: $BOUNDFLOW_TVM_CACHE, else
@@ -33,5 +33,20 @@ typedef struct bf_tvm_stats {
     int64_t compiled, loaded, failed, rejected;
 } bf_tvm_stats;
 BF_API bf_tvm_stats bf_session_tvm_stats(bf_session *session);
+
+/* One compiled kernel, measured: fastest call of native's and of TVM's, on this machine, alone. */
+typedef struct bf_tune_result {
+    char kernel[352]; /* as in bf_lowering_info.key */
+    double native_s, compiled_s;
+    int compiled_wins; /* what the executor auto takes from now on */
+} bf_tune_result;
+
+/* Compiles the kernels that |options| needs for |model|, measures them beside native's, and keeps
+ * the results in the folder of compiled kernels, where plans with executor auto find them. On
+ * success
+ * *|out| (free() it) has *|count| results. BF_STATUS_UNSUPPORTED when no kernel can be had;
+ * BF_STATUS_IO when the folder cannot be written; BF_STATUS_CANCELLED. */
+BF_API bf_status bf_tune(bf_session *session, const bf_model *model, const bf_options *options,
+                         bf_tune_result **out, int *count, bf_error *err);
 
 #endif

@@ -24,10 +24,11 @@ static inline int bfi_relax_variant(bool out, bool t_sum, bool e_sum, bool share
 }
 
 /* Finds kernels for all lowerings of |plan| whose backend is BFI_BACKEND_TVM: fills kernel,
- * kernel_one, key and origin, and plan->elementwise. Where there is none, reason says why. Kernels
- * that are not stored are compiled when |compile|, by other processes; budget: the session's stop
- * flag and options.deadline. Errors: these two, and memory. */
-bf_status bfi_compiler_lower(bf_plan *plan, bool compile, bf_error *err);
+ * kernel_one, key and origin, and plan->elementwise. Where there is none, why says why. Kernels
+ * that are not stored are compiled, by other processes; budget: the session's stop flag and
+ * options.deadline. With |only_faster| nothing is compiled, and kernels are taken only where they
+ * were measured to be faster than the kernel table's. Errors: the budget's, and memory. */
+bf_status bfi_compiler_lower(bf_plan *plan, bool only_faster, bf_error *err);
 
 /* Whether a plan of |session| fails where one op falls back. */
 bool bfi_compiler_strict(const bf_session *session);

@@ -95,6 +95,13 @@ static const row *choose_row(const bf_plan *plan, const subject *s, bfi_backend 
     return taken;
 }
 
+/* The kernel table of |plan|: the reference one, or one of an instruction set. */
+static bfi_backend table_backend(const bf_plan *plan) {
+    return plan->options.executor == BF_EXECUTOR_REFERENCE || !strcmp(plan->kernels->isa, "ref")
+               ? BFI_BACKEND_REFERENCE
+               : BFI_BACKEND_NATIVE;
+}
+
 static bfi_lowering lower(const bf_plan *plan, const subject *s, bfi_backend asked) {
     const row *taken = choose_row(plan, s, asked);
     bfi_lowering l = {
@@ -104,18 +111,12 @@ static bfi_lowering lower(const bf_plan *plan, const subject *s, bfi_backend ask
     l.layout = taken->layout, l.error = taken->error;
     l.fuses = taken->when == RELAX_NEXT;
     if (taken->backend == BFI_BACKEND_REFERENCE) l.kernels = bfi_kernels_ref(plan->dtype);
-    if (taken->backend != asked)
+    bool best = plan->options.executor == BF_EXECUTOR_AUTO && taken->backend == table_backend(plan);
+    if (taken->backend != asked && !best)
         l.reason = taken->backend == BFI_BACKEND_SCALAR
                        ? "shared scalar code: no kernel table has it"
                        : "the backend asked for has no kernel for this op";
     return l;
-}
-
-/* The kernel table of |plan|: the reference one, or one of an instruction set. */
-static bfi_backend table_backend(const bf_plan *plan) {
-    return plan->options.executor == BF_EXECUTOR_REFERENCE || !strcmp(plan->kernels->isa, "ref")
-               ? BFI_BACKEND_REFERENCE
-               : BFI_BACKEND_NATIVE;
 }
 
 static int64_t back_depth(const bf_plan *plan, const bfi_back_op *op) {
@@ -171,15 +172,16 @@ static bf_status fall_back(bf_plan *plan, int program, int index, bfi_backend as
                            bf_error *err) {
     (void)asked;
     bfi_lowering *l = lowering_at(plan, program, index);
+    bool forced = plan->options.executor == BF_EXECUTOR_TVM;
     if (l->backend != BFI_BACKEND_TVM || !*l->why) return BF_STATUS_OK;
-    if (bfi_compiler_strict(plan->session))
+    if (forced && bfi_compiler_strict(plan->session))
         return bfi_fail(err, BF_STATUS_UNSUPPORTED,
                         "executor tvm, strict: %s of layer %s has no kernel: %s", l->op,
                         plan->graph->nodes[l->node].name, l->why);
     bfi_lowering tried = *l;
     bf_status status = lower_one(plan, program, index, table_backend(plan), err);
     memcpy(l->why, tried.why, sizeof l->why);
-    l->reason = l->why;
+    l->reason = forced ? l->why : NULL; /* auto was asked for what runs best */
     return status;
 }
 
@@ -208,10 +210,13 @@ bf_status bfi_pass_lower(bf_plan *plan, bf_error *err) {
     plan->lowerings = bfi_calloc((size_t)total, sizeof *plan->lowerings);
     if (!plan->lowerings) return bfi_fail_memory(err);
     plan->lowering_count = total;
-    bool tvm = plan->options.executor == BF_EXECUTOR_TVM;
+    bf_executor executor = plan->options.executor;
+    bool tvm = executor == BF_EXECUTOR_TVM || executor == BF_EXECUTOR_AUTO;
+    if (table_backend(plan) == BFI_BACKEND_REFERENCE && executor == BF_EXECUTOR_AUTO) tvm = false;
     bfi_backend asked = tvm ? BFI_BACKEND_TVM : table_backend(plan);
     bf_status status = for_all(plan, asked, lower_one, err);
-    if (status == BF_STATUS_OK && tvm) status = bfi_compiler_lower(plan, true, err);
+    if (status == BF_STATUS_OK && tvm)
+        status = bfi_compiler_lower(plan, executor == BF_EXECUTOR_AUTO, err);
     if (status == BF_STATUS_OK && tvm) status = for_all(plan, asked, fall_back, err);
     return status;
 }

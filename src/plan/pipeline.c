@@ -13,7 +13,7 @@
 bf_options bf_options_default(void) {
     return (bf_options){.method = BF_METHOD_CROWN,
                         .dtype = BF_DTYPE_FLOAT32,
-                        .executor = BF_EXECUTOR_NATIVE,
+                        .executor = BF_EXECUTOR_AUTO,
                         .rounding = BF_ROUNDING_OUTWARD,
                         .semantics = BF_SEMANTICS_REAL,
                         .simplify = 1,
@@ -28,7 +28,7 @@ bf_options bf_options_default(void) {
 
 static bf_status check_options(const bf_options *o, bf_error *err) {
     if ((unsigned)o->method > BF_METHOD_ALPHA_CROWN || (unsigned)o->dtype > BF_DTYPE_FLOAT64 ||
-        (unsigned)o->executor > BF_EXECUTOR_TVM || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
+        (unsigned)o->executor > BF_EXECUTOR_AUTO || (unsigned)o->rounding > BF_ROUNDING_NEAREST ||
         (unsigned)o->semantics > BF_SEMANTICS_FLOAT32 || o->memory < 0 ||
         (unsigned)o->partition > 1 || (unsigned)o->windows > 1 || o->batch < 1)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,

@@ -147,6 +147,7 @@ static bf_status refute_some(verifier *v, bfi_refuter *refuter, int32_t *next, c
 static bf_status refute_all(verifier *v, bf_options options, const char *name, bf_error *err) {
     double begin = bf_clock();
     bfi_refuter *refuter = NULL;
+    options.deadline = v->deadline;
     bf_status status =
         bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
     watch(v, refuter, 0);
@@ -249,6 +250,7 @@ static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
                                   .attack = v->attack,
                                   .report = report_search,
                                   .user = v};
+    options.bounds.deadline = v->deadline;
     bfi_search_result result;
     bf_status status = bfi_search_case(v->session, v->model, v->property, index, &options,
                                        v->states + v->first[index], &result, err);

@@ -10,7 +10,7 @@ ask() { run 0 "bound $*" bound "$m" --center "$x" --eps 0.01 --clip 0 1 --json "
 ask
 json out "len(j['lower']) == len(j['upper']) == 10"
 json out "all(l <= u for l, u in zip(j['lower'], j['upper']))"
-json out "(j['method'], j['dtype'], j['executor']) == ('crown', 'float32', 'native')"
+json out "(j['method'], j['dtype'], j['executor']) == ('crown', 'float32', 'auto')"
 json out "(j['rounding'], j['semantics']) == ('outward', 'real')"
 json out "0 < j['time_s'] < 60 and 0 < j['load_s'] < 60"
 json out "0 < j['time_min_s'] <= j['time_s']"

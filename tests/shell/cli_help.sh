@@ -3,7 +3,7 @@
 # shellcheck source=libcli.sh
 . "$(dirname "${BASH_SOURCE[0]}")/libcli.sh"
 
-commands="bound verify radius sweep cache info plan demo doctor help completion"
+commands="bound verify radius sweep cache info plan tune demo doctor help completion"
 run 0 "--version" --version
 same "$(cat out)" "boundflow $(cat "$root/VERSION")" "version"
 run 0 "--help" --help

@@ -20,7 +20,7 @@ static int setup(void **state) {
         print_message("[ SKIPPED ] %s\n", err.message);
         return 0;
     }
-    snprintf(cache, sizeof cache, "%s/tvm-kernels", build ? build : "..");
+    snprintf(cache, sizeof cache, "%s/kernels", build ? build : "..");
     o.cache = cache;
     o.seconds = 120;
     o.strict = 1;

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "exec/tvm/kernel_file.h"
 #include "exec/tvm/loader.h"
+#include "exec/tvm/record.h"
 #include "exec/tvm/store.h"
 #include "fixtures/fake_kernel.h"
 
@@ -402,6 +403,108 @@ static void stopped(void **state) {
     bf_session_free(session);
 }
 
+static int compiled_ops(bf_session *session, bf_executor executor) {
+    bf_options o = bf_options_default();
+    o.executor = executor;
+    bf_plan *plan = NULL;
+    bf_error err = {""};
+    if (bf_plan_create(session, model, &o, &plan, &err)) fail_msg("%s", err.message);
+    int count = tvm_count(plan, "tvm");
+    for (int i = 0; i < bf_plan_lowering_count(plan); i++) {
+        bf_lowering_info l = bf_plan_lowering(plan, i);
+        assert_true(strcmp(l.backend, "native") != 0 || !l.reason); /* nothing was missed */
+    }
+    bf_plan_free(plan);
+    double got[2 * OUTPUTS];
+    bounds(session, executor, got);
+    for (int i = 0; i < 2 * OUTPUTS; i++)
+        if (got[i] != native[i]) fail_msg("bound %d is %a, native %a", i, got[i], native[i]);
+    return count;
+}
+
+/* Every measure of the record becomes |native_s| and |compiled_s|. */
+static void rewrite_record(const char *path, double native_s, double compiled_s) {
+    bfi_record record;
+    assert_int_equal(bfi_record_read(path, &record, NULL), BF_STATUS_OK);
+    assert_true(record.count > 5);
+    for (int i = 0; i < record.count; i++)
+        record.items[i].native_s = native_s, record.items[i].compiled_s = compiled_s;
+    assert_int_equal(bfi_record_write(path, &record, NULL), BF_STATUS_OK);
+    bfi_record_clear(&record);
+}
+
+/* auto compiles nothing, and takes what is stored where it was measured to be faster. */
+static void automatic(void **state) {
+    (void)state;
+    bf_tvm_options o = tvm_fake("auto");
+    bf_options options = bf_options_default();
+    const char *path = tvm_path("auto/tune.txt");
+    assert_int_equal(options.executor, BF_EXECUTOR_AUTO);
+    bf_session *session = tvm_session(1, &o);
+    assert_int_equal(compiled_ops(session, BF_EXECUTOR_AUTO), 0);
+    assert_int_equal(access(tvm_path("auto"), F_OK), -1); /* not even the folder is made */
+    assert_int_equal(bf_session_tvm_stats(session).compiled, 0);
+    bf_tune_result *results = NULL;
+    int count = 0;
+    bf_error err = {""};
+    if (bf_tune(session, model, &options, &results, &count, &err)) fail_msg("%s", err.message);
+    assert_true(count > 5);
+    for (int i = 0; i < count; i++) {
+        assert_true(results[i].native_s > 0 && results[i].compiled_s > 0 && *results[i].kernel);
+        assert_true(!results[i].compiled_wins || results[i].compiled_s < results[i].native_s);
+    }
+    free(results);
+    rewrite_record(path, 2e-6, 1e-6);
+    assert_int_equal(bf_session_set_tvm(session, &o, NULL), BF_STATUS_OK);
+    int all = compiled_ops(session, BF_EXECUTOR_TVM);
+    assert_true(all > 5);
+    assert_int_equal(compiled_ops(session, BF_EXECUTOR_AUTO), all);
+    rewrite_record(path, 1e-6, 1e-6);
+    assert_int_equal(bf_session_set_tvm(session, &o, NULL), BF_STATUS_OK);
+    assert_int_equal(compiled_ops(session, BF_EXECUTOR_AUTO), 0);
+    options.isa = "ref";
+    if (bf_tune(session, model, &options, &results, &count, &err) != BF_STATUS_UNSUPPORTED)
+        fail_msg("tuned the reference: %s", err.message);
+    bf_session_free(session);
+}
+
+/* A record that is not whole, ours, or of this version is not used; auto goes on without. */
+static void bad_records(void **state) {
+    (void)state;
+    static const char *const texts[] = {"",
+                                        "boundflow-tune 1",
+                                        "boundflow-tune 2\n1 1 abi=1 x\n",
+                                        "boundflow-tune 1\n1 1\n",
+                                        "boundflow-tune 1\n1 1 abi=1 x",
+                                        "boundflow-tune 1\n-1 1 abi=1 x\n",
+                                        "boundflow-tune 1\n1 nan abi=1 x\n",
+                                        "boundflow-tune 1\n1 1 x\n",
+                                        "\001\002\003"};
+    bf_tvm_options o = tvm_fake("records");
+    use(&o);
+    const char *path = tvm_path("records/tune.txt");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        bfi_record record;
+        bf_error err = {""};
+        assert_int_equal(bfi_file_write(path, texts[i], strlen(texts[i]), NULL), BF_STATUS_OK);
+        assert_int_equal(bfi_record_read(path, &record, &err), BF_STATUS_PARSE);
+        assert_non_null(strstr(err.message, "tune"));
+        assert_int_equal(record.count, 0);
+        bf_session *session = tvm_session(1, &o);
+        compiled_ops(session, BF_EXECUTOR_AUTO);
+        bf_session_free(session);
+    }
+    bfi_record record;
+    static const char good[] = "boundflow-tune 1\n2000 1000 abi=1 a b\n3000 4000 abi=1 c\n";
+    assert_int_equal(bfi_file_write(path, good, strlen(good), NULL), BF_STATUS_OK);
+    assert_int_equal(bfi_record_read(path, &record, NULL), BF_STATUS_OK);
+    assert_int_equal(record.count, 2);
+    const bfi_measure *m = bfi_record_find(&record, "abi=1 a b");
+    assert_true(m && fabs(m->native_s - 2e-9) < 1e-20 && fabs(m->compiled_s - 1e-9) < 1e-20);
+    assert_null(bfi_record_find(&record, "abi=1 d"));
+    bfi_record_clear(&record);
+}
+
 static void bad_options(void **state) {
     (void)state;
     bf_tvm_options o = tvm_fake("bad");
@@ -529,7 +632,8 @@ int main(void) {
         cmocka_unit_test(two_processes),  cmocka_unit_test(failing_compiler),
         cmocka_unit_test(failing_midway), cmocka_unit_test(nothing_to_compile_with),
         cmocka_unit_test(unsafe_folders), cmocka_unit_test(read_only_folder),
-        cmocka_unit_test(stopped),        cmocka_unit_test(bad_options),
+        cmocka_unit_test(stopped),        cmocka_unit_test(automatic),
+        cmocka_unit_test(bad_records),    cmocka_unit_test(bad_options),
         cmocka_unit_test(workspace_slot), cmocka_unit_test(launch_slot),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -25,14 +25,16 @@ struct bfi_library {
     pthread_mutex_t lock; /* of all below */
     bfi_pool *pool;
     const atomic_int *stop;
-    char *cache, *compiler, *tvm; /* as asked for, NULL: default */
+    char *compiler, *tvm; /* as asked for, NULL: default */
     double seconds;
     bool strict;
-    bfi_kernel_store *store; /* NULL: not opened yet */
+    bfi_kernel_store *store;
     entry *entries;
     int count;
     size_t capacity;
     bf_tvm_stats stats;
+    bool record_read; /* whatever came of it */
+    bfi_record record;
 };
 
 bf_tvm_options bf_tvm_options_default(void) {
@@ -48,6 +50,11 @@ bf_status bfi_library_create(bfi_pool *pool, const atomic_int *stop, bfi_library
     pthread_mutex_init(&l->lock, NULL);
     l->pool = pool, l->stop = stop;
     l->seconds = defaults.seconds, l->strict = defaults.strict;
+    bf_status status = bfi_store_open(NULL, &l->store, err);
+    if (status != BF_STATUS_OK) {
+        bfi_library_free(l);
+        return status;
+    }
     *out = l;
     return BF_STATUS_OK;
 }
@@ -66,18 +73,14 @@ static void forget(bfi_library *l, bool all) {
     l->count = kept;
 }
 
-static void free_paths(char *cache, char *compiler, char *tvm) {
-    free(cache);
-    free(compiler);
-    free(tvm);
-}
-
 void bfi_library_free(bfi_library *l) {
     if (!l) return;
     forget(l, true);
     free(l->entries);
+    bfi_record_clear(&l->record);
     bfi_store_free(l->store);
-    free_paths(l->cache, l->compiler, l->tvm);
+    free(l->compiler);
+    free(l->tvm);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -86,19 +89,26 @@ bf_status bfi_library_configure(bfi_library *l, const bf_tvm_options *o, bf_erro
     if (!(o->seconds > 0))
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "tvm options: %g seconds per kernel: give a number above 0", o->seconds);
-    char *cache = o->cache ? bfi_strdup(o->cache) : NULL;
     char *compiler = o->compiler ? bfi_strdup(o->compiler) : NULL;
     char *tvm = o->tvm ? bfi_strdup(o->tvm) : NULL;
-    if ((o->cache && !cache) || (o->compiler && !compiler) || (o->tvm && !tvm)) {
-        free_paths(cache, compiler, tvm);
-        return bfi_fail_memory(err);
+    bfi_kernel_store *store = NULL;
+    bf_status status = BF_STATUS_OK;
+    if ((o->compiler && !compiler) || (o->tvm && !tvm)) status = bfi_fail_memory(err);
+    if (status == BF_STATUS_OK) status = bfi_store_open(o->cache, &store, err);
+    if (status != BF_STATUS_OK) {
+        free(compiler);
+        free(tvm);
+        return status;
     }
     pthread_mutex_lock(&l->lock);
     forget(l, true);
     bfi_store_free(l->store);
-    free_paths(l->cache, l->compiler, l->tvm);
-    l->store = NULL;
-    l->cache = cache, l->compiler = compiler, l->tvm = tvm;
+    bfi_record_clear(&l->record);
+    l->record_read = false;
+    free(l->compiler);
+    free(l->tvm);
+    l->store = store;
+    l->compiler = compiler, l->tvm = tvm;
     l->seconds = o->seconds, l->strict = o->strict;
     pthread_mutex_unlock(&l->lock);
     return BF_STATUS_OK;
@@ -120,19 +130,50 @@ bool bfi_library_strict(bfi_library *l) {
 
 bfi_pool *bfi_library_pool(const bfi_library *l) { return l->pool; }
 
-static bf_status open_store(bfi_library *l, bf_error *err) {
-    return l->store ? BF_STATUS_OK : bfi_store_open(l->cache, &l->store, err);
+const atomic_int *bfi_library_stop(const bfi_library *l) { return l->stop; }
+
+static bf_status read_record(bfi_library *l, bf_error *err) {
+    char path[BFI_STORE_PATH];
+    if (l->record_read) return BF_STATUS_OK;
+    bf_status status = BF_STATUS_OK;
+    if (bfi_store_record(l->store, path)) status = bfi_record_read(path, &l->record, err);
+    if (status == BF_STATUS_OUT_OF_MEMORY) return status;
+    l->record_read = true;
+    return BF_STATUS_OK;
 }
 
-bf_status bfi_library_folder(bfi_library *l, char *folder, char *problem, size_t size,
-                             bf_error *err) {
+bf_status bfi_library_measured(bfi_library *l, const bfi_tvm_kernel *kernel,
+                               const bfi_tvm_target *target, bfi_timing *out, bf_error *err) {
+    char key[BFI_TVM_KEY_SIZE];
+    *out = (bfi_timing){0, 0};
     pthread_mutex_lock(&l->lock);
-    bf_status status = open_store(l, err);
-    if (status == BF_STATUS_OK) {
-        const char *why = bfi_store_problem(l->store);
-        snprintf(folder, PATH_MAX, "%s", bfi_store_folder(l->store));
-        snprintf(problem, size, "%s", why ? why : "");
+    bf_status status = read_record(l, err);
+    if (status == BF_STATUS_OK && bfi_tvm_key_print(kernel, target, key, sizeof key)) {
+        const bfi_measure *m = bfi_record_find(&l->record, key);
+        if (m) *out = (bfi_timing){m->native_s, m->compiled_s};
     }
+    pthread_mutex_unlock(&l->lock);
+    return status;
+}
+
+bf_status bfi_library_record(bfi_library *l, const bfi_measure *measures, int count,
+                             bf_error *err) {
+    char path[BFI_STORE_PATH];
+    pthread_mutex_lock(&l->lock);
+    bf_status status = BF_STATUS_OK;
+    if (!bfi_store_record(l->store, path))
+        status = bfi_fail(err, BF_STATUS_IO, "the measurements cannot be kept: %s",
+                          bfi_store_problem(l->store) ? bfi_store_problem(l->store)
+                                                      : "there is no folder for them");
+    if (status == BF_STATUS_OK) {
+        bfi_record_clear(&l->record); /* another process may have added to it */
+        l->record_read = false;
+        status = read_record(l, err);
+    }
+    for (int i = 0; i < count && status == BF_STATUS_OK; i++)
+        status = bfi_record_put(&l->record, measures[i].key, measures[i].native_s,
+                                measures[i].compiled_s, err);
+    if (status == BF_STATUS_OK) status = bfi_record_write(path, &l->record, err);
     pthread_mutex_unlock(&l->lock);
     return status;
 }
@@ -307,7 +348,6 @@ bf_status bfi_library_get(bfi_library *l, bfi_kernel_request *requests, int coun
     for (int i = 0; i < count; i++) requests[i].compiled = NULL;
     bf_status status = lock(l, &budget, err);
     if (status != BF_STATUS_OK) return status;
-    status = open_store(l, err);
     for (int i = 0; i < count && status == BF_STATUS_OK; i++)
         status = look_up(l, &requests[i], &m, err);
     if (status == BF_STATUS_OK && compiling && m.count) status = compile(l, &m, &budget, err);

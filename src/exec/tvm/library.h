@@ -6,10 +6,11 @@
 #include "base/budget.h"
 #include "boundflow/tvm.h"
 #include "exec/tvm/loader.h"
+#include "exec/tvm/record.h"
 
 typedef struct bfi_library bfi_library;
 
-/* |stop| outlives the library. Touches no file before the first kernel is asked for. */
+/* |stop| outlives the library. Looks where the store is, and makes nothing. */
 bf_status bfi_library_create(bfi_pool *pool, const atomic_int *stop, bfi_library **out,
                              bf_error *err);
 /* Kernels that plans hold stay loaded. */
@@ -22,11 +23,7 @@ bf_status bfi_library_configure(bfi_library *library, const bf_tvm_options *opti
 bf_tvm_stats bfi_library_stats(bfi_library *library);
 bool bfi_library_strict(bfi_library *library);
 bfi_pool *bfi_library_pool(const bfi_library *library);
-
-/* The folder of the store, "" when there is none, in |folder| (PATH_MAX bytes); why it is not used
- * or not written in |problem| (|size| bytes), "" when it is. */
-bf_status bfi_library_folder(bfi_library *library, char *folder, char *problem, size_t size,
-                             bf_error *err);
+const atomic_int *bfi_library_stop(const bfi_library *library);
 
 /* Where a kernel came from. */
 typedef enum bfi_origin {
@@ -50,5 +47,18 @@ typedef struct bfi_kernel_request {
  */
 bf_status bfi_library_get(bfi_library *library, bfi_kernel_request *requests, int count,
                           bool compile, double deadline, bf_error *err);
+
+/* How long the kernel table's and the compiled kernel took when they were measured on this machine;
+ * zero: they were not. A record that cannot be used counts as none. */
+typedef struct bfi_timing {
+    double native_s, compiled_s;
+} bfi_timing;
+bf_status bfi_library_measured(bfi_library *library, const bfi_tvm_kernel *kernel,
+                               const bfi_tvm_target *target, bfi_timing *out, bf_error *err);
+
+/* Adds |count| measures of keys to the record on disk. BF_STATUS_IO: the store has no folder that
+ * can be written. */
+bf_status bfi_library_record(bfi_library *library, const bfi_measure *measures, int count,
+                             bf_error *err);
 
 #endif

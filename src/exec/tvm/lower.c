@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "exec/tvm/library.h"
+#include "plan/cost.h"
 #include "plan/plan.h"
 
 void bfi_kernel_conv_shape(const bfi_conv *c, int64_t *p) {
@@ -36,14 +37,17 @@ typedef struct want {
 
 typedef struct wants {
     bf_plan *plan;
+    bfi_library *library;
     bfi_tvm_target target;
+    bool only_faster;
     want *items;
     int count;
     size_t capacity;
     bfi_kernel_request *requests;
     int request_count;
     size_t request_capacity;
-    bool failed; /* out of memory */
+    bf_status status;
+    bf_error *err;
 } wants;
 
 static int request_of(wants *w, const bfi_tvm_kernel *kernel) {
@@ -60,10 +64,13 @@ static int request_of(wants *w, const bfi_tvm_kernel *kernel) {
 static void add(wants *w, int lowering, bfi_tvm_kernel *kernel, bfi_compiled **place) {
     kernel->dtype = w->plan->dtype;
     bfi_tvm_kernel_schedule(kernel, &w->target);
-    int request = w->failed ? -1 : request_of(w, kernel);
-    w->failed = request < 0 ||
-                !bfi_grow((void **)&w->items, &w->capacity, (size_t)w->count + 1, sizeof *w->items);
-    if (!w->failed) w->items[w->count++] = (want){lowering, request, place};
+    if (w->status != BF_STATUS_OK) return;
+    int request = request_of(w, kernel);
+    if (request < 0 ||
+        !bfi_grow((void **)&w->items, &w->capacity, (size_t)w->count + 1, sizeof *w->items))
+        w->status = bfi_fail_memory(w->err);
+    else
+        w->items[w->count++] = (want){lowering, request, place};
 }
 
 /* A kernel of no shape yet, its padding zeroed: requests are compared as bytes. */
@@ -185,17 +192,63 @@ static void want_forward(wants *w, int i, int node) {
         want_conv(w, i, BFI_TVM_OP_INTERVAL_CONV, &c->conv_forward, &l->kernel);
 }
 
+/* Multiply-adds per lane of |kernel| (elements of a relaxation of |n|). */
+static double work_of(const bfi_tvm_kernel *kernel, int64_t n) {
+    const int64_t *p = kernel->p;
+    if (p[BFI_TVM_M]) return (double)p[BFI_TVM_M] * (double)p[BFI_TVM_K];
+    if (!p[BFI_TVM_GROUPS]) return (double)n;
+    double work = (double)(p[BFI_TVM_GROUPS] * p[BFI_TVM_C_DST] * p[BFI_TVM_H_DST]) *
+                  (double)(p[BFI_TVM_W_DST] * p[BFI_TVM_C_SRC] * p[BFI_TVM_KH] * p[BFI_TVM_KW]);
+    return p[BFI_TVM_TRANSPOSED] ? work / (double)(p[BFI_TVM_STRIDE_H] * p[BFI_TVM_STRIDE_W])
+                                 : work;
+}
+
+/* Whether the kernel |request| of lowering |l| is faster than the table's: as measured on this
+ * machine, else by cost.def. */
+static bool is_faster(wants *w, const bfi_lowering *l, const bfi_kernel_request *request) {
+    const bfi_tvm_kernel *k = &request->kernel;
+    bfi_timing t;
+    bf_status status = bfi_library_measured(w->library, k, &w->target, &t, w->err);
+    if (status != BF_STATUS_OK) w->status = status;
+    if (t.compiled_s > 0) return bfi_cost_lead(t.native_s, t.compiled_s);
+    bfi_cost_query query = {.kernel = bfi_tvm_op_row(k->op)->name,
+                            .dtype = k->dtype,
+                            .isa = w->plan->kernels->isa,
+                            .strided = k->p[BFI_TVM_STRIDE_H] > 1 || k->p[BFI_TVM_STRIDE_W] > 1,
+                            .work = work_of(k, w->plan->graph->nodes[l->node].count)};
+    return bfi_cost_compiled_wins(&query);
+}
+
+/* Of the kernels that lowering |i| wants, which begin at |first|: takes them all back when the one
+ * that does the work is not faster. */
+static void keep_faster(wants *w, int i, int first) {
+    bfi_lowering *l = &w->plan->lowerings[i];
+    int main = first;
+    for (int k = first; k < w->count; k++)
+        if (w->items[k].place == &l->fused) main = k;
+    if (w->status != BF_STATUS_OK || first == w->count) return;
+    if (is_faster(w, l, &w->requests[w->items[main].request])) return;
+    w->count = first;
+    snprintf(l->why, sizeof l->why, "the kernel table's is as fast");
+}
+
 static void collect(wants *w) {
     const bf_plan *plan = w->plan;
-    for (int i = 0; i < plan->lowering_count && !w->failed; i++) {
+    for (int i = 0; i < plan->lowering_count && w->status == BF_STATUS_OK; i++) {
         const bfi_lowering *l = &plan->lowerings[i];
+        int first = w->count;
         if (l->backend != BFI_BACKEND_TVM) continue;
         if (l->program < 0)
             want_forward(w, i, l->node);
         else
             want_back(w, i,
                       &plan->programs[l->program].ops[i - plan->program_lowering[l->program]]);
+        if (w->only_faster) keep_faster(w, i, first);
     }
+    int needed = 0; /* requests that nobody wants any more are not asked for */
+    for (int i = 0; i < w->count; i++)
+        if (w->items[i].request >= needed) needed = w->items[i].request + 1;
+    w->request_count = needed;
 }
 
 /* Lowerings whose kernels are all there get them; the others say what is missing. */
@@ -229,24 +282,23 @@ static void say_of_all(bf_plan *plan, const char *why) {
             snprintf(plan->lowerings[i].why, sizeof plan->lowerings[i].why, "%s", why);
 }
 
-bf_status bfi_compiler_lower(bf_plan *plan, bool compile, bf_error *err) {
+bf_status bfi_compiler_lower(bf_plan *plan, bool only_faster, bf_error *err) {
     bfi_library *library = bfi_session_library(plan->session);
-    wants w = {.plan = plan};
+    wants w = {.plan = plan, .library = library, .only_faster = only_faster, .err = err};
     if (!bfi_kernel_target(plan->kernels->isa, &w.target)) {
         say_of_all(plan, "TVM kernels need AVX2 or AVX-512");
         return BF_STATUS_OK;
     }
     collect(&w);
-    bf_status status = w.failed ? bfi_fail_memory(err) : BF_STATUS_OK;
-    if (status == BF_STATUS_OK && w.request_count)
-        status = bfi_library_get(library, w.requests, w.request_count, compile,
-                                 plan->options.deadline, err);
-    if (status == BF_STATUS_OK) hand_over(&w);
+    if (w.status == BF_STATUS_OK && w.request_count)
+        w.status = bfi_library_get(library, w.requests, w.request_count, !only_faster,
+                                   plan->options.deadline, err);
+    if (w.status == BF_STATUS_OK) hand_over(&w);
     plan->kernel_pool = bfi_library_pool(library);
     for (int i = 0; i < w.request_count; i++) bfi_compiled_release(w.requests[i].compiled);
     free(w.requests);
     free(w.items);
-    return status;
+    return w.status;
 }
 
 bool bfi_compiler_strict(const bf_session *session) {

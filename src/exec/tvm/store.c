@@ -15,6 +15,7 @@
 struct bfi_kernel_store {
     char folder[BFI_STORE_PATH];
     char own[BFI_STORE_PATH]; /* this process's folder; "" none yet */
+    bool absent;              /* the folder is made when something is to be written */
     bool readable, writable;
     char problem[256];
 };
@@ -82,23 +83,31 @@ static void check_private(const bfi_kernel_store *store, char *problem, size_t s
     }
 }
 
+/* Finds out what the folder, which exists, may be used for. */
+static void judge(bfi_kernel_store *store) {
+    char problem[128] = "";
+    check_private(store, problem, sizeof problem);
+    store->absent = false;
+    store->readable = !*problem;
+    store->writable = store->readable && access(store->folder, W_OK | X_OK) == 0;
+    if (store->readable && !store->writable)
+        snprintf(problem, sizeof problem, "cannot be written: %s", strerror(errno));
+    if (*problem)
+        snprintf(store->problem, sizeof store->problem, "%.100s %s", store->folder, problem);
+}
+
 bf_status bfi_store_open(const char *folder, bfi_kernel_store **out, bf_error *err) {
     bfi_kernel_store *store = bfi_calloc(1, sizeof *store);
+    struct stat info;
     if (!store) return bfi_fail_memory(err);
-    char problem[128] = "";
     if (!choose_folder(folder, store->folder)) {
         store->folder[0] = '\0';
         snprintf(store->problem, sizeof store->problem,
                  "no folder for compiled kernels: set BOUNDFLOW_TVM_CACHE");
+    } else if (lstat(store->folder, &info) != 0 && errno == ENOENT) {
+        store->absent = true;
     } else {
-        make_folders(store->folder);
-        check_private(store, problem, sizeof problem);
-        store->readable = !*problem;
-        store->writable = store->readable && access(store->folder, W_OK | X_OK) == 0;
-        if (store->readable && !store->writable)
-            snprintf(problem, sizeof problem, "cannot be written: %s", strerror(errno));
-        if (*problem)
-            snprintf(store->problem, sizeof store->problem, "%.100s %s", store->folder, problem);
+        judge(store);
     }
     *out = store;
     return BF_STATUS_OK;
@@ -168,8 +177,16 @@ static bf_status make_own(bfi_kernel_store *store, bf_error *err) {
                     strerror(errno));
 }
 
+bool bfi_store_record(const bfi_kernel_store *store, char *path) {
+    return store->readable && join(path, store->folder, "tune.txt");
+}
+
 bf_status bfi_store_place(bfi_kernel_store *store, const char *key, char *path, bf_error *err) {
     bf_status status = BF_STATUS_OK;
+    if (store->absent) {
+        make_folders(store->folder);
+        judge(store);
+    }
     if (!store->writable && !*store->own) status = make_own(store, err);
     if (status != BF_STATUS_OK) return status;
     const char *folder = store->writable ? store->folder : store->own;

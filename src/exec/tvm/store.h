@@ -21,7 +21,8 @@ enum { BFI_STORE_PATH = PATH_MAX };
 
 typedef struct bfi_kernel_store bfi_kernel_store;
 
-/* |folder| NULL: $BOUNDFLOW_TVM_CACHE, else $XDG_CACHE_HOME/boundflow/tvm, else
+/* Makes nothing: the folder appears with its first entry. |folder| NULL: $BOUNDFLOW_TVM_CACHE, else
+ * $XDG_CACHE_HOME/boundflow/tvm, else
  * ~/.cache/boundflow/tvm. A folder that cannot be used is no error: see bfi_store_problem. */
 bf_status bfi_store_open(const char *folder, bfi_kernel_store **out, bf_error *err);
 void bfi_store_free(bfi_kernel_store *store);
@@ -35,6 +36,10 @@ const char *bfi_store_problem(const bfi_kernel_store *store);
  * and ours; |why| (|size| bytes) then says what was found instead, "" when nothing was. */
 bool bfi_store_find(const bfi_kernel_store *store, const char *key, char *path, char *why,
                     size_t size);
+
+/* Path of the record of measurements (record.h), BFI_STORE_PATH bytes; false: the folder is not
+ * there, or not to be used. */
+bool bfi_store_record(const bfi_kernel_store *store, char *path);
 
 /* Where the entry of |key| is to be written, whatever is there now: |path| has BFI_STORE_PATH
  * bytes. May make the process's own folder. BF_STATUS_IO: no folder at all can be written. */
