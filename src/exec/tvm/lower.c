@@ -179,7 +179,7 @@ static void want_back(wants *w, int i, const bfi_back_op *op) {
             want_accumulate(w, i, true);
             break;
         default:
-            assert(!"an op without TVM kernels was lowered to them");
+            assert(false && "an op without TVM kernels was lowered to them");
     }
 }
 
@@ -219,6 +219,20 @@ static bool is_faster(wants *w, const bfi_lowering *l, const bfi_kernel_request 
     return bfi_cost_compiled_wins(&query);
 }
 
+/* A product leaves its bias and error behind by a relaxation: the kernel table's where that is
+ * faster. */
+static void drop_slower_extras(wants *w, const bfi_lowering *l, int first) {
+    const bfi_elementwise *all = &w->plan->elementwise;
+    int kept = first;
+    for (int i = first; i < w->count; i++) {
+        const want *item = &w->items[i];
+        bool extra = item->place >= (bfi_compiled *const *)all &&
+                     item->place < (bfi_compiled *const *)(all + 1);
+        if (!extra || is_faster(w, l, &w->requests[item->request])) w->items[kept++] = *item;
+    }
+    w->count = kept;
+}
+
 /* Of the kernels that lowering |i| wants, which begin at |first|: takes them all back when the one
  * that does the work is not faster. */
 static void keep_faster(wants *w, int i, int first) {
@@ -227,7 +241,10 @@ static void keep_faster(wants *w, int i, int first) {
     for (int k = first; k < w->count; k++)
         if (w->items[k].place == &l->fused) main = k;
     if (w->status != BF_STATUS_OK || first == w->count) return;
-    if (is_faster(w, l, &w->requests[w->items[main].request])) return;
+    if (is_faster(w, l, &w->requests[w->items[main].request])) {
+        drop_slower_extras(w, l, first);
+        return;
+    }
     w->count = first;
     snprintf(l->why, sizeof l->why, "the kernel table's is as fast");
 }
