@@ -14,8 +14,11 @@ void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
         lo = (double)(float)lo;
         hi = (double)(float)hi;
     }
-    bfi_kept_doubles(t, t->state->lo)[j] = lo == lo ? lo : -INFINITY;
-    bfi_kept_doubles(t, t->state->hi)[j] = hi == hi ? hi : INFINITY;
+    double *to_lo = bfi_kept_doubles(t, t->state->lo) + j,
+           *to_hi = bfi_kept_doubles(t, t->state->hi) + j;
+    bool again = t->ws->choose; /* then the better of both stays: the value may be bounded */
+    if (!again || lo > *to_lo) *to_lo = lo == lo ? lo : -INFINITY;
+    if (!again || hi < *to_hi) *to_hi = hi == hi ? hi : INFINITY;
 }
 
 /* Relative error of one float32 evaluation with |terms| terms in any order, and its underflow part.

@@ -55,8 +55,8 @@ static double put_family(const bfi_transfer *t, int64_t j, double lo, double hi)
     }
     bfi_store(dtype, at, BFI_FAMILY_NUMBERS - 2, family.lower);
     bfi_store(dtype, at, BFI_FAMILY_NUMBERS - 1, family.upper);
-    return t->u * (13 * slope * bfi_magnitude(lo, hi) + 12 * intercept) +
-           bfi_dot_gamma(t, j) * intercept;
+    double m = bfi_magnitude(lo, hi); /* may be infinite */
+    return t->u * (bfi_mul_up(13 * slope, m) + 12 * intercept) + bfi_dot_gamma(t, j) * intercept;
 }
 
 /* Stores the lines of element j and their error. True when a slope needs a rounded product. */

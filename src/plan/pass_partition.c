@@ -128,15 +128,20 @@ static bf_status add_optimize(bf_plan *plan, bfi_step_kind kind, int target, boo
     return add_step(plan, (bfi_step){kind, spec ? plan->graph->output : target, *program}, err);
 }
 
-static bool is_bounded(const bfi_task_graph *tasks, int count, int node) {
+/* Bounded values whose forward step would overwrite what CROWN found; other steps keep the better.
+ */
+static bool is_bounded(const bf_plan *plan, int count, int node) {
+    const bfi_task_graph *tasks = &plan->tasks;
+    bfi_op_class c = bfi_op_class_of(plan->graph->nodes[node].op);
+    if (c != BFI_CLASS_WEIGHTED && c != BFI_CLASS_STRUCTURAL) return false;
     for (int i = 0; i < count; i++)
         if (tasks->steps[i].kind == BFI_STEP_BOUND && tasks->steps[i].node == node) return true;
     return false;
 }
 
 /* Everything again after CROWN, from the intervals that it left: each bounded layer is optimised
- * with those below it final. Its own forward step is not run again, which would undo what CROWN
- * found; its error terms stand, for the intervals that it reads only shrink. */
+ * with those below it final. Bounded linear layers keep their error terms, which stand, for the
+ * intervals that they read only shrink. */
 static bf_status add_alpha_steps(bf_plan *plan, bf_error *err) {
     const bfi_task_graph *tasks = &plan->tasks;
     int count = tasks->step_count, unused;
@@ -144,7 +149,7 @@ static bf_status add_alpha_steps(bf_plan *plan, bf_error *err) {
     for (int i = 0; i < count && status == BF_STATUS_OK; i++) {
         bfi_step step = tasks->steps[i];
         bool source = bfi_op_class_of(plan->graph->nodes[step.node].op) == BFI_CLASS_SOURCE;
-        if (step.kind == BFI_STEP_FORWARD && !source && !is_bounded(tasks, count, step.node))
+        if (step.kind == BFI_STEP_FORWARD && !source && !is_bounded(plan, count, step.node))
             status = add_step(plan, (bfi_step){BFI_STEP_REFINE, step.node, -1}, err);
         if (step.kind == BFI_STEP_BOUND && plan->options.intermediate != BF_INTERMEDIATE_FIXED)
             status = add_optimize(plan, BFI_STEP_OPTIMIZE, step.node, false, &unused, err);

@@ -56,18 +56,19 @@ static inline void kit_bounds_once(const bf_model *model, bf_options options, co
 
 /* All settings that bounds must hold for: method, dtype, executor, intersect as the digits of
  * |index|. */
-enum { KIT_SETTINGS = 24 };
+enum { KIT_SETTINGS = 32 };
 static inline bf_options kit_setting(int index) {
     bf_options o = bf_options_default();
-    o.method = (bf_method)(index % 3);
-    o.dtype = (bf_dtype)(index / 3 % 2);
-    o.executor = (bf_executor)(index / 6 % 2);
-    o.intersect = index / 12 % 2;
+    o.method = (bf_method)(index % 4);
+    o.iterations = 3;
+    o.dtype = (bf_dtype)(index / 4 % 2);
+    o.executor = (bf_executor)(index / 8 % 2);
+    o.intersect = index / 16 % 2;
     return o;
 }
 
 static inline const char *kit_setting_name(bf_options o, char *buf, size_t size) {
-    static const char *const methods[] = {"ibp", "crown-ibp", "crown"};
+    static const char *const methods[] = {"ibp", "crown-ibp", "crown", "alpha-crown"};
     snprintf(buf, size, "%s float%d %s%s%s", methods[o.method],
              o.dtype == BF_DTYPE_FLOAT32 ? 32 : 64,
              o.executor == BF_EXECUTOR_REFERENCE ? "reference" : "native",

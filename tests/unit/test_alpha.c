@@ -293,6 +293,34 @@ static void enough_is_enough(void **state) {
     assert_true(stopped > 0);
 }
 
+/* Boxes of one request get what they get alone, whichever of them are in flight together. */
+static void boxes_of_one_request(void **state) {
+    (void)state;
+    enum { BOXES = 3, MOST = 8 };
+    for (int i = 0; i < 40; i++) {
+        bfi_graph *graph = net_mlp(NET_PLAIN);
+        int64_t n = graph->nodes[0].count, m = graph->nodes[graph->output].count;
+        bf_model *model = net_model(graph);
+        double lo[BOXES * MOST], hi[BOXES * MOST], lower[BOXES * MOST], upper[BOXES * MOST];
+        assert_true(n <= MOST && m <= MOST);
+        for (int b = 0; b < BOXES; b++) net_box(NET_PLAIN, n, lo + b * n, hi + b * n);
+        bf_options o = alpha_options(i % 2 ? BF_INTERMEDIATE_PER_NEURON : BF_INTERMEDIATE_FIXED);
+        o.batch = i % 3 + 1;
+        kit_engine e = kit_engine_new(1, model, o);
+        bf_request request = {.lo = lo, .hi = hi, .boxes = BOXES, .lower = lower, .upper = upper};
+        assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, NULL), BF_STATUS_OK);
+        o.batch = 1;
+        for (int b = 0; b < BOXES; b++) {
+            double l[MOST], u[MOST];
+            kit_bounds_once(model, o, lo + b * n, hi + b * n, NULL, 0, l, u);
+            for (int64_t j = 0; j < m; j++)
+                assert_true(l[j] == lower[b * m + j] && u[j] == upper[b * m + j]);
+        }
+        kit_engine_free(&e);
+        bf_model_free(model);
+    }
+}
+
 /* A budget that runs out leaves bounds that hold: no better than those of a whole run. */
 static void stops_in_time(void **state) {
     (void)state;
@@ -320,9 +348,12 @@ static void stops_in_time(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradient_of_every_op),    cmocka_unit_test(smooth_gradients),
-        cmocka_unit_test(never_looser_than_crown), cmocka_unit_test(one_number_one_value),
-        cmocka_unit_test(enough_is_enough),        cmocka_unit_test(stops_in_time)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradient_of_every_op),
+                                       cmocka_unit_test(smooth_gradients),
+                                       cmocka_unit_test(never_looser_than_crown),
+                                       cmocka_unit_test(one_number_one_value),
+                                       cmocka_unit_test(enough_is_enough),
+                                       cmocka_unit_test(boxes_of_one_request),
+                                       cmocka_unit_test(stops_in_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
