@@ -181,6 +181,8 @@ void bfi_pool_free(bfi_pool *pool) {
 
 int bfi_pool_threads(const bfi_pool *pool) { return pool->threads; }
 
+bool bfi_pool_awake(const bfi_pool *pool) { return atomic_load(&pool->sleeping) < pool->started; }
+
 static void open_loop(bfi_pool *pool) {
     atomic_fetch_add(&pool->ticket, 1);
     if (atomic_load(&pool->sleeping) == 0) return;

@@ -11,8 +11,10 @@
 #include "runtime/session.h"
 #include "runtime/split.h"
 
-/* Below this much work a wave stays on the caller's thread: waking a worker costs more. */
+/* Below this much work a loop stays on the caller's thread: handing over costs more. Workers that
+ * sleep take about 10 us to wake, which pays when more loops follow, or in one that is longer. */
 #define PARALLEL_FLOPS 4e5
+#define WAKE_FLOPS 2e6
 
 /* Forward tasks, and bounded layers, of one wave that run together; more go in turns. */
 enum { AT_ONCE = 8 };
@@ -30,6 +32,7 @@ typedef struct loop {
     int piece_count;
     bfi_job jobs[AT_ONCE];
     int job_count;
+    bool last; /* of the run */
 } loop;
 
 /* The interval of |node| in box |box| is as good as it gets. */
@@ -94,13 +97,15 @@ static void run_loop(loop *w) {
         w->ws->stats.lanes += w->jobs[j].lanes;
         flops += w->jobs[j].flops;
     }
-    bool parallel = w->plan->workers > 1 && flops >= PARALLEL_FLOPS;
+    bfi_pool *pool = w->plan->session->pool;
+    bool parallel = w->plan->workers > 1 && flops >= PARALLEL_FLOPS &&
+                    (flops >= WAKE_FLOPS || !w->last || bfi_pool_awake(pool));
     for (int j = 0; j < w->job_count; j++) {
         bfi_job_cut(&w->jobs[j], parallel ? w->plan->workers : 1);
         items += w->jobs[j].tiles;
     }
     if (parallel)
-        bfi_pool_run(w->plan->session->pool, items, w->plan->workers, run_item, w);
+        bfi_pool_run(pool, items, w->plan->workers, run_item, w);
     else
         for (int64_t item = 0; item < items; item++) run_item(w, item, 0);
 }
@@ -279,7 +284,7 @@ static void run_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
     if (program < 0 || (!request->lower && !request->upper)) return;
     int programs[2] = {request->spec ? plan->interval_program : -1, program};
     for (int p = 0; p < 2; p++) {
-        loop w = {.plan = plan, .ws = ws, .job_count = 1};
+        loop w = {.plan = plan, .ws = ws, .job_count = 1, .last = true};
         if (programs[p] < 0) continue;
         w.jobs[0] = spec_job(plan, ws, index, programs[p], -1);
         run_loop(&w);
