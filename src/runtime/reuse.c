@@ -4,8 +4,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "exec/backward.h"
 #include "runtime/cache/cache.h"
 #include "runtime/session.h"
+
+/* Hidden layers below this many operations, were all their rows bounded, are computed within some
+ * 100 us: about what writing them to a file and finding them there costs. */
+#define BRIEF_FLOPS 1e7
 
 /* One box in flight. */
 typedef struct reused_box {
@@ -101,25 +106,36 @@ typedef struct asking {
     bfi_answer answer;
 } asking;
 
+static bool is_brief(const bf_plan *plan, int node) {
+    double flops = 0, lanes = 2 * (double)plan->graph->nodes[node].count;
+    for (int i = 0; i < plan->tasks.step_count; i++) {
+        const bfi_step *step = &plan->tasks.steps[i];
+        if (step->kind == BFI_STEP_BOUND && step->node == node)
+            flops += lanes * bfi_program_flops(plan, &plan->programs[step->program]);
+    }
+    return flops < BRIEF_FLOPS;
+}
+
 static bool ask_value(const bf_workspace *ws, int64_t box, int node, asking *a) {
     if (!region_of(ws, box, node, &a->region)) return false;
     a->question = (bfi_question){.what = &ws->reuse->identity->values[node],
                                  .region = &a->region,
                                  .count = ws->plan->graph->nodes[node].count,
-                                 .parts = BFI_PART_LOWER | BFI_PART_UPPER};
+                                 .parts = BFI_PART_LOWER | BFI_PART_UPPER,
+                                 .brief = is_brief(ws->plan, node)};
     a->answer = (bfi_answer){{bfi_ws_doubles(ws, box, ws->plan->state[node].lo),
                               bfi_ws_doubles(ws, box, ws->plan->state[node].hi)}};
     return true;
 }
 
-/* False too when no result is wanted. */
+/* False too when no result is wanted, or one that answers do not have: the functionals. */
 static bool ask_results(const bf_workspace *ws, int64_t box, asking *a) {
     const bf_request *request = &ws->request;
     const bf_plan *plan = ws->plan;
     int64_t outputs = plan->graph->nodes[plan->graph->output].count;
     int64_t rows = request->spec ? request->rows : outputs, first = (ws->first_box + box) * rows;
     double *parts[BFI_PARTS] = {request->lower, request->upper, request->lower_error};
-    if (!region_of(ws, box, plan->graph->output, &a->region)) return false;
+    if (request->functional || !region_of(ws, box, plan->graph->output, &a->region)) return false;
     a->question = (bfi_question){
         .what = request->spec ? &ws->reuse->identity->spec : &ws->reuse->identity->outputs,
         .region = &a->region,

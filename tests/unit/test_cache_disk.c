@@ -126,6 +126,32 @@ static void disk_alone(void **state) {
     bf_cache_free(cache);
 }
 
+/* What is sooner computed than found stays in memory. */
+static void brief_answers(void **state) {
+    (void)state;
+    NEED_SQLITE;
+    const char *path = file("brief");
+    bf_cache *cache = open_cache(path, false);
+    for (uint64_t n = 0; n < 40; n++) {
+        asked a;
+        ask_make(&a, n);
+        a.q.brief = n % 2;
+        bfi_cache_put(cache, &a.q, &a.answer);
+    }
+    assert_int_equal(known(cache, 0, 40), 40);
+    bf_cache_free(cache);
+    cache = open_cache(path, false);
+    for (uint64_t n = 0; n < 40; n++) {
+        asked a;
+        ask_make(&a, n);
+        assert_int_equal(bfi_cache_get(cache, &a.q, &a.answer), n % 2 == 0);
+        a.q.brief = true; /* where it was absent the file is not asked again */
+        assert_int_equal(bfi_cache_get(cache, &a.q, &a.answer), n % 2 == 0);
+    }
+    assert_int_equal(bf_cache_stats_now(cache).disk_misses, 20);
+    bf_cache_free(cache);
+}
+
 static void read_only(void **state) {
     (void)state;
     NEED_SQLITE;
@@ -535,11 +561,11 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(survives), cmocka_unit_test(disk_alone),  cmocka_unit_test(read_only),
-        cmocka_unit_test(foreign),  cmocka_unit_test(damaged),     cmocka_unit_test(truncated),
-        cmocka_unit_test(heals),    cmocka_unit_test(two_writers), cmocka_unit_test(killed),
-        cmocka_unit_test(full),     cmocka_unit_test(disk_limit),  cmocka_unit_test(no_library),
-        cmocka_unit_test(busy),
+        cmocka_unit_test(survives),   cmocka_unit_test(disk_alone), cmocka_unit_test(brief_answers),
+        cmocka_unit_test(read_only),  cmocka_unit_test(foreign),    cmocka_unit_test(damaged),
+        cmocka_unit_test(truncated),  cmocka_unit_test(heals),      cmocka_unit_test(two_writers),
+        cmocka_unit_test(killed),     cmocka_unit_test(full),       cmocka_unit_test(disk_limit),
+        cmocka_unit_test(no_library), cmocka_unit_test(busy),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -39,7 +39,8 @@ typedef struct bfi_question {
     const double *enough; /* lower bounds at which optimising stops, |count|; NULL: it does not */
     int64_t count;        /* numbers per part of the answer */
     unsigned parts;       /* BFI_PART_ bits */
-    bool derived;         /* depends on containment hits: other bits than computing alone */
+    bool brief;   /* sooner computed than found in a file: for memory alone; no part of the key */
+    bool derived; /* depends on containment hits: other bits than computing alone */
 } bfi_question;
 
 typedef struct bfi_answer {

@@ -284,16 +284,16 @@ bool bfi_cache_get(bf_cache *c, const bfi_question *q, const bfi_answer *answer)
         bfi_answer_read(q, value_of(e), answer);
         touch(c, e);
         c->stats.hits++;
-    } else if (!c->disk) {
+    } else if (!c->disk || q->brief) {
         c->stats.misses++;
     }
     pthread_mutex_unlock(&c->lock);
-    return e || (c->disk && get_from_disk(c, q, hash, answer));
+    return e || (c->disk && !q->brief && get_from_disk(c, q, hash, answer));
 }
 
 void bfi_cache_put(bf_cache *c, const bfi_question *q, const bfi_answer *answer) {
     uint64_t hash = bfi_question_hash(q);
-    if (!c->remembers && !c->disk) return;
+    if (!c->remembers && (!c->disk || q->brief)) return;
     entry *e = entry_new(q, hash);
     if (e) bfi_answer_write(q, answer, value_of(e));
     pthread_mutex_lock(&c->lock);
@@ -303,7 +303,7 @@ void bfi_cache_put(bf_cache *c, const bfi_question *q, const bfi_answer *answer)
     } else if (!find(c, q, hash)) {
         c->stats.insertions++;
         admit(c, e);
-        if (c->writes) wait_for_disk(c, e);
+        if (c->writes && !q->brief) wait_for_disk(c, e);
         due = c->pending_bytes >= FLUSH_BYTES ||
               (c->pending_count && bfi_clock() - c->flushed > FLUSH_SECONDS);
     }
