@@ -56,15 +56,20 @@ static inline void kit_bounds_once(const bf_model *model, bf_options options, co
 
 /* All settings that bounds must hold for: method, dtype, executor, intersect as the digits of
  * |index|. */
-enum { KIT_SETTINGS = 32 };
+enum { KIT_METHODS = 4, KIT_TYPED = 2 * KIT_METHODS, KIT_EXECUTED = 2 * KIT_TYPED };
+enum { KIT_SETTINGS = 2 * KIT_EXECUTED }; /* the first KIT_TYPED: methods and dtypes alone */
 static inline bf_options kit_setting(int index) {
     bf_options o = bf_options_default();
-    o.method = (bf_method)(index % 4);
+    o.method = (bf_method)(index % KIT_METHODS);
     o.iterations = 3;
-    o.dtype = (bf_dtype)(index / 4 % 2);
-    o.executor = (bf_executor)(index / 8 % 2);
-    o.intersect = index / 16 % 2;
+    o.dtype = (bf_dtype)(index / KIT_METHODS % 2);
+    o.executor = (bf_executor)(index / KIT_TYPED % 2);
+    o.intersect = index / KIT_EXECUTED % 2;
     return o;
+}
+
+static inline bf_options kit_options(bf_method method, bf_dtype dtype, bf_executor executor) {
+    return kit_setting((int)method + KIT_METHODS * (int)dtype + KIT_TYPED * (int)executor);
 }
 
 static inline const char *kit_setting_name(bf_options o, char *buf, size_t size) {

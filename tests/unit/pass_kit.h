@@ -93,6 +93,18 @@ static inline void kit_same_bounds(const bfi_graph *in, const bfi_graph *out, bf
     free(before);
 }
 
+/* That for the first |settings| of kit_setting, but for chosen slopes: which steps they take
+ * follows the rounding of the numbers that they start from. */
+static inline void kit_same_in_settings(const bfi_graph *in, const bfi_graph *out, int settings,
+                                        double radius, double tolerance32, double tolerance64) {
+    for (int s = 0; s < settings; s++) {
+        bf_options o = kit_setting(s);
+        if (o.method == BF_METHOD_ALPHA_CROWN) continue;
+        kit_same_bounds(in, out, o, radius, o.dtype == BF_DTYPE_FLOAT32 ? tolerance32 : tolerance64,
+                        false);
+    }
+}
+
 static inline double kit_flops(const bfi_graph *graph) {
     double total = 0;
     for (int i = 0; i < graph->count; i++) total += (double)bfi_node_flops(graph, i);

@@ -131,7 +131,7 @@ static void every_op(void **state) {
     (void)state;
     for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
         for (int v = 0; v < op_cases[c].variants; v++)
-            for (int setting = 0; setting < 6; setting++) {
+            for (int setting = 0; setting < KIT_TYPED; setting++) {
                 problem p = pose(op_cases[c].name, v, op_cases[c].build(v));
                 bf_options o = kit_setting(setting);
                 o.intersect = (v + setting) % 2;

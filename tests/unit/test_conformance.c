@@ -118,7 +118,7 @@ static void every_op(void **state) {
     for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
         for (int v = 0; v < op_cases[c].variants; v++) {
             problem p = pose(op_cases[c].name, v, op_cases[c].build(v));
-            for (int setting = 0; setting < 6; setting++) {
+            for (int setting = 0; setting < KIT_TYPED; setting++) {
                 bf_options o = kit_setting(setting);
                 o.intersect = setting % 2;
                 o.all_neurons = v % 2;
@@ -136,7 +136,7 @@ static void rows_are_independent(void **state) {
     (void)state;
     problem p = pose("rows", 0, case_conv(1));
     int64_t m = bf_model_output_count(p.model);
-    for (int setting = 0; setting < 6; setting++) {
+    for (int setting = 0; setting < KIT_TYPED; setting++) {
         double lower[MAX_ROWS], upper[MAX_ROWS], one_lower, one_upper;
         kit_engine e = kit_engine_new(1, p.model, kit_setting(setting));
         for (int64_t rows = 1; rows <= MAX_ROWS; rows++) {

@@ -137,7 +137,7 @@ static void crown_within_ibp(void **state) {
         for (int k = 0; k < 4; k++) bounds[k] = calloc((size_t)m + 1, 8);
         for (int64_t j = 0; j < m; j++) spec[j] = net_uniform();
         net_box(NET_PLAIN, n, lo, hi);
-        for (int setting = 0; setting < 6; setting++) {
+        for (int setting = 0; setting < KIT_TYPED; setting++) {
             bf_options o = kit_setting(setting);
             double eps = o.dtype == BF_DTYPE_FLOAT32 ? 1e-4 : 1e-11;
             o.intersect = 1;
@@ -250,7 +250,7 @@ static void extreme_ends(void **state) {
             double a = line_end(), b = kit_int(0, 3) ? line_end() : a * (1 + 0x1p-40);
             lo[j] = fmin(a, b), hi[j] = fmax(a, b);
         }
-        for (int setting = 0; setting < 6; setting++)
+        for (int setting = 0; setting < KIT_TYPED; setting++)
             check_lone_op(lone_op(i % 23), lo, hi, kit_setting(setting));
     }
 }

@@ -283,9 +283,9 @@ static void single_roundings(void **state) {
         if (i % 8 == 1) q.lo[0] = -fabs((double)(float)above_one()), q.hi[0] = fabs(q.hi[0]);
         q.rows = 1;
         q.spec[0] = above_one();
-        for (int k = 0; k < 6; k++) compute(&q, kit_setting(k), &all[k]);
-        check_point(&q, all, 6, q.lo);
-        check_point(&q, all, 6, q.hi);
+        for (int k = 0; k < KIT_TYPED; k++) compute(&q, kit_setting(k), &all[k]);
+        check_point(&q, all, KIT_TYPED, q.lo);
+        check_point(&q, all, KIT_TYPED, q.hi);
         answer(&q);
     }
 }

@@ -73,10 +73,10 @@ static void every_model(void **state) {
         bf_model *model;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         assert_int_equal(bf_model_load(path, &model, NULL), BF_STATUS_OK);
-        for (int setting = 0; setting < 15; setting++) {
-            bf_options o = kit_setting(setting % 6);
-            o.partition = setting / 6 % 2;
-            o.batch = setting < 12 ? 1 : BOXES;
+        for (int setting = 0; setting < 2 * KIT_TYPED + KIT_METHODS; setting++) {
+            bf_options o = kit_setting(setting % KIT_TYPED);
+            o.partition = setting / KIT_TYPED % 2;
+            o.batch = setting < 2 * KIT_TYPED ? 1 : BOXES;
             check_plan(entry->d_name, model, o);
         }
         bf_model_free(model);

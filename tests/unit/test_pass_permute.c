@@ -32,10 +32,7 @@ static void expect(bfi_graph *g, int left, bfi_permute_mark mark, const char *te
         !strstr(r.report.entries[0].text, text))
         fail_msg("%d left, %s: %s", kit_count_op(r.graph, BFI_OP_TRANSPOSE),
                  bfi_permute_mark_name(r.report.entries[0].mark), r.report.entries[0].text);
-    for (int s = 0; s < 6; s++) {
-        bf_options o = kit_setting(s);
-        kit_same_bounds(g, r.graph, o, 0.1, o.dtype == BF_DTYPE_FLOAT32 ? 1e-5 : 1e-12, false);
-    }
+    kit_same_in_settings(g, r.graph, KIT_TYPED, 0.1, 1e-5, 1e-12);
     forget(&r);
     bfi_graph_free(g);
 }
@@ -329,7 +326,7 @@ static void check_model(const char *path, const bf_model *model) {
     assert_int_equal(bfi_pass_simplify(g, &so, &simple, &sr, NULL), BF_STATUS_OK);
     result r = permute(simple);
     kit_same_values(g, r.graph, NULL);
-    bf_options o = kit_setting(9); /* ibp float64 native */
+    bf_options o = kit_options(BF_METHOD_IBP, BF_DTYPE_FLOAT64, BF_EXECUTOR_NATIVE);
     kit_same_bounds(simple, r.graph, o, 1e-3, 1e-9, false);
     o.method = BF_METHOD_CROWN;
     if (kit_flops(g) < 5e5) kit_same_bounds(simple, r.graph, o, 1e-3, 1e-9, false);
@@ -351,11 +348,7 @@ static void check_none_left(const char *path, const bf_model *model) {
     assert_int_equal(kit_count_op(model->graph, BFI_OP_TRANSPOSE), 1);
     result r = permute(model->graph);
     assert_int_equal(kit_count_op(r.graph, BFI_OP_TRANSPOSE), 0);
-    for (int s = 0; s < 12; s++) {
-        bf_options o = kit_setting(s);
-        double tolerance = o.dtype == BF_DTYPE_FLOAT32 ? 1e-4 : 1e-11;
-        kit_same_bounds(model->graph, r.graph, o, 0.01, tolerance, false);
-    }
+    kit_same_in_settings(model->graph, r.graph, KIT_EXECUTED, 0.01, 1e-4, 1e-11);
     forget(&r);
 }
 

