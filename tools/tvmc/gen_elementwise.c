@@ -26,11 +26,10 @@ static void relax_params(relax *s, any lanes, any parameters, any sums) {
     tir_param(b, s->n);
 }
 
-/* Parameter of element |j| for vector |v| of the tile. */
+/* Parameter of element |j| for vector |v| of the tile, one for every lane. */
 static any parameter(const relax *s, any array, any j, int v) {
     tir *b = &s->g->b;
     int width = s->g->width;
-    if (s->shared) return tir_splat(b, tir_load(b, array, j, 1), width);
     any at = tir_add_int(b, tir_add(b, tir_mul(b, j, s->ls), s->lane), v * width);
     return tir_load(b, array, at, width);
 }
@@ -49,6 +48,58 @@ static choice choose(tir *b, any x, any pos, any neg, int lanes) {
 
 static any scaled(tir *b, any x, choice slope, int lanes) {
     return tir_select(b, slope.nothing, tir_zero(b, lanes), tir_product(b, x, slope.value));
+}
+
+/* Parameters |pos| and |neg| of element |j|, the same for all lanes: the branch on whether they
+ * leave something behind is opened. */
+typedef struct shared_pair {
+    any pos, neg;
+} shared_pair;
+
+static shared_pair open_shared(const relax *s, any pos, any neg, any j) {
+    tir *b = &s->g->b;
+    shared_pair q = {tir_let_number(b, "pos", tir_load(b, pos, j, 1), 1),
+                     tir_let_number(b, "neg", tir_load(b, neg, j, 1), 1)};
+    tir_if(b, tir_or(b, tir_not_zero(b, q.pos), tir_not_zero(b, q.neg)));
+    return q;
+}
+
+static any chosen(const relax *s, shared_pair q, any x) {
+    tir *b = &s->g->b;
+    int width = s->g->width;
+    return tir_select(b, tir_nonneg(b, x, width), tir_splat(b, q.pos, width),
+                      tir_splat(b, q.neg, width));
+}
+
+/* Element |j| with parameters shared by all lanes, whose branches cost less than selections. */
+static void shared_term(const relax *s, any j) {
+    tir *b = &s->g->b;
+    int width = s->g->width;
+    any x[8], at[8];
+    for (int v = 0; v < s->vecs; v++) {
+        at[v] = tir_add_int(b, tir_add(b, tir_mul(b, j, s->ls), s->lane), v * width);
+        at[v] = tir_let(b, "at", at[v]);
+        x[v] = tir_let_number(b, "x", tir_load(b, s->a, at[v], width), width);
+    }
+    if (s->has_t) {
+        shared_pair q = open_shared(s, s->t_pos, s->t_neg, j);
+        for (int v = 0; v < s->vecs; v++) tile_add(&s->t, v, x[v], chosen(s, q, x[v]));
+        tir_end(b);
+    }
+    if (s->has_e) {
+        shared_pair q = open_shared(s, s->e, s->e, j);
+        for (int v = 0; v < s->vecs; v++)
+            tile_add(&s->es, v, tir_abs(b, x[v], width), tir_splat(b, q.pos, width));
+        tir_end(b);
+    }
+    if (!s->scale) return;
+    shared_pair q = open_shared(s, s->s_pos, s->s_neg, j);
+    for (int v = 0; v < s->vecs; v++)
+        tir_store(b, s->out, at[v], tir_product(b, x[v], chosen(s, q, x[v])), width);
+    tir_end(b);
+    tir_if(b, tir_and(b, tir_is_zero(b, q.pos, 1), tir_is_zero(b, q.neg, 1)));
+    for (int v = 0; v < s->vecs; v++) tir_store(b, s->out, at[v], tir_zero(b, width), width);
+    tir_end(b);
 }
 
 static void relax_term(const relax *s, any j) {
@@ -81,7 +132,10 @@ static void relax_block(const relax *s, any first, any end) {
     if (s->has_t) tile_block_begin(&s->t);
     if (s->has_e) tile_block_begin(&s->es);
     any j = tir_for(b, "j", first, end, TIR_SERIAL);
-    relax_term(s, j);
+    if (s->shared)
+        shared_term(s, j);
+    else
+        relax_term(s, j);
     tir_end(b);
     if (s->has_t) tile_block_end(&s->t);
     if (s->has_e) tile_block_end(&s->es);

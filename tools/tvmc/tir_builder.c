@@ -160,6 +160,12 @@ any tir_or(tir *b, any x, any y) { return CALL(b->t, OR, x, y, any_none()); }
 any tir_and(tir *b, any x, any y) { return CALL(b->t, AND, x, y, any_none()); }
 any tir_is_zero(tir *b, any x, int lanes) { return tir_eq(b, x, tir_zero(b, lanes)); }
 
+any tir_not_zero(tir *b, any x) {
+    /* not NE, nor Not of EQ: TVM makes both false for NaN. LLVM finds the one comparison that this
+     * is. */
+    return tir_or(b, tir_lt(b, tir_zero(b, 1), tir_abs(b, x, 1)), tir_is_nan(b, x));
+}
+
 /* Index expression of |lanes| neighbours. */
 static any span_of(tir *b, any index, int lanes) {
     if (lanes == 1) return array_of(b, &index, 1);

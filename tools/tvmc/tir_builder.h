@@ -77,6 +77,7 @@ any tir_is_nan(tir *b, any x);
 any tir_or(tir *b, any x, any y);
 any tir_and(tir *b, any x, any y);
 any tir_is_zero(tir *b, any x, int lanes);
+any tir_not_zero(tir *b, any x); /* true for NaN; a scalar */
 
 /* Arrays: |lanes| elements from |index| on. */
 any tir_load(tir *b, any array, any index, int lanes);
