@@ -43,6 +43,7 @@ static void write_event(bfi_json *json, const bf_plan *plan, const bf_trace_even
     bfi_json_open(json, "args", '{');
     bfi_json_string(json, "layer", event->layer);
     bfi_json_integer(json, "lanes", event->lanes);
+    bfi_json_number(json, "flops", event->flops);
     bfi_json_integer(json, "task", event->task);
     bfi_json_close(json, '}');
     bfi_json_close(json, '}');

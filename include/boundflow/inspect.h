@@ -112,6 +112,7 @@ typedef struct bf_trace_event {
     const char *layer; /* node name */
     int task, worker;
     int64_t lanes;
+    double flops;      /* multiply-adds times two: of its lanes, or the layer's intervals */
     double begin, end; /* bf_clock() seconds */
 } bf_trace_event;
 

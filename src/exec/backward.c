@@ -509,6 +509,44 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_ADJOINT_POOL] = bfi_adjoint_run,
 };
 
+static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back_op *op) {
+    const bfi_node *node = &plan->graph->nodes[op->node];
+    const bfi_node_constants *c = &plan->constants->nodes[op->node];
+    switch (op->kind) {
+        case BFI_BACK_LINEAR:
+        case BFI_BACK_ADJOINT_LINEAR: /* the same products the other way round */
+            return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
+        case BFI_BACK_CONV:
+            return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;
+        case BFI_BACK_SPARSE:
+            return 2.0 *
+                   (double)c->sparse_backward[op->which].ptr[c->sparse_backward[op->which].rows];
+        default:
+            return op->a >= 0 ? 4.0 * (double)p->buffers[op->a].count : 0;
+    }
+}
+
+/* The same when a linear op leaves out elements: numbers before |terms| and |rows| (NULL: all). */
+static double part_flops(const bfi_packed *w, double flops, const int32_t *terms,
+                         const int32_t *rows) {
+    if (terms) flops *= (double)terms[0] / (double)w->k;
+    if (rows) flops *= (double)rows[0] / (double)w->m;
+    return flops;
+}
+
+/* Of all lanes of the tile, on its windows. */
+static double tile_flops(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
+    double flops = op_flops(t->plan, t->program, op);
+    if (op->kind == BFI_BACK_LINEAR)
+        flops = part_flops(&c->backward, flops, active_elements(t, op - 1), wanted_elements(t, op));
+    else if (op->kind == BFI_BACK_CONV)
+        flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_backward;
+    else if (op->kind != BFI_BACK_SPARSE && op->kind != BFI_BACK_ADJOINT_LINEAR && op->a >= 0)
+        flops = 4.0 * (double)bfi_tile_count(t, op->a);
+    return flops * (double)t->lanes;
+}
+
 /* Returns how many ops that were. */
 static int run_op(bfi_tile *t, const bfi_back_op *op, const bfi_lowering *lowering, int step,
                   int worker) {
@@ -516,9 +554,12 @@ static int run_op(bfi_tile *t, const bfi_back_op *op, const bfi_lowering *loweri
     t->run = bfi_dispatch_of(lowering, t->ws, worker);
     int ops = lowering->fuses && run_linear_relax(t, op) ? 2 : 1;
     if (ops == 1) handlers[op->kind](t, op);
-    if (t->ws->trace)
-        bfi_trace_add(t->ws->trace, (bfi_trace_event){begin, bfi_clock(), (int)op->kind, op->node,
-                                                      step, worker, t->lanes});
+    if (t->ws->trace) {
+        bfi_trace_event event = {begin, bfi_clock(), (int)op->kind, op->node,
+                                 step,  worker,      t->lanes,      0};
+        for (int i = 0; i < ops; i++) event.flops += tile_flops(t, op + i);
+        bfi_trace_add(t->ws->trace, event);
+    }
     return ops;
 }
 
@@ -604,23 +645,6 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
     return bfi_tile_bound(&t, lower, error);
 }
 
-static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back_op *op) {
-    const bfi_node *node = &plan->graph->nodes[op->node];
-    const bfi_node_constants *c = &plan->constants->nodes[op->node];
-    switch (op->kind) {
-        case BFI_BACK_LINEAR:
-        case BFI_BACK_ADJOINT_LINEAR: /* the same products the other way round */
-            return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
-        case BFI_BACK_CONV:
-            return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;
-        case BFI_BACK_SPARSE:
-            return 2.0 *
-                   (double)c->sparse_backward[op->which].ptr[c->sparse_backward[op->which].rows];
-        default:
-            return op->a >= 0 ? 4.0 * (double)p->buffers[op->a].count : 0;
-    }
-}
-
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program) {
     double total = 0;
     for (int i = 0; i < program->op_count; i++) total += op_flops(plan, program, &program->ops[i]);
@@ -637,8 +661,7 @@ double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
         if (op->kind == BFI_BACK_LINEAR) {
             const int32_t *terms = active_in_box(plan, ws, box, program, i - 1), *rows = NULL;
             if (hands_over(program, i)) rows = active_in_box(plan, ws, box, program, i + 1);
-            if (terms) flops *= (double)terms[0] / (double)w->k;
-            if (rows) flops *= (double)rows[0] / (double)w->m;
+            flops = part_flops(w, flops, terms, rows);
         }
         total += flops;
     }

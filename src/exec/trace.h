@@ -13,6 +13,7 @@ typedef struct bfi_trace_event {
     double begin, end; /* bfi_clock() seconds */
     int kind, node, step, worker;
     int64_t lanes;
+    double flops; /* multiply-adds times two of all lanes, as the run counts them */
 } bfi_trace_event;
 
 typedef struct bfi_trace {

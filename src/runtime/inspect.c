@@ -18,7 +18,7 @@ int bf_plan_task_count(const bf_plan *plan) { return plan->tasks.task_count; }
 static double forward_flops(const bf_plan *plan, const bfi_task *task) {
     double total = 0;
     for (int i = task->first; i < task->first + task->count; i++)
-        if (plan->tasks.steps[i].kind == BFI_STEP_FORWARD)
+        if (bfi_step_is_forward(plan->tasks.steps[i].kind))
             total += 3 * (double)bfi_node_flops(plan->graph, plan->tasks.steps[i].node);
     return total;
 }
@@ -35,7 +35,7 @@ bf_task_info bf_plan_task(const bf_plan *plan, int index) {
                          .edges = task->edge_count,
                          .flops = forward_flops(plan, task)};
     if (task->kind == BFI_TASK_BACKWARD) info.rows = plan->graph->nodes[last->node].count;
-    if (last->kind != BFI_STEP_FORWARD)
+    if (!bfi_step_is_forward(last->kind))
         info.flops = bfi_program_flops(plan, &plan->programs[last->program]);
     return info;
 }
@@ -211,6 +211,7 @@ bf_trace_event bf_workspace_trace_event(const bf_workspace *ws, int64_t index) {
                             .task = task,
                             .worker = e->worker,
                             .lanes = e->lanes,
+                            .flops = e->flops,
                             .begin = e->begin,
                             .end = e->end};
 }

@@ -6,22 +6,21 @@
 
 void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     int64_t lanes = j->sides * rows.count;
-    double dense = bfi_program_flops(j->plan, &j->plan->programs[j->program]) * (double)lanes;
+    double rounds = j->rounds > 0 ? j->rounds : 1;
+    const bfi_program *program = &j->plan->programs[j->program];
+    double dense = bfi_program_flops(j->plan, program) * (double)lanes * rounds;
     *bfi_ws_lanes(j->ws, box, j->node) =
         (bfi_box_lanes){.rows = rows.count, .level = rows.level, .first_tile = j->windowed};
-    if (j->rounds > 0) dense *= j->rounds;
     j->lanes += lanes;
     j->dense_flops += dense;
     if (rows.level < 0) {
-        j->flops +=
-            bfi_box_flops(j->plan, j->ws, box, &j->plan->programs[j->program]) * (double)lanes;
+        j->flops += bfi_box_flops(j->plan, j->ws, box, program) * (double)lanes * rounds;
         j->dense += lanes;
         return;
     }
     j->flops += dense;
     assert(j->sides == 2 && j->rows >= 0);
     const bfi_windows *w = &j->plan->windows[j->program];
-    double rounds = j->rounds > 0 ? j->rounds : 1;
     j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes * rounds;
     j->windowed += rows.groups;
 }

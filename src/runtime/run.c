@@ -52,8 +52,9 @@ static void run_forward_step(const bf_plan *plan, bf_workspace *ws, int64_t box,
         bfi_forward_node(plan, ws, box, id, worker);
     if (plan->graph->nodes[id].op != BFI_OP_RESHAPE) finish(plan, ws, box, id);
     if (ws->trace)
-        bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_FORWARD, id, index,
-                                                   worker, 1});
+        bfi_trace_add(ws->trace,
+                      (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_FORWARD, id, index, worker, 1,
+                                        3 * (double)bfi_node_flops(plan->graph, id)});
 }
 
 static void run_piece(const loop *w, const piece *p, int64_t box, int worker) {
@@ -148,7 +149,7 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index, int64
     if (!ws->choose) ws->stats.unstable += job.lanes / 2;
     if (ws->trace)
         bfi_trace_add(ws->trace, (bfi_trace_event){begin, bfi_clock(), BFI_TRACE_ROWS, step->node,
-                                                   index, 0, job.lanes});
+                                                   index, 0, job.lanes, 0});
     return job;
 }
 

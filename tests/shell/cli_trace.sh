@@ -18,7 +18,7 @@ sys.exit(0 if x and eval(sys.argv[2]) else 1)' "$1" "$2" || fail "$1: not so: $2
 
 for threads in 1 2; do
     for partition in 0 1; do
-        for method in ibp crown-ibp crown; do
+        for method in ibp crown-ibp crown alpha-crown; do
             how="--method $method --partition $partition --threads $threads"
             # shellcheck disable=SC2086
             run 0 "plan $how" plan "$m" $how --json
@@ -40,6 +40,14 @@ for threads in 1 2; do
         done
     done
 done
+
+# The products of backward ops are what the run counted, whatever it left out.
+net="$models/digits_mlp.onnx --center $models/digits_sample_flat_label3.npy --eps 0.03"
+# shellcheck disable=SC2086
+run 0 "flops" bound $net --threads 1 --json --trace trace.json
+cp out plan.json
+events trace.json "sum(e['args']['flops'] for e in x if e['cat'] != 'forward') == j['flops']"
+events trace.json "all(e['args']['flops'] > 0 for e in x if e['name'] in ('backward_linear', 'interval_linear'))"
 
 # A worker does one thing at a time.
 events trace.json "all(a[1] <= b[0] + 0.01 for t in range(2) for s in [sorted((e['ts'], e['ts'] + e['dur']) for e in x if e['tid'] == t)] for a, b in zip(s, s[1:]))"
