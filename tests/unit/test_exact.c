@@ -276,7 +276,7 @@ static bfi_graph *single_op(int kind) {
  * slack of longer sums helps. */
 static void single_roundings(void **state) {
     (void)state;
-    static answers all[6];
+    static answers all[KIT_TYPED];
     for (int i = 0; i < 6000; i++) {
         question q = ask(single_op(i % 8), NET_DOUBLE);
         q.lo[0] = q.hi[0] = kit_int(0, 1) ? 1 : (double)(float)above_one();
