@@ -149,8 +149,11 @@ typedef struct bf_request {
                          win back); NULL: not wanted. Zero where an interval was the better bound */
     double *functional; /* boxes x rows x inputs: coefficients of the linear lower bound of each row
                            over the inputs, as rounded, before it was minimised over the box; zeros
-                           where the method ends at a hidden layer. A hint (for branching), not part
-                           of a certificate. NULL: not wanted */
+                           where the method ends at a hidden layer. NULL: not wanted */
+    double *constant;   /* boxes x rows, beside |functional|: certified, row . y(x) >=
+                           functional . x + constant for every input x of the box that satisfies its
+                           splits, in exact arithmetic; -inf where there is none. NULL: not wanted;
+                           ignored without |functional| */
     double deadline;    /* bf_clock() time at which to give up; 0: none */
 
     int64_t boxes;    /* 0 counts as 1; more than options.batch run in turns */

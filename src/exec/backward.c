@@ -456,6 +456,9 @@ static void show_functional(const bfi_tile *t, const bfi_back_op *op) {
     for (int64_t l = 0; l < t->lanes; l++)
         for (int64_t j = 0; t->functional[l] && j < n; j++)
             t->functional[l][j] = bfi_load(t->plan->dtype, a, j * t->ls + l);
+    if (t->constant)
+        t->plan->kernels->certify(t->lanes, t->plan->outward, t->v.constant, t->v.error,
+                                  t->constant);
 }
 
 static void run_box(const bfi_tile *t, const bfi_back_op *op) {
@@ -605,6 +608,7 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
                   .spec = request->spec,
                   .spec_stride = request->spec_stride,
                   .functional = request->functional,
+                  .constant = request->constant,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
     bool plain = t.program->loop == 0; /* slopes: the adjoint pass reads all coefficients */

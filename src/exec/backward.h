@@ -16,6 +16,8 @@ typedef struct bfi_tile_request {
     double *const *functional; /* by lane: where the coefficients at the network's input go (left
                                   alone when the program ends elsewhere), NULL: not wanted. NULL: by
                                   no lane */
+    double *constant; /* by lane, beside the functional: what it is certified to be off by at
+                         most (left alone where that is); NULL: not wanted */
 } bfi_tile_request;
 
 /* Bounds |lanes| functionals from below: lane l is sign[l] times row row[l] of |spec| (when the

@@ -30,6 +30,7 @@ typedef struct bfi_tile {
     const double *spec;
     int64_t spec_stride;
     double *const *functional;     /* see bfi_tile_request */
+    double *constant;              /* likewise */
     size_t size;                   /* of an element */
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
     bfi_window_room room;          /* with a level */

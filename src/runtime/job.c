@@ -1,6 +1,7 @@
 #include "runtime/job.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "exec/alpha.h"
 
@@ -137,11 +138,13 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     assert(lanes >= 0 && lanes <= j->plan->lane_room && lanes <= BFI_WIDEST_TILE);
     if (lanes == 0) return;
     double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE], *functional[BFI_WIDEST_TILE];
+    double constant[BFI_WIDEST_TILE];
     int64_t inputs = j->plan->graph->nodes[0].count;
-    for (int64_t l = 0; j->functional && l < lanes; l++)
-        functional[l] = v.sign[l] > 0
-                            ? j->functional + (v.box[l] * j->result_stride + v.row[l]) * inputs
-                            : NULL;
+    for (int64_t l = 0; j->functional && l < lanes; l++) {
+        int64_t row = v.box[l] * j->result_stride + v.row[l];
+        functional[l] = v.sign[l] > 0 ? j->functional + row * inputs : NULL;
+        constant[l] = -INFINITY;
+    }
     bfi_tile_request request = {.program = j->program,
                                 .step = j->step,
                                 .worker = worker,
@@ -149,7 +152,8 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
                                 .level = level,
                                 .spec = j->spec,
                                 .spec_stride = j->spec_stride,
-                                .functional = j->functional ? functional : NULL};
+                                .functional = j->functional ? functional : NULL,
+                                .constant = j->functional && j->constant ? constant : NULL};
     int64_t result[BFI_WIDEST_TILE];
     double sign[BFI_WIDEST_TILE]; /* the run may move lanes */
     for (int64_t l = 0; l < lanes; l++)
@@ -158,5 +162,8 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
                                      : bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) atomic_store(&j->ws->failed, (int)status);
     if (status != BF_STATUS_OK && j->rounds == 0) return; /* the best of some rounds holds */
-    for (int64_t l = 0; l < lanes; l++) store(j, result[l], sign[l], bounds[l], errors[l]);
+    for (int64_t l = 0; l < lanes; l++) {
+        store(j, result[l], sign[l], bounds[l], errors[l]);
+        if (request.constant && sign[l] > 0) j->constant[result[l]] = constant[l];
+    }
 }

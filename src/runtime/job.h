@@ -24,6 +24,7 @@ typedef struct bfi_job {
     double *lower, *upper; /* of box 0, indexed by row (of C or of the target); NULL: not wanted */
     double *lower_error;   /* likewise */
     double *functional;    /* of the lower bounds, at the network's input; likewise */
+    double *constant;      /* of the functionals; likewise */
     int64_t result_stride; /* numbers between the results of two boxes */
     bool keep_better;      /* never loosen what is there */
     int rounds;            /* of a program with slopes, and of one box; 0: a plain one */

@@ -106,6 +106,7 @@ static void forget_results(const bf_plan *plan, const bf_request *request) {
         if (request->lower) request->lower[r] = -INFINITY;
         if (request->upper) request->upper[r] = INFINITY;
         if (request->lower_error) request->lower_error[r] = 0;
+        if (request->constant) request->constant[r] = -INFINITY;
         for (int64_t i = 0; request->functional && i < inputs; i++)
             request->functional[r * inputs + i] = 0;
     }

@@ -230,6 +230,7 @@ static bfi_job spec_job(const bf_plan *plan, bf_workspace *ws, int index, int pr
         .upper = results_from(request->upper, first),
         .lower_error = results_from(request->lower_error, first),
         .functional = results_from(request->functional, first * plan->graph->nodes[0].count),
+        .constant = results_from(request->constant, first),
         .result_stride = rows,
         .keep_better = true,
         .rounds = ws->choose ? plan->options.iterations : 0,
