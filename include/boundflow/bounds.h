@@ -26,8 +26,11 @@ typedef enum bf_method {
 
 /* Which bounds BF_METHOD_ALPHA_CROWN optimises besides the rows asked for. */
 typedef enum bf_intermediate {
-    BF_INTERMEDIATE_FIXED,     /* none: hidden bounds are CROWN's */
-    BF_INTERMEDIATE_PER_NEURON /* hidden bounds too, each with slopes of its own */
+    BF_INTERMEDIATE_FIXED,  /* none: hidden bounds are CROWN's */
+    BF_INTERMEDIATE_PER_NEURON, /* hidden bounds too, each with slopes of its own: the tightest */
+    BF_INTERMEDIATE_SHARED      /* hidden bounds too; the neurons of a layer share their slopes, one
+                                   set for lower and one for upper bounds: a round is a way back and
+                                   forth as in CROWN, without numbers by neuron and slope */
 } bf_intermediate;
 
 typedef enum bf_dtype { BF_DTYPE_FLOAT32, BF_DTYPE_FLOAT64 } bf_dtype;

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "exec/shared.h"
+
 #define T float
 #define FMA fmaf
 #define NAME(x) x##_f32
@@ -149,8 +151,7 @@ static void ascend(const bfi_tile *t, const bfi_back_op *op, int which, const vo
     if (kink) {
         const bfi_value_state *in = &t->plan->state[node->inputs[0]];
         step.lo = kept(t, in->lo), step.hi = kept(t, in->hi);
-        step.low = node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
-        if (t->plan->dtype == BFI_F32) step.low = (double)bfi_float_up(step.low);
+        step.low = bfi_slope_low(node, t->plan->dtype);
     }
     t->run.kernels->ascend(&step);
 }
@@ -181,6 +182,7 @@ static bfi_tile_step lines_of(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = {.n = count_of(t, op)};
     s.s_pos = bfi_tile_kept(t, state->s_pos), s.s_neg = bfi_tile_kept(t, state->s_neg);
     s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
+    bfi_shared_lines(t, op, &s);
     if (op->c < 0) return s;
     bfi_parameter *const lines[4] = {&s.s_pos, &s.t_pos, &s.s_neg, &s.t_neg};
     for (int i = 0; i < 4 && smooth(t, op->node); i++)
@@ -196,6 +198,7 @@ static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step lines = lines_of(t, op);
     const void *z = buffer(t, op->a);
     if (op->out >= 0) follow(t, op, &lines);
+    bfi_shared_gradient(t, op);
     if (op->c < 0) return;
     if (!smooth(t, op->node)) {
         ascend(t, op, BFI_SLOPE_LOWER, z);

@@ -5,9 +5,6 @@
 
 #include "exec/adjoint.h"
 
-/* Rounds without gain after which a lane gives up, as auto_LiRPA's early_stop_patience. */
-enum { ALPHA_PATIENCE = 10 };
-
 /* Adam's constants (Kingma and Ba 2015), as torch has them. */
 static const double BETA_1 = 0.9, BETA_2 = 0.999, EPSILON = 1e-8;
 
@@ -19,7 +16,7 @@ typedef struct search {
     double sign[BFI_WIDEST_TILE]; /* of the lanes as asked for */
     int idle[BFI_WIDEST_TILE];    /* rounds without gain */
     bool done[BFI_WIDEST_TILE];
-    double lr, power_1, power_2; /* of this round: step size, BETA^round */
+    bfi_alpha_pace pace;
 } search;
 
 /* Takes the round's bounds of the tile's lanes. */
@@ -30,7 +27,7 @@ static void take(search *s, const bfi_tile *t, const double *lower, const double
         bool better = lower[i] > s->lower[l];
         s->idle[l] = better ? 0 : s->idle[l] + 1;
         if (better) s->lower[l] = lower[i], s->error[l] = error[i];
-        if (s->idle[l] >= ALPHA_PATIENCE) s->done[l] = true;
+        if (s->idle[l] >= BFI_ALPHA_PATIENCE) s->done[l] = true;
     }
     for (int64_t l = 0; l < s->request->tile.lanes && s->request->stop; l++) {
         if (!(s->lower[l] >= s->request->stop[l])) continue;
@@ -65,7 +62,7 @@ static bool all_done(const search *s, const bfi_tile *t) {
 }
 
 /* Adam's bias corrections, folded into two factors. */
-static bfi_ascent next_ascent(search *s, const bf_plan *plan) {
+bfi_ascent bfi_alpha_next(bfi_alpha_pace *s, const bf_plan *plan) {
     s->power_1 *= BETA_1, s->power_2 *= BETA_2;
     bfi_ascent a = {.rate_m = 1 - BETA_1,
                     .rate_v = 1 - BETA_2,
@@ -86,12 +83,7 @@ static void remember_lanes(search *s, const bfi_tile *t) {
 bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_request *request,
                          double *lower, double *error) {
     bfi_tile t = bfi_tile_open(plan, ws, &request->tile);
-    search s = {.request = request,
-                .lower = lower,
-                .error = error,
-                .lr = plan->options.lr,
-                .power_1 = 1,
-                .power_2 = 1};
+    search s = {.request = request, .lower = lower, .error = error, .pace = bfi_alpha_start(plan)};
     assert(t.one_box && t.program->loop > 0);
     remember_lanes(&s, &t);
     bf_status status = bfi_tile_run(&t, 0, t.program->loop);
@@ -101,7 +93,7 @@ bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_
         if (status != BF_STATUS_OK) break;
         take(&s, &t, bounds, errors);
         if (round + 1 == request->rounds || all_done(&s, &t)) break;
-        bfi_ascent ascent = next_ascent(&s, plan);
+        bfi_ascent ascent = bfi_alpha_next(&s.pace, plan);
         t.ascent = &ascent;
         status = bfi_tile_run(&t, t.program->adjoint, t.program->op_count);
         t.ascent = NULL;

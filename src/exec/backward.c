@@ -3,6 +3,7 @@
 
 #include "exec/adjoint.h"
 #include "exec/pool_backward.h"
+#include "exec/shared.h"
 
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
     int64_t t = plan->lane_room;
@@ -321,6 +322,7 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
     s.e = bfi_tile_kept(t, state->e);
     if (op->b >= 0) bfi_adjoint_lines(t, op, &s);
+    bfi_shared_lines(t, op, &s);
     if (!t->plan->outward) s.e.data = NULL;
     return s;
 }
@@ -341,7 +343,8 @@ static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) 
 static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
     const bfi_back_op *next = op + 1;
-    if (next->b >= 0) return false; /* the adjoint pass reads the product too */
+    if (bfi_program_optimises(t->program))
+        return false; /* the adjoint pass reads the product too */
     size_t row = (size_t)t->ls * t->size;
     bfi_tile_step s = relax_step(t, next);
     bfi_relax r;
@@ -611,7 +614,8 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
                   .constant = request->constant,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
-    bool plain = t.program->loop == 0; /* slopes: the adjoint pass reads all coefficients */
+    bool plain =
+        !bfi_program_optimises(t.program); /* slopes: the adjoint pass reads all coefficients */
     t.parts = t.one_box && t.ls > 1 && plain && request->level < 0;
     if (request->level >= 0) open_windows(&t, request->level);
     return t;
@@ -645,7 +649,7 @@ bf_status bfi_tile_bound(bfi_tile *t, double *lower, double *error) {
 bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
                             double *lower, double *error) {
     bfi_tile t = bfi_tile_open(plan, ws, request);
-    assert(t.program->loop == 0);
+    assert(!bfi_program_optimises(t.program));
     return bfi_tile_bound(&t, lower, error);
 }
 

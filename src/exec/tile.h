@@ -35,6 +35,7 @@ typedef struct bfi_tile {
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
     bfi_window_room room;          /* with a level */
     const bfi_ascent *ascent;      /* during the adjoint pass */
+    const double *scale; /* with shared slopes: by lane, what it counts in their gradient */
 } bfi_tile;
 
 /* A parameter vector with element j for every lane. NULL data: not there. */
@@ -64,6 +65,12 @@ typedef struct bfi_tile_step {
 /* Elements per lane array that |lanes| lanes take (ls of kernels/kernel.h). */
 static inline int64_t bfi_lane_stride(int64_t lanes) {
     return lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
+}
+
+/* Least value of the slopes of a (leaky) relu. */
+static inline double bfi_slope_low(const bfi_node *node, bfi_dtype dtype) {
+    double low = node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
+    return dtype == BFI_F32 ? (double)bfi_float_up(low) : low;
 }
 
 /* A tile on |worker|'s memory for |request|; its vectors are filled as for bfi_backward_tile. */

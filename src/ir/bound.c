@@ -40,6 +40,11 @@ int bfi_program_add_op(bfi_program *program, bfi_back_op op) {
     return program->op_count++;
 }
 
+int bfi_shared_vectors(const bfi_node *node) {
+    int vectors = bfi_slope_vectors(node);
+    return vectors == BFI_SLOPE_SMOOTH_VECTORS ? BFI_SHARED_CHANGES + 4 : vectors;
+}
+
 int bfi_slope_vectors(const bfi_node *node) {
     switch (node->op) {
         case BFI_OP_RELU:
@@ -126,7 +131,8 @@ static bool overlap(const bfi_buffer *x, const bfi_buffer *y) {
 }
 
 bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_error *err) {
-    if (p->loop < 0 || p->adjoint < p->loop || p->op_count < p->adjoint)
+    if (p->loop < 0 || p->adjoint < p->loop || p->op_count < p->adjoint ||
+        (p->shared && (p->loop > 0 || !bfi_program_optimises(p))))
         return bfi_fail(err, BF_STATUS_INTERNAL,
                         "the parts of a program begin at ops %d and %d of %d", p->loop, p->adjoint,
                         p->op_count);

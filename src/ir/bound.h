@@ -35,10 +35,12 @@ typedef struct bfi_buffer {
 /* A program that optimises its lower slopes has three parts: ops [0, loop) fill the slopes; every
  * round runs [loop, adjoint), which bounds, and (but for the last) [adjoint, op_count), which
  * steps the slopes. Plain programs: loop == 0, adjoint == op_count. Buffers written before |loop|
- * live to the end. */
+ * live to the end. With |shared| all lanes have the same slopes, which stand outside of the tile:
+ * loop == 0, and the adjoint pass adds up their gradient (exec/shared.h). */
 typedef struct bfi_program {
     int target; /* value that is bounded */
     bool spec;  /* rows are spec rows, else neurons of the target */
+    bool shared;
     int loop, adjoint;
     bfi_back_op *ops;
     int op_count;
@@ -48,6 +50,8 @@ typedef struct bfi_program {
     size_t buffer_capacity;
     int64_t height; /* elements per lane that the buffers need together */
 } bfi_program;
+
+static inline bool bfi_program_optimises(const bfi_program *p) { return p->adjoint < p->op_count; }
 
 /* Vectors in the slopes of an activation, each bfi_slope_stride(count) elements per lane, in this
  * order. Kinks have the first three: their lower slope is the parameter, nothing else is chosen by
@@ -73,6 +77,11 @@ enum { BFI_FAMILY_SEGMENTS = 32, BFI_FAMILY_NUMBERS = 4 * (BFI_FAMILY_SEGMENTS +
 
 /* Vectors that |node| chooses by lane; 0: none. */
 int bfi_slope_vectors(const bfi_node *node);
+
+/* Vectors of its shared slopes: the same, and behind them how the lines of an S-shaped function
+ * change with their parameters (slope and intercept of the lower one, then of the upper one). */
+enum { BFI_SHARED_CHANGES = BFI_SLOPE_SMOOTH_VECTORS };
+int bfi_shared_vectors(const bfi_node *node);
 
 /* Elements per lane from one of them to the next. */
 static inline int64_t bfi_slope_stride(int64_t count) { return (count + 15) / 16 * 16; }

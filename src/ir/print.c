@@ -341,6 +341,7 @@ bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, 
     putf(&w, "program target=%%%d spec=%s", program->target, program->spec ? "true" : "false");
     if (program->height) putf(&w, " height=%" PRId64, program->height);
     if (program->loop) putf(&w, " loop=%d adjoint=%d", program->loop, program->adjoint);
+    if (program->shared) putf(&w, " shared adjoint=%d", program->adjoint);
     put(&w, " {\n");
     for (int i = 0; i < program->buffer_count && !w.failed; i++)
         put_buffer(&w, &program->buffers[i], i);

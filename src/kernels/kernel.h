@@ -140,8 +140,8 @@ typedef struct bfi_keep {
  * order. */
 #define BF_MAGNITUDE_SUMS 8
 /* Values forward along the lines that lanes took on the way back, the adjoint of bfi_relax:
- *   out[j] = a[j] >= 0 ? s_pos[j] * z[j] + t_pos[j] : s_neg[j] * z[j] + t_neg[j]    (one fma; out may be z)
- * Strides of the parameters as in bfi_relax. */
+ *   out[j] = a[j] >= 0 ? s_pos[j] * z[j] + t_pos[j] : s_neg[j] * z[j] + t_neg[j]    (one fma; out
+ * may be z) Strides of the parameters as in bfi_relax. */
 typedef struct bfi_follow {
     int64_t n, ls, lanes, ps, ps_pos;
     const void *a, *z;
@@ -149,12 +149,11 @@ typedef struct bfi_follow {
     const void *s_pos, *s_neg, *t_pos, *t_neg;
 } bfi_follow;
 
-/* One step of Adam (Kingma and Ba 2015, algorithm 1) uphill, clamped, for the rows j with lo[j] < 0 < hi[j]
- * (lo NULL: all rows), by lane:
- *   g = a[j] * x[j] where (a[j] >= 0) == (side >= 0), else 0
- *   m = fma(g - m, rate_m, m)     v = fma(g g, rate_v, v (1 - rate_v))
- *   p = fma(step, m / fma(sqrt(v), root, eps), p), clamped to [low, high]; NaN becomes low
- * The scalars are rounded to the dtype first. */
+/* One step of Adam (Kingma and Ba 2015, algorithm 1) uphill, clamped, for the rows j with lo[j] < 0
+ * < hi[j] (lo NULL: all rows), by lane: g = a[j] * x[j] where (a[j] >= 0) == (side >= 0), else 0 m
+ * = fma(g - m, rate_m, m)     v = fma(g g, rate_v, v (1 - rate_v)) p = fma(step, m / fma(sqrt(v),
+ * root, eps), p), clamped to [low, high]; NaN becomes low The scalars are rounded to the dtype
+ * first. */
 typedef struct bfi_ascend {
     int64_t n, ls, lanes;
     const double *lo, *hi;
@@ -163,6 +162,21 @@ typedef struct bfi_ascend {
     void *p, *m, *v;
     double rate_m, rate_v, step, root, eps, low, high;
 } bfi_ascend;
+
+/* Derivatives by slopes that all lanes share, added up (ls a multiple of BF_LANE_PAD, or 1):
+ *   sum[j] += q(a[j] * x * scale[l]) over all lanes l where (a[j] >= 0) == (side >= 0)
+ * for the rows j with lo[j] < 0 < hi[j] (lo NULL: all rows), x = z[j], or fma(s[j], z[j], t[j]) in
+ * T where |s| and |t| are there, products in float64. q rounds to a whole number, and to 0 what is
+ * larger than |limit| (at most 2^51) or not a number: while all sums stay below 2^53 they are
+ * exact, in any order. */
+typedef struct bfi_gradient {
+    int64_t n, ls;
+    const double *lo, *hi;
+    const void *a, *z, *s, *t;
+    int side;
+    const double *scale; /* ls of them; padding lanes: 0 */
+    double limit, *sum;
+} bfi_gradient;
 
 /* Parameters of lanes that read different arrays (ls > 1):
  *   out[j * ls + l] = from[l][index ? index[j] : j]        for j in [0, n)
@@ -200,6 +214,7 @@ typedef struct bfi_kernels {
     void (*relax)(const bfi_relax *r);
     void (*follow)(const bfi_follow *f);
     void (*ascend)(const bfi_ascend *a);
+    void (*gradient)(const bfi_gradient *g);
 
     void (*spread)(const bfi_spread *s);
 

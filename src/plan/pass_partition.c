@@ -116,10 +116,13 @@ static bf_status add_steps(bf_plan *plan, const facts *f, bf_error *err) {
 /* Adds a step with its program when that has slopes to choose. */
 static bf_status add_optimize(bf_plan *plan, bfi_step_kind kind, int target, bool spec,
                               int *program, bf_error *err) {
-    bfi_emit_options options = {.spec = spec, .try_boxes = plan->options.intersect, .slopes = true};
+    bool shared = kind == BFI_STEP_OPTIMIZE && plan->options.intermediate == BF_INTERMEDIATE_SHARED;
+    bfi_slopes slopes = shared ? BFI_SLOPES_SHARED : BFI_SLOPES_BY_LANE;
+    bfi_emit_options options = {
+        .spec = spec, .try_boxes = plan->options.intersect, .slopes = slopes};
     bf_status status = add_program(plan, target, options, program, err);
     if (status != BF_STATUS_OK) return status;
-    if (plan->programs[*program].loop == 0) {
+    if (!bfi_program_optimises(&plan->programs[*program])) {
         bfi_program_clear(&plan->programs[--plan->program_count]);
         *program = -1;
     }

@@ -24,6 +24,7 @@ static const struct {
 #define D 'D'
 #define I 'I'
 #define F 'F'
+#define S 'S'
 #define BF_VECTOR(ROLE, field, element, meaning) \
     {#field, element, offsetof(bfi_value_state, field)},
 #include "plan/vector.def"
@@ -32,6 +33,7 @@ static const struct {
 #undef D
 #undef I
 #undef F
+#undef S
 };
 
 const char *bfi_role_name(bfi_role role) { return roles[role].name; }
@@ -41,6 +43,8 @@ static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
     int64_t count = plan->graph->nodes[value].count + (role == BFI_ROLE_ACTIVE ? 1 : 0);
     if (element == 'F') size *= BFI_FAMILY_NUMBERS;
+    if (element == 'S')
+        count = bfi_shared_vectors(&plan->graph->nodes[value]) * bfi_slope_stride(count);
     return bfi_align64(count * size);
 }
 
@@ -173,6 +177,10 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             return;
         case BFI_BACK_RELAX:
             touch_lines(b, forward, id, step);
+            if (p->shared && bfi_slope_vectors(&b->plan->graph->nodes[id]) > 0) {
+                touch_choices(b, id, step);
+                touch(b, id, BFI_ROLE_SHARED, step);
+            }
             if (bfi_relax_before_linear(p, b->plan->graph, index))
                 touch_from(b, forward, id, BFI_ROLE_ACTIVE, step);
             break;
@@ -212,12 +220,22 @@ static void touch_step(builder *b, const int *forward, int index) {
         if (plan->windows[step->program].level_count > 0)
             touch(b, step->node, BFI_ROLE_STARTS, index);
     }
+    if (step->kind == BFI_STEP_OPTIMIZE && plan->programs[step->program].shared) {
+        touch(b, step->node, BFI_ROLE_WEIGHT, index);
+        touch(b, step->node, BFI_ROLE_IDLE, index);
+    }
     int programs[3];
     bfi_step_programs(plan, step, programs);
     for (int p = 0; p < 3; p++) touch_program(b, forward, programs[p], index);
 }
 
-/* Steps that write a value again write all of its vectors. */
+/* Vectors that a step makes for itself. */
+static bool of_one_step(bfi_role role) {
+    return role == BFI_ROLE_ROWS || role == BFI_ROLE_SHARED || role == BFI_ROLE_WEIGHT ||
+           role == BFI_ROLE_IDLE;
+}
+
+/* Steps that write a value again write all of its other vectors. */
 static void touch_again(builder *b) {
     const bf_plan *plan = b->plan;
     for (int i = 0; i < plan->tasks.step_count; i++) {
@@ -225,7 +243,7 @@ static void touch_again(builder *b) {
         if (step->kind != BFI_STEP_REFINE && step->kind != BFI_STEP_OPTIMIZE) continue;
         int value = bfi_value_root(plan->graph, step->node);
         for (int role = 0; role < BFI_ROLE_COUNT; role++)
-            if (b->index[value][role] >= 0 && role != BFI_ROLE_ROWS)
+            if (b->index[value][role] >= 0 && !of_one_step((bfi_role)role))
                 touch(b, value, (bfi_role)role, i);
     }
 }
@@ -308,7 +326,17 @@ static bf_status place_vectors(bf_plan *plan, int64_t base, bf_error *err) {
     return status;
 }
 
+/* Where workers add up the gradient of a node's shared slopes: one number per parameter. */
+static void place_sums(bf_plan *plan, int id) {
+    const bfi_node *node = &plan->graph->nodes[id];
+    int64_t parameters = bfi_slope_vectors(node) == BFI_SLOPE_SMOOTH_VECTORS ? 2 : 1;
+    plan->state[id].sums = plan->sum_count;
+    plan->sum_count += parameters * bfi_slope_stride(node->count);
+}
+
 static void fill_state(bf_plan *plan) {
+    plan->sum_count = 0;
+    for (int id = 0; id < plan->graph->count; id++) plan->state[id].sums = -1;
     for (int id = 0; id < plan->graph->count; id++)
         for (int r = 0; r < BFI_ROLE_COUNT; r++)
             *(int64_t *)(void *)((char *)&plan->state[id] + roles[r].offset) = -1;
@@ -317,6 +345,7 @@ static void fill_state(bf_plan *plan) {
         assert(vector->offset >= 0 && vector->offset + vector->bytes <= plan->persistent_bytes);
         bfi_value_state *state = &plan->state[vector->value];
         *(int64_t *)(void *)((char *)state + roles[vector->role].offset) = vector->offset;
+        if (vector->role == BFI_ROLE_SHARED) place_sums(plan, vector->value);
         if (plan->dtype == BFI_F64 && vector->role == BFI_ROLE_LO) state->lo_t = vector->offset;
         if (plan->dtype == BFI_F64 && vector->role == BFI_ROLE_HI) state->hi_t = vector->offset;
     }

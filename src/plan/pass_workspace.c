@@ -31,6 +31,10 @@ static int64_t numbers_bytes(const bf_plan *plan) {
     return tile > scratch ? tile : scratch;
 }
 
+static int64_t sum_bytes(const bf_plan *plan) {
+    return bfi_align64(plan->sum_count * (int64_t)sizeof(double));
+}
+
 /* Windowed tiles take the memory of a dense one of |lanes|: as many lanes as go in there. */
 static int64_t windowed_lanes(const bf_plan *plan, int program, const bfi_window_level *level) {
     int64_t size = (int64_t)bfi_dtype_size(plan->dtype);
@@ -73,7 +77,8 @@ static void set_sizes(bf_plan *plan, int64_t boxes, int64_t lanes, int64_t alpha
     if (plan->alpha_height * plan->alpha_lanes > plan->tile_elements)
         plan->tile_elements = plan->alpha_height * plan->alpha_lanes;
     set_windows(plan);
-    plan->kernel_offset = numbers_bytes(plan);
+    plan->sum_offset = numbers_bytes(plan);
+    plan->kernel_offset = plan->sum_offset + sum_bytes(plan);
     plan->tile_bytes = plan->kernel_offset + plan->kernel_bytes;
     plan->workspace_bytes = boxes * plan->persistent_bytes + workers * plan->tile_bytes;
     assert(lanes % BF_LANE_PAD == 0 && lanes <= BFI_WIDEST_TILE && workers >= 1);
@@ -131,12 +136,14 @@ static int64_t baseline(const bf_plan *plan) {
     }
     int64_t scratch = scratch_bytes(plan);
     int64_t tile = bfi_align64(largest * size + plan->lane_room * lane_bytes(plan));
-    return plan->boxes * persistent + plan->workers * (tile > scratch ? tile : scratch);
+    return plan->boxes * persistent +
+           plan->workers * ((tile > scratch ? tile : scratch) + sum_bytes(plan));
 }
 
 bf_status bfi_pass_workspace(bf_plan *plan, bf_error *err) {
     for (int i = 0; i < plan->program_count; i++) {
-        int64_t *height = plan->programs[i].loop > 0 ? &plan->alpha_height : &plan->height;
+        int64_t *height =
+            bfi_program_optimises(&plan->programs[i]) ? &plan->alpha_height : &plan->height;
         if (plan->programs[i].height > *height) *height = plan->programs[i].height;
     }
     for (int id = 0; id < plan->graph->count; id++) {

@@ -35,7 +35,7 @@ static bf_status check_options(const bf_options *o, bf_error *err) {
                         "options hold a value outside its range: start from bf_options_default()");
     if (o->method != BF_METHOD_ALPHA_CROWN) return BF_STATUS_OK;
     if (o->iterations < 1 || !(o->lr > 0) || !isfinite(o->lr) || !(o->lr_decay > 0) ||
-        o->lr_decay > 1 || (unsigned)o->intermediate > BF_INTERMEDIATE_PER_NEURON)
+        o->lr_decay > 1 || (unsigned)o->intermediate > BF_INTERMEDIATE_SHARED)
         return bfi_fail(
             err, BF_STATUS_INVALID_ARGUMENT,
             "alpha-crown needs at least one iteration, lr above 0 and a decay in (0, 1]");

@@ -38,6 +38,12 @@ typedef struct bfi_value_state {
     int64_t family; /* T[n][BFI_FAMILY_NUMBERS]: lines of an S-shaped function (exec/forward.h) */
     int64_t rows;   /* int32[n]: neurons of a bounded value that need backward bounds */
     int64_t starts; /* int32[n]: first row of every lane tile, where windows may be used */
+    int64_t shared; /* T[bfi_shared_vectors][bfi_slope_stride(n)]: unary node; slopes that all rows
+                       of a layer share (exec/shared.h), one side at a time */
+    int64_t weight; /* double[n]: bounded value; what a row counts in their gradient */
+    int64_t idle;   /* int32[n]: rounds in which the row gained nothing */
+    int64_t sums;   /* not a vector: where the gradient of the node's shared slopes is summed up, in
+                       doubles from the worker's first; -1: nowhere */
 } bfi_value_state;
 
 /* Every vector and tile starts on a cache line. */
@@ -167,6 +173,8 @@ struct bf_plan {
     int64_t tile_elements; /* of the tallest tile: its per-lane vectors stand behind them */
     bool spreads;          /* parameters may differ between the lanes of a tile */
     int64_t tile_bytes;    /* one worker's part */
+    int64_t sum_count;     /* doubles of a worker's part for the gradient of shared slopes, at */
+    int64_t sum_offset;    /* bytes from its start */
     int workers;
     int64_t workspace_bytes;
     int64_t
@@ -198,7 +206,7 @@ static inline void bfi_step_programs(const bf_plan *plan, const bfi_step *step, 
 
 /* Widest tile of whole layers that |program| runs on. */
 static inline int64_t bfi_program_lanes(const bf_plan *plan, int program) {
-    return plan->programs[program].loop > 0 ? plan->alpha_lanes : plan->tile_lanes;
+    return bfi_program_optimises(&plan->programs[program]) ? plan->alpha_lanes : plan->tile_lanes;
 }
 
 /* Elements of T per lane in which a step puts parameters that differ between lanes: a block of five

@@ -245,7 +245,7 @@ static void find_planes(const bfi_graph *graph, const bfi_constants *constants,
 
 static bool has_windows(const bfi_program *p, const bfi_windows *w) {
     bfi_back_kind seed = p->ops[0].kind;
-    return !w->target.whole && w->dense_flops > 0 &&
+    return !bfi_program_optimises(p) && !w->target.whole && w->dense_flops > 0 &&
            (seed == BFI_BACK_SEED_CONV || seed == BFI_BACK_SEED_UNIT);
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "exec/alpha.h"
+#include "exec/shared.h"
 
 void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     int64_t lanes = j->sides * rows.count;
@@ -20,7 +21,7 @@ void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
         return;
     }
     j->flops += dense;
-    assert(j->sides == 2 && j->rows >= 0);
+    assert(j->rows >= 0);
     const bfi_windows *w = &j->plan->windows[j->program];
     j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes * rounds;
     j->windowed += rows.groups;
@@ -98,9 +99,10 @@ static int64_t describe_windowed(const bfi_job *j, int64_t item, bfi_lane_vector
     bool last =
         item + 1 == (box + 1 < j->ws->boxes ? lanes_of(j, box + 1)->first_tile : j->windowed);
     int64_t first = starts[tile], end = last ? lanes_of(j, box)->rows : starts[tile + 1];
-    for (int64_t l = 0; l < 2 * (end - first); l++) describe(j, v, l, box, 2 * first + l);
+    int64_t lanes = j->sides * (end - first);
+    for (int64_t l = 0; l < lanes; l++) describe(j, v, l, box, j->sides * first + l);
     *level = (int)lanes_of(j, box)->level;
-    return 2 * (end - first);
+    return lanes;
 }
 
 static void store(const bfi_job *j, int64_t row, double sign, double bound, double error) {
@@ -126,6 +128,20 @@ static bf_status run_rounds(const bfi_job *j, const bfi_tile_request *tile, cons
     bfi_alpha_request request = {
         .tile = *tile, .rounds = j->rounds, .stop = stop, .pairs = j->decide && j->sides == 2};
     return bfi_alpha_tile(j->plan, j->ws, &request, bounds, errors);
+}
+
+/* A tile of a round with shared slopes: counts the rounds in which rows gain nothing. */
+static bf_status run_round(const bfi_job *j, const bfi_tile_request *tile, const int64_t *box,
+                           const int64_t *row, double *bounds, double *errors) {
+    bf_status status = bfi_shared_tile(j->plan, j->ws, tile, j->gradient, bounds, errors);
+    for (int64_t l = 0; l < tile->lanes && status == BF_STATUS_OK; l++) {
+        int64_t result = box[l] * j->result_stride + row[l];
+        int32_t *idle = bfi_ws_ints(j->ws, box[l], j->plan->state[j->node].idle) + row[l];
+        bool better =
+            j->first_sign > 0 ? bounds[l] > j->lower[result] : -bounds[l] < j->upper[result];
+        *idle = better ? 0 : *idle + 1;
+    }
+    return status;
 }
 
 void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
@@ -159,6 +175,7 @@ void bfi_job_tile(const bfi_job *j, int64_t item, int worker) {
     for (int64_t l = 0; l < lanes; l++)
         result[l] = v.box[l] * j->result_stride + v.row[l], sign[l] = v.sign[l];
     bf_status status = j->rounds > 0 ? run_rounds(j, &request, result, sign, bounds, errors)
+                       : j->shared   ? run_round(j, &request, v.box, v.row, bounds, errors)
                                      : bfi_backward_tile(j->plan, j->ws, &request, bounds, errors);
     if (status != BF_STATUS_OK) atomic_store(&j->ws->failed, (int)status);
     if (status != BF_STATUS_OK && j->rounds == 0) return; /* the best of some rounds holds */

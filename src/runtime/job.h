@@ -29,6 +29,7 @@ typedef struct bfi_job {
     bool keep_better;      /* never loosen what is there */
     int rounds;            /* of a program with slopes, and of one box; 0: a plain one */
     const double *stop;    /* rounds: lower bounds that are good enough, like |lower|; NULL: none */
+    bool shared, gradient; /* rows share their slopes; this round adds up their gradient too */
     bool decide; /* rounds: a bound of at least zero is good enough, for both sides of a row */
 } bfi_job;
 

@@ -2,14 +2,18 @@
 
 #include <assert.h>
 
+#include "exec/alpha.h"
+
 typedef struct selection {
     const double *lo, *hi;
-    bool all; /* stable neurons too */
+    bool all;            /* stable neurons too */
+    const int32_t *idle; /* rounds without gain; NULL: not optimising */
     int32_t *rows;
     int64_t count;
 } selection;
 
 static void consider(selection *s, int64_t j) {
+    if (s->idle && s->idle[j] >= BFI_ALPHA_PATIENCE) return;
     if (s->all || (s->lo[j] < 0 && s->hi[j] > 0)) s->rows[s->count++] = (int32_t)j;
 }
 
@@ -27,10 +31,15 @@ static double cost(double tiles, double lanes, double flops, double height) {
     return tiles * (padded(lanes) * (flops * idle + passes * height) + setup);
 }
 
+/* Rounds with shared slopes run one side of a row. */
+static int64_t lanes_per_row(const bf_plan *plan, int program) {
+    return plan->programs[program].shared ? 1 : 2;
+}
+
 /* The cheapest level when |count| rows lie evenly over the layer, -1: none is better than dense. */
 static int cheapest_level(const bf_plan *plan, int program, int64_t count) {
     const bfi_windows *w = &plan->windows[program];
-    double lanes = 2 * (double)count, wide = (double)plan->tile_lanes,
+    double lanes = (double)(lanes_per_row(plan, program) * count), wide = (double)plan->tile_lanes,
            tiles = lanes > wide ? lanes / wide : 1;
     double best =
         cost(tiles, lanes / tiles, w->dense_flops, (double)plan->programs[program].height);
@@ -63,12 +72,13 @@ static bfi_lane_groups group_rows(const bf_plan *plan, int program, int index, s
     const bfi_windows *w = &plan->windows[program];
     const bfi_window_level *level = &w->levels[index];
     bfi_lane_groups g = {.level = index, .starts = starts};
+    int64_t rows = level->lanes / lanes_per_row(plan, program);
     s->count = 0;
     for (int64_t y = 0; y < w->target.height; y += level->block)
         for (int64_t x = 0; x < w->target.width; x += level->block) {
             int64_t first = s->count;
             select_block(s, &w->target, y, x, level->block);
-            for (; first < s->count; first += level->lanes / 2) starts[g.groups++] = (int32_t)first;
+            for (; first < s->count; first += rows) starts[g.groups++] = (int32_t)first;
         }
     g.count = s->count;
     return g;
@@ -77,9 +87,11 @@ static bfi_lane_groups group_rows(const bf_plan *plan, int program, int index, s
 bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int64_t box, int node,
                                 int program) {
     int64_t n = plan->graph->nodes[node].count;
+    bool shared = plan->programs[program].shared;
     selection s = {.lo = bfi_ws_doubles(ws, box, plan->state[node].lo),
                    .hi = bfi_ws_doubles(ws, box, plan->state[node].hi),
                    .all = plan->options.all_neurons || !plan->relu_only[node],
+                   .idle = shared ? bfi_ws_ints(ws, box, plan->state[node].idle) : NULL,
                    .rows = bfi_ws_ints(ws, box, plan->state[node].rows)};
     for (int64_t j = 0; j < n; j++) consider(&s, j);
     assert(s.count <= n);

@@ -16,8 +16,8 @@ typedef struct bfi_lane_groups {
 } bfi_lane_groups;
 
 /* Fills the value's rows vector in box |box| for backward program |program| of |node|: the neurons
- * that need bounds, in the order of the lanes, behind them the starts. Every row takes two lanes.
- */
+ * that need bounds, in the order of the lanes, behind them the starts. Every row takes two lanes,
+ * one in a program with shared slopes, from which rows that gain nothing any more are missing. */
 bfi_lane_groups bfi_select_rows(const bf_plan *plan, const bf_workspace *ws, int64_t box, int node,
                                 int program);
 

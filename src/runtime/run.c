@@ -7,6 +7,7 @@
 #include "exec/backward.h"
 #include "exec/forward.h"
 #include "runtime/job.h"
+#include "runtime/optimize.h"
 #include "runtime/reuse.h"
 #include "runtime/session.h"
 #include "runtime/split.h"
@@ -111,6 +112,12 @@ static void run_loop(loop *w) {
         for (int64_t item = 0; item < items; item++) run_item(w, item, 0);
 }
 
+void bfi_run_job(const bf_plan *plan, bf_workspace *ws, const bfi_job *job) {
+    loop w = {.plan = plan, .ws = ws, .job_count = 1};
+    w.jobs[0] = *job;
+    run_loop(&w);
+}
+
 /* Rows of a box that needs none, or is not looked at any more. */
 static const bfi_lane_groups no_rows = {.level = -1};
 
@@ -173,7 +180,12 @@ static void run_bound_step(const bf_plan *plan, bf_workspace *ws, int index) {
 
 /* The same with optimised slopes, box by box: the lanes of a tile that optimises share one. */
 static void run_optimize_step(const bf_plan *plan, bf_workspace *ws, int index) {
+    bool shared = plan->programs[plan->tasks.steps[index].program].shared;
     for (int64_t box = 0; box < ws->boxes && !bfi_ws_stopped(ws); box++) {
+        if (shared) {
+            bfi_optimize_shared(plan, ws, index, box);
+            continue;
+        }
         loop w = {.plan = plan, .ws = ws, .job_count = 1};
         w.jobs[0] = bound_job(plan, ws, index, box);
         run_loop(&w);

@@ -2,12 +2,15 @@
 #ifndef BFI_RUNTIME_RUN_H
 #define BFI_RUNTIME_RUN_H
 
-#include "exec/workspace.h"
+#include "runtime/job.h"
 
 /* Runs boxes [first, first + boxes) of ws->request, at most plan->boxes, all in flight together,
  * and stores their results. The workspace's budget is set and nothing has failed. Returns the
  * budget's status. Allocates nothing. */
 bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, int64_t boxes,
                         bf_error *err);
+
+/* Cuts and runs one job, its rows added, on the pool when that pays. */
+void bfi_run_job(const bf_plan *plan, bf_workspace *ws, const bfi_job *job);
 
 #endif

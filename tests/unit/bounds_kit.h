@@ -55,12 +55,14 @@ static inline void kit_bounds_once(const bf_model *model, bf_options options, co
 }
 
 /* All settings that bounds must hold for: method, dtype, executor, intersect as the digits of
- * |index|. */
-enum { KIT_METHODS = 4, KIT_TYPED = 2 * KIT_METHODS, KIT_EXECUTED = 2 * KIT_TYPED };
+ * |index|. The last method is alpha-CROWN again, with slopes that a layer's rows share. */
+enum { KIT_METHODS = 5, KIT_TYPED = 2 * KIT_METHODS, KIT_EXECUTED = 2 * KIT_TYPED };
 enum { KIT_SETTINGS = 2 * KIT_EXECUTED }; /* the first KIT_TYPED: methods and dtypes alone */
 static inline bf_options kit_setting(int index) {
     bf_options o = bf_options_default();
     o.method = (bf_method)(index % KIT_METHODS);
+    if (index % KIT_METHODS > BF_METHOD_ALPHA_CROWN)
+        o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = BF_INTERMEDIATE_SHARED;
     o.iterations = 3;
     o.dtype = (bf_dtype)(index / KIT_METHODS % 2);
     o.executor = (bf_executor)(index / KIT_TYPED % 2);
@@ -74,7 +76,8 @@ static inline bf_options kit_options(bf_method method, bf_dtype dtype, bf_execut
 
 static inline const char *kit_setting_name(bf_options o, char *buf, size_t size) {
     static const char *const methods[] = {"ibp", "crown-ibp", "crown", "alpha-crown"};
-    snprintf(buf, size, "%s float%d %s%s%s", methods[o.method],
+    snprintf(buf, size, "%s%s float%d %s%s%s", methods[o.method],
+             o.intermediate == BF_INTERMEDIATE_SHARED ? " shared" : "",
              o.dtype == BF_DTYPE_FLOAT32 ? 32 : 64,
              o.executor == BF_EXECUTOR_REFERENCE ? "reference" : "native",
              o.intersect ? " intersect" : "",

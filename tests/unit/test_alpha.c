@@ -189,7 +189,7 @@ static double gain_over_crown(bfi_graph *graph, bf_options o) {
 
 static void never_looser_than_crown(void **state) {
     (void)state;
-    for (int intermediate = 0; intermediate < 2; intermediate++) {
+    for (int intermediate = 0; intermediate <= BF_INTERMEDIATE_SHARED; intermediate++) {
         double gain = 0;
         for (int i = 0; i < 240; i++) {
             bf_options o = alpha_options((bf_intermediate)intermediate);
@@ -215,8 +215,8 @@ static void one_number_one_value(void **state) {
         double *lower = calloc((size_t)m, 8), *upper = calloc((size_t)m, 8);
         double *l = calloc((size_t)m, 8), *u = calloc((size_t)m, 8);
         net_box(NET_PLAIN, n, lo, hi);
-        bf_options o = alpha_options(i % 3 ? BF_INTERMEDIATE_PER_NEURON : BF_INTERMEDIATE_FIXED);
-        o.dtype = (bf_dtype)(i / 3 % 2);
+        bf_options o = alpha_options((bf_intermediate)(i % 3));
+        o.dtype = (bf_dtype)(i / 6 % 2);
         kit_bounds_once(model, o, lo, hi, NULL, 0, lower, upper);
         for (int how = 0; how < 6; how++) {
             bf_options other = o;
@@ -304,8 +304,8 @@ static void boxes_of_one_request(void **state) {
         double lo[BOXES * MOST], hi[BOXES * MOST], lower[BOXES * MOST], upper[BOXES * MOST];
         assert_true(n <= MOST && m <= MOST);
         for (int b = 0; b < BOXES; b++) net_box(NET_PLAIN, n, lo + b * n, hi + b * n);
-        bf_options o = alpha_options(i % 2 ? BF_INTERMEDIATE_PER_NEURON : BF_INTERMEDIATE_FIXED);
-        o.batch = i % 3 + 1;
+        bf_options o = alpha_options((bf_intermediate)(i % 3));
+        o.batch = i / 3 % 3 + 1;
         kit_engine e = kit_engine_new(1, model, o);
         bf_request request = {.lo = lo, .hi = hi, .boxes = BOXES, .lower = lower, .upper = upper};
         assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, NULL), BF_STATUS_OK);
@@ -322,8 +322,7 @@ static void boxes_of_one_request(void **state) {
 }
 
 /* A budget that runs out leaves bounds that hold: no better than those of a whole run. */
-static void stops_in_time(void **state) {
-    (void)state;
+static void stop_in_time(bf_intermediate intermediate) {
     bfi_graph *graph = kit_graph(KIT_SHAPE(40));
     int a = 0;
     for (int d = 0; d < 5; d++) {
@@ -334,7 +333,7 @@ static void stops_in_time(void **state) {
     bf_model *model = net_model(graph);
     double lo[40], hi[40], lower[4], upper[4];
     for (int j = 0; j < 40; j++) lo[j] = -1, hi[j] = 1;
-    bf_options o = alpha_options(BF_INTERMEDIATE_PER_NEURON);
+    bf_options o = alpha_options(intermediate);
     o.iterations = 100000;
     kit_engine e = kit_engine_new(1, model, o);
     bf_request request = {.lo = lo, .hi = hi, .lower = lower, .upper = upper};
@@ -345,6 +344,12 @@ static void stops_in_time(void **state) {
     for (int j = 0; j < 4; j++) assert_true(lower[j] <= upper[j]);
     kit_engine_free(&e);
     bf_model_free(model);
+}
+
+static void stops_in_time(void **state) {
+    (void)state;
+    stop_in_time(BF_INTERMEDIATE_PER_NEURON);
+    stop_in_time(BF_INTERMEDIATE_SHARED);
 }
 
 int main(void) {

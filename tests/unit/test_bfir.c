@@ -101,6 +101,7 @@ static void assert_same_program(const bfi_program *a, const bfi_program *b) {
     assert_int_equal(a->spec, b->spec);
     assert_int_equal(a->height, b->height);
     assert_int_equal(a->loop, b->loop);
+    assert_int_equal(a->shared, b->shared);
     assert_int_equal(a->adjoint, b->adjoint);
     assert_int_equal(a->op_count, b->op_count);
     assert_int_equal(a->buffer_count, b->buffer_count);
@@ -176,8 +177,9 @@ static void round_trip_programs(const bfi_graph *graph, bool *kinds) {
     for (int id = 1; id < graph->count; id++)
         round_trip_target(graph, id, (bfi_emit_options){.try_boxes = id % 2}, kinds);
     round_trip_target(graph, graph->output, (bfi_emit_options){.spec = true}, kinds);
-    round_trip_target(graph, graph->output, (bfi_emit_options){.spec = true, .slopes = true},
-                      kinds);
+    round_trip_target(graph, graph->output,
+                      (bfi_emit_options){.spec = true, .slopes = BFI_SLOPES_BY_LANE}, kinds);
+    round_trip_target(graph, graph->output, (bfi_emit_options){.slopes = BFI_SLOPES_SHARED}, kinds);
     round_trip_target(graph, graph->output,
                       (bfi_emit_options){.spec = true, .stop_after_linear = true}, kinds);
 }

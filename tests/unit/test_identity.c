@@ -131,12 +131,13 @@ static void optimised_slopes(void **state) {
     alpha.method = BF_METHOD_ALPHA_CROWN;
     assert_int_equal(shared_once(layers(2, 9), plain(), layers(2, 9), alpha), 0x3f);
     assert_int_equal(shared_once(layers(2, 9), alpha, layers(2, 9), alpha), ALL);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         bf_options o = alpha;
         if (i == 0) o.iterations++;
         if (i == 1) o.lr *= 2;
         if (i == 2) o.lr_decay /= 2;
         if (i == 3) o.intermediate = BF_INTERMEDIATE_FIXED;
+        if (i == 4) o.intermediate = BF_INTERMEDIATE_SHARED;
         assert_int_equal(shared_once(layers(2, 9), alpha, layers(2, 9), o), 0x3f);
     }
 }

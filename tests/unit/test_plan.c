@@ -116,6 +116,9 @@ static void spoil(bfi_program *p, int how) {
         case 21:
             p->loop = 2, p->adjoint = 1;
             break;
+        case 22:
+            p->shared = true, p->adjoint = p->op_count; /* nothing is optimised */
+            break;
         default:
             p->adjoint = 4;
             break;
@@ -125,7 +128,7 @@ static void spoil(bfi_program *p, int how) {
 static void bad_programs(void **state) {
     (void)state;
     bfi_graph *graph = two_nodes();
-    for (int how = 0; how < 23; how++) {
+    for (int how = 0; how < 24; how++) {
         bfi_program p = unit_program();
         bf_error err = {""};
         spoil(&p, how);
@@ -542,7 +545,7 @@ static void bad_options(void **state) {
                 o.method = BF_METHOD_ALPHA_CROWN, o.lr_decay = 1.5;
                 break;
             case 10:
-                o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = (bf_intermediate)2;
+                o.method = BF_METHOD_ALPHA_CROWN, o.intermediate = (bf_intermediate)3;
                 break;
             default:
                 o.semantics = BF_SEMANTICS_FLOAT32, graph->is_float64 = true,

@@ -109,7 +109,7 @@ static bf_options random_options(int index) {
     bf_options o = kit_setting(index % KIT_SETTINGS);
     if (!kit_int(0, 3)) {
         o.method = BF_METHOD_ALPHA_CROWN;
-        o.intermediate = kit_int(0, 1) ? BF_INTERMEDIATE_FIXED : BF_INTERMEDIATE_PER_NEURON;
+        o.intermediate = (bf_intermediate)kit_int(0, BF_INTERMEDIATE_SHARED);
         o.iterations = (int)kit_int(1, 4);
     }
     o.semantics = kit_int(0, 2) ? BF_SEMANTICS_REAL : BF_SEMANTICS_FLOAT32;

@@ -13,7 +13,11 @@ typedef struct adjoint {
     bool failed;              /* out of memory */
 } adjoint;
 
-static bool has_slopes(const bfi_back_op *op) { return op->kind == BFI_BACK_RELAX && op->b >= 0; }
+static bool has_slopes(const adjoint *a, const bfi_back_op *op) {
+    return op->kind == BFI_BACK_RELAX &&
+           (op->b >= 0 ||
+            (a->program->shared && bfi_slope_vectors(&a->graph->nodes[op->node]) > 0));
+}
 
 /* The ops that stand for nodes on the way back; the program's array may move when ops are added, so
  * they are copies. */
@@ -44,8 +48,9 @@ static void find_wanted(adjoint *a) {
         const bfi_node *node = &a->graph->nodes[id];
         bool alias = bfi_op_class_of(node->op) == BFI_CLASS_ALIAS;
         const bfi_back_op *op = a->rule[id];
-        bool passes = alias ? a->wanted[id]
-                            : op && op->kind != BFI_BACK_BOX && (a->wanted[id] || has_slopes(op));
+        bool passes = alias
+                          ? a->wanted[id]
+                          : op && op->kind != BFI_BACK_BOX && (a->wanted[id] || has_slopes(a, op));
         for (int i = 0; passes && i < node->n_inputs; i++) a->wanted[node->inputs[i]] = true;
     }
 }
@@ -107,7 +112,8 @@ static void emit_values(adjoint *a) {
         const bfi_back_op *op = a->rule[id];
         bool alias = bfi_op_class_of(a->graph->nodes[id].op) == BFI_CLASS_ALIAS;
         if (alias && a->wanted[id]) a->value[id] = a->value[a->graph->nodes[id].inputs[0]];
-        if (!alias && op && (a->wanted[id] || has_slopes(op))) a->value[id] = emit_value(a, id, op);
+        if (!alias && op && (a->wanted[id] || has_slopes(a, op)))
+            a->value[id] = emit_value(a, id, op);
     }
 }
 

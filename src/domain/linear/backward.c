@@ -190,14 +190,20 @@ static bf_status emit_backward(emitter *e, int target, bf_error *err) {
     return e->failed ? bfi_fail_memory(err) : BF_STATUS_OK;
 }
 
+static bool chooses(const emitter *e, const bfi_back_op *op) {
+    return op->kind == BFI_BACK_RELAX && bfi_slope_vectors(&e->graph->nodes[op->node]) > 0;
+}
+
 /* Slopes of the activations that |plain| crosses, in the order of the graph. */
 static void emit_slopes(emitter *e, const bfi_program *plain) {
     for (int i = plain->op_count - 1; i >= 0 && !e->failed; i--) {
         int id = plain->ops[i].node;
         const bfi_node *node = &e->graph->nodes[id];
-        int64_t vectors = bfi_slope_vectors(node);
-        if (plain->ops[i].kind != BFI_BACK_RELAX || vectors == 0) continue;
-        e->slopes[id] = bfi_program_add_buffer(e->program, vectors * bfi_slope_stride(node->count));
+        if (!chooses(e, &plain->ops[i])) continue;
+        e->program->shared = e->options.slopes == BFI_SLOPES_SHARED;
+        if (e->program->shared) return;
+        e->slopes[id] = bfi_program_add_buffer(
+            e->program, bfi_slope_vectors(node) * bfi_slope_stride(node->count));
         if (e->slopes[id] < 0) e->failed = true;
         emit(e, (bfi_back_op){BFI_BACK_SLOPES, id, 0, -1, -1, e->slopes[id], -1});
     }
@@ -214,7 +220,7 @@ bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options o
     if (!e.slopes) return bfi_fail_memory(err);
     for (int id = 0; id < graph->count; id++) e.slopes[id] = -1;
     bf_status status = BF_STATUS_OK;
-    if (options.slopes) {
+    if (options.slopes != BFI_SLOPES_NONE) {
         bfi_program plain = {0};
         emitter first = e;
         first.program = &plain;
@@ -223,7 +229,7 @@ bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options o
         bfi_program_clear(&plain);
     }
     if (status == BF_STATUS_OK) status = emit_backward(&e, target, err);
-    if (status == BF_STATUS_OK && program->loop > 0)
+    if (status == BF_STATUS_OK && (program->loop > 0 || program->shared))
         status = bfi_linear_emit_adjoint(graph, program, err);
     free(e.slopes);
     return status;

@@ -8,11 +8,14 @@
 
 #include "ir/bound.h"
 
+/* Who has slopes of its own. */
+typedef enum bfi_slopes { BFI_SLOPES_NONE, BFI_SLOPES_BY_LANE, BFI_SLOPES_SHARED } bfi_slopes;
+
 typedef struct bfi_emit_options {
     bool spec;              /* rows of C at the output instead of neurons of |target| */
     bool stop_after_linear; /* IBP with a spec: cross one weighted op, then concretise */
     bool try_boxes;         /* concretise on hidden boxes on the way and keep the best */
-    bool slopes;            /* lower slopes are optimised: emit the adjoint pass too. A program
+    bfi_slopes slopes;      /* lower slopes are optimised: emit the adjoint pass too. A program
                                without any slope to choose comes out plain */
 } bfi_emit_options;
 
