@@ -7,57 +7,58 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
-#include "frontend/model.h"
+#include "verify/bab/bounder.h"
 #include "verify/bab/branch.h"
-#include "verify/bab/tree.h"
+#include "verify/bab/clip.h"
+#include "verify/bab/state.h"
 #include "verify/rows.h"
 
 enum {
-    NODES_AT_ONCE = 64,    /* children bounded together */
-    DISJUNCTS_AT_ONCE = 64 /* bits of a node's mask */
+    BOXES_AT_ONCE = 128, /* bounded together */
+    MOST_MEASURED = 1,   /* candidates of a node whose children are bounded, but first ones */
+    MOST_CANDIDATES = 64,
+    EXACT_AT_ONCE = 32,  /* boxes bounded again in float64 together */
+    MOST_CELLS = 1 << 24 /* numbers of the lines of all boxes */
 };
 #define TREE_BYTES ((int64_t)1 << 30)
-#define NODE_BYTES 80 /* of the tree, with its place in the queue */
+#define NODE_BYTES 96 /* of the tree, with its place in the queue */
 
-/* Plan and workspace of one number type. */
-typedef struct engine {
-    bf_plan *plan;
-    bf_workspace *ws;
-} engine;
+/* A node that is being branched on: its candidates, the first |measured| of which have boxes from
+ * |first| on, low and high child of each. */
+typedef struct trial {
+    int32_t node;
+    int first, measured, count, chosen;
+    uint64_t mask;
+    bfi_candidate candidates[MOST_CANDIDATES];
+} trial;
 
-/* One child that is being looked at. */
+/* A child that is kept, unless its box turns out closed. */
 typedef struct child {
-    int32_t parent;
+    int box, trial; /* trial -1: the root */
     int sign;
-    uint64_t mask; /* disjuncts still open */
-    double margin; /* of the worst of them */
-    int32_t row;   /* the row that refutes it most nearly */
-    bool rounding; /* all open ones would be refuted but for error terms */
 } child;
 
 typedef struct search {
-    bf_session *session;
-    const bf_model *model;
-    const bf_property *property;
-    const bf_case *c;
-    int32_t index;
+    bfi_problem problem;
     const bfi_search_options *options;
     bfi_search_result *result;
     bf_error *err;
 
-    engine engines[2]; /* as asked; float64, made when rounding decides */
+    bfi_bounder *bounders[2]; /* as asked; float64, made when rounding decides */
     bfi_tree *tree;
-    int64_t n, rows;
-    int32_t disjuncts[DISJUNCTS_AT_ONCE]; /* of the case, by bit */
-    int32_t first_row[DISJUNCTS_AT_ONCE + 1];
-    int count;
+    int room; /* boxes at once */
 
-    double *y_lo, *y_hi; /* of the outputs on the case's box, once the root has been bounded */
-    bool outputs_known;
-    double *spec, *lo, *hi, *lower, *error, *functional, *points;
+    trial trials[BOXES_AT_ONCE / 2];
+    child children[BOXES_AT_ONCE];
+    int trial_count, child_count;
+    double *lo, *hi;                 /* n: a node's box */
+    float *before;                   /* rows: a node's margins */
+    bool *wanted;                    /* rows */
+    double *points, *lines;          /* by child: n */
+    double *weights, *offsets, *cut; /* while a child is clipped: rows, rows, 4 n */
     bfi_cut *cuts;
-    int32_t cut_room;
-    child children[NODES_AT_ONCE];
+    size_t cut_room;
+    bfi_state_bytes bytes;
     int64_t nodes;
 } search;
 
@@ -68,191 +69,41 @@ int64_t bfi_search_free_inputs(const bf_property *property, int32_t case_index) 
     return count;
 }
 
-static bf_status open_engine(search *s, int which) {
-    engine *e = &s->engines[which];
-    if (e->plan) return BF_STATUS_OK;
-    bf_options o = s->options->bounds;
-    o.batch = NODES_AT_ONCE;
-    if (which == 1) o.dtype = BF_DTYPE_FLOAT64;
-    bf_status status = bf_plan_create(s->session, s->model, &o, &e->plan, s->err);
-    return status == BF_STATUS_OK ? bf_workspace_create(e->plan, &e->ws, s->err) : status;
+static bool allocate(search *s) {
+    size_t n = (size_t)s->problem.n, rows = (size_t)s->problem.rows, room = (size_t)s->room, all;
+    if (!bfi_mul_size(room, n, &all)) return false;
+    s->lo = bfi_malloc(n, sizeof *s->lo);
+    s->hi = bfi_malloc(n, sizeof *s->hi);
+    s->cut = bfi_malloc(4 * n, sizeof *s->cut);
+    s->points = bfi_malloc(all, sizeof *s->points);
+    s->lines = bfi_malloc(all, sizeof *s->lines);
+    s->before = bfi_malloc(rows, sizeof *s->before);
+    s->wanted = bfi_malloc(rows, sizeof *s->wanted);
+    s->weights = bfi_malloc(rows, sizeof *s->weights);
+    s->offsets = bfi_malloc(rows, sizeof *s->offsets);
+    return s->lo && s->hi && s->cut && s->points && s->lines && s->before && s->wanted &&
+           s->weights && s->offsets;
 }
 
-static bool grow_arrays(search *s) {
-    size_t n = (size_t)s->n, rows = (size_t)s->rows, outputs = (size_t)s->property->n_out;
-    size_t cells, specs;
-    if (!bfi_mul_size(rows, NODES_AT_ONCE * n, &cells) || !bfi_mul_size(rows, outputs, &specs))
-        return false;
-    s->spec = bfi_malloc(specs, sizeof *s->spec);
-    s->lo = bfi_malloc(NODES_AT_ONCE * n, sizeof *s->lo);
-    s->hi = bfi_malloc(NODES_AT_ONCE * n, sizeof *s->hi);
-    s->points = bfi_malloc(NODES_AT_ONCE * n, sizeof *s->points);
-    s->lower = bfi_malloc(NODES_AT_ONCE * rows, sizeof *s->lower);
-    s->error = bfi_malloc(NODES_AT_ONCE * rows, sizeof *s->error);
-    s->functional = bfi_malloc(cells, sizeof *s->functional);
-    return s->spec && s->lo && s->hi && s->points && s->lower && s->error && s->functional;
-}
-
-static void clear_arrays(search *s) {
-    free(s->spec);
+static void clear(search *s) {
     free(s->lo);
     free(s->hi);
+    free(s->cut);
     free(s->points);
-    free(s->lower);
-    free(s->error);
-    free(s->functional);
-    s->spec = s->lo = s->hi = s->points = s->lower = s->error = s->functional = NULL;
-}
-
-static void close_engines(search *s) {
-    for (int e = 0; e < 2; e++) {
-        bf_workspace_free(s->engines[e].ws);
-        bf_plan_free(s->engines[e].plan);
+    free(s->lines);
+    free(s->before);
+    free(s->wanted);
+    free(s->weights);
+    free(s->offsets);
+    s->lo = s->hi = s->cut = s->points = s->lines = s->weights = s->offsets = NULL;
+    s->before = NULL;
+    s->wanted = NULL;
+    bfi_tree_free(s->tree);
+    s->tree = NULL;
+    for (int b = 0; b < 2; b++) {
+        bfi_bounder_free(s->bounders[b]);
+        s->bounders[b] = NULL;
     }
-}
-
-/* The half-space of |row| of the group, and the bit of its disjunct. */
-static const bf_halfspace *halfspace(const search *s, int bit, int32_t row) {
-    return &s->c->disjuncts[s->disjuncts[bit]].rows[row - s->first_row[bit]];
-}
-
-/* Lists the next open disjuncts from |from| on; returns where to go on. */
-static int32_t gather(search *s, const bfi_disjunct_state *states, int32_t from) {
-    s->count = 0;
-    s->rows = 0;
-    for (; from < s->c->count && s->count < DISJUNCTS_AT_ONCE; from++) {
-        if (states[from].refuted) continue;
-        s->first_row[s->count] = (int32_t)s->rows;
-        s->disjuncts[s->count++] = from;
-        s->rows += s->c->disjuncts[from].count;
-    }
-    s->first_row[s->count] = (int32_t)s->rows;
-    return from;
-}
-
-static void write_rows(search *s) {
-    for (int bit = 0; bit < s->count; bit++)
-        for (int32_t r = s->first_row[bit]; r < s->first_row[bit + 1]; r++)
-            bfi_row_write(halfspace(s, bit, r), s->property->n_out,
-                          s->spec + r * s->property->n_out);
-}
-
-/* The box of a child: the case's, cut by the decisions on its way to the root. */
-static bf_status place_child(search *s, int k) {
-    const child *c = &s->children[k];
-    double *lo = s->lo + k * s->n, *hi = s->hi + k * s->n;
-    memcpy(lo, s->c->lo, (size_t)s->n * sizeof *lo);
-    memcpy(hi, s->c->hi, (size_t)s->n * sizeof *hi);
-    if (c->parent < 0) return BF_STATUS_OK;
-    int32_t depth = bfi_tree_depth(s->tree, c->parent);
-    size_t room = (size_t)s->cut_room;
-    if (!bfi_grow((void **)&s->cuts, &room, (size_t)depth + 1, sizeof *s->cuts))
-        return bfi_fail_memory(s->err);
-    s->cut_room = (int32_t)room;
-    bfi_tree_path(s->tree, c->parent, s->cuts);
-    s->cuts[depth] = (bfi_cut){bfi_tree_decision(s->tree, c->parent), c->sign};
-    for (int32_t i = 0; i <= depth; i++) bfi_branch_apply(&s->cuts[i], lo, hi);
-    return BF_STATUS_OK;
-}
-
-/* What the bounds say of child |k|: its open disjuncts, and the worst one's most hopeful row. */
-static void judge(search *s, int k) {
-    child *c = &s->children[k];
-    const double *lo = s->lo + k * s->n, *hi = s->hi + k * s->n;
-    c->margin = INFINITY;
-    c->rounding = true;
-    for (int bit = 0; bit < s->count; bit++) {
-        if (!(c->mask >> bit & 1)) continue;
-        double best = -INFINITY;
-        int32_t best_row = s->first_row[bit];
-        bool refuted = false, rounding = false;
-        for (int32_t r = s->first_row[bit]; r < s->first_row[bit + 1]; r++) {
-            const bf_halfspace *h = halfspace(s, bit, r);
-            int64_t at = k * s->rows + r;
-            double margin = bfi_row_margin(h, s->lower[at], lo, hi, s->y_lo, s->y_hi);
-            refuted = refuted || bfi_row_refuted(h, margin);
-            rounding = rounding || margin + 2 * s->error[at] > 0;
-            if (margin > best) best = margin, best_row = r;
-        }
-        if (refuted) {
-            c->mask &= ~((uint64_t)1 << bit);
-            continue;
-        }
-        c->rounding = c->rounding && rounding;
-        if (best < c->margin) c->margin = best, c->row = best_row;
-    }
-}
-
-static bf_status bound_with(search *s, int which, int count) {
-    bf_status status = open_engine(s, which);
-    if (status != BF_STATUS_OK) return status;
-    bf_request request = {.lo = s->lo,
-                          .hi = s->hi,
-                          .boxes = count,
-                          .spec = s->spec,
-                          .rows = s->rows,
-                          .lower = s->lower,
-                          .lower_error = s->error,
-                          .functional = s->functional,
-                          .deadline = s->options->deadline};
-    engine *e = &s->engines[which];
-    status = bf_bounds_run(e->plan, e->ws, &request, s->err);
-    if (status == BF_STATUS_OK && !s->outputs_known) /* the root comes first */
-        s->outputs_known =
-            bf_workspace_box_layer(e->plan, e->ws, 0, s->model->graph->output, s->y_lo, s->y_hi);
-    for (int k = 0; k < count && status == BF_STATUS_OK; k++) judge(s, k);
-    return status;
-}
-
-static void swap_numbers(double *a, double *b, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        double keep = a[i];
-        a[i] = b[i];
-        b[i] = keep;
-    }
-}
-
-/* Children a and b change places, with all that is known of them. */
-static void swap_children(search *s, int a, int b) {
-    child keep = s->children[a];
-    s->children[a] = s->children[b];
-    s->children[b] = keep;
-    swap_numbers(s->lo + a * s->n, s->lo + b * s->n, s->n);
-    swap_numbers(s->hi + a * s->n, s->hi + b * s->n, s->n);
-    int64_t cells = s->rows * s->n;
-    swap_numbers(s->functional + a * cells, s->functional + b * cells, cells);
-}
-
-/* Bounds the first |count| children, and again in float64 those that only need that. */
-static bf_status bound(search *s, int count) {
-    bf_status status = bound_with(s, 0, count);
-    int again = 0;
-    s->nodes += count;
-    if (status != BF_STATUS_OK || s->options->bounds.dtype == BF_DTYPE_FLOAT64) return status;
-    for (int k = 0; k < count; k++)
-        if (s->children[k].mask && s->children[k].rounding) swap_children(s, again++, k);
-    return again > 0 ? bound_with(s, 1, again) : status;
-}
-
-/* Tries the minimisers of the open children's linear bounds. */
-static bf_status try_points(search *s, int count) {
-    int64_t points = 0;
-    for (int k = 0; k < count; k++) {
-        const child *c = &s->children[k];
-        const double *a = s->functional + (k * s->rows + c->row) * s->n;
-        for (int64_t i = 0; c->mask && i < s->n; i++) {
-            double lo = s->lo[k * s->n + i], hi = s->hi[k * s->n + i];
-            s->points[points * s->n + i] = a[i] > 0 ? lo : a[i] < 0 ? hi : lo / 2 + hi / 2;
-        }
-        points += c->mask != 0;
-    }
-    bool found = false;
-    bfi_budget budget = {s->options->deadline, NULL};
-    bf_status status = bfi_attack_points(s->options->attack, s->property, s->index, s->points,
-                                         points, s->options->bounds.semantics, &budget, &found,
-                                         &s->result->witness, s->err);
-    if (status == BF_STATUS_OK && found) s->result->outcome = BFI_SEARCH_FOUND;
-    return status;
 }
 
 static bool ended(const search *s) { return s->result->outcome == BFI_SEARCH_FOUND; }
@@ -262,20 +113,218 @@ static bf_status give_up(search *s, const char *why) {
     return BF_STATUS_LIMIT;
 }
 
-/* Adds the open children to the tree, with what to branch on next. */
-static bf_status keep(search *s, int count) {
+/* The decisions on the way to a node, room for one more behind them. */
+static bf_status find_path(search *s, int32_t node, int32_t *depth) {
+    *depth = bfi_tree_depth(s->tree, node);
+    if (!bfi_grow((void **)&s->cuts, &s->cut_room, (size_t)*depth + 1, sizeof *s->cuts))
+        return bfi_fail_memory(s->err);
+    bfi_tree_path(s->tree, node, s->cuts);
+    return BF_STATUS_OK;
+}
+
+/* The box of a node: as remembered, else the case's, cut by the decisions on its path. */
+static void find_box(search *s, const bfi_state *state, int32_t depth) {
+    size_t bytes = (size_t)s->problem.n * sizeof *s->lo;
+    memcpy(s->lo, state->lo ? state->lo : s->problem.c->lo, bytes);
+    memcpy(s->hi, state->lo ? state->hi : s->problem.c->hi, bytes);
+    for (int32_t i = 0; !state->lo && i < depth; i++) bfi_branch_apply(&s->cuts[i], s->lo, s->hi);
+}
+
+/* Places the children of candidate |k| of trial |t|, whose path and box have been found. */
+static bf_status place_children(search *s, trial *t, int k, int32_t depth) {
     bf_status status = BF_STATUS_OK;
-    for (int k = 0; k < count && status == BF_STATUS_OK; k++) {
-        const child *c = &s->children[k];
-        if (!c->mask) continue;
-        bfi_decision decision;
-        const double *a = s->functional + (k * s->rows + c->row) * s->n;
-        if (!bfi_branch_input(s->n, s->lo + k * s->n, s->hi + k * s->n, a, &decision))
-            return give_up(s, "a box that floating point cannot divide further stays open");
-        status = bfi_tree_add(s->tree, c->parent, c->sign, decision, c->margin, c->mask, s->err);
-        if (status == BF_STATUS_LIMIT) return give_up(s, "the search tree's memory is full");
+    for (int side = 0; side < 2 && status == BF_STATUS_OK; side++) {
+        bfi_bounder *b = s->bounders[0];
+        int box = t->first + 2 * k + side;
+        s->cuts[depth] = (bfi_cut){t->candidates[k].decision, side ? 1 : -1};
+        status = bfi_bounder_place(b, box, s->lo, s->hi, s->cuts, depth + 1, t->mask, s->err);
+        if (status == BF_STATUS_OK)
+            bfi_branch_apply(&s->cuts[depth], bfi_bounder_lo(b, box), bfi_bounder_hi(b, box));
     }
     return status;
+}
+
+/* Chooses what to try at |node|, and places the children; *boxes counts them. */
+static bf_status begin_trial(search *s, int32_t node, int most, int *boxes) {
+    trial *t = &s->trials[s->trial_count++];
+    bfi_state state;
+    size_t size;
+    int32_t depth;
+    *t = (trial){.node = node, .first = *boxes, .mask = bfi_tree_mask(s->tree, node)};
+    bool known = bfi_state_unpack(s->problem.n, s->problem.rows,
+                                  bfi_tree_data(s->tree, node, &size), &state);
+    bf_status status = find_path(s, node, &depth);
+    if (status != BF_STATUS_OK) return status;
+    find_box(s, &state, depth);
+    t->count = state.count;
+    if (known) memcpy(t->candidates, state.candidates, (size_t)state.count * sizeof *t->candidates);
+    if (t->count == 0)
+        t->count = bfi_branch_inputs(s->problem.n, s->lo, s->hi, NULL, NULL, 0, MOST_CANDIDATES,
+                                     t->candidates);
+    if (t->count == 0)
+        return give_up(s, "a box that floating point cannot divide further stays open");
+    t->measured = bfi_branch_filter(t->candidates, t->count, MOST_MEASURED, most);
+    *boxes += 2 * t->measured;
+    for (int k = 0; k < t->measured && status == BF_STATUS_OK; k++)
+        status = place_children(s, t, k, depth);
+    return status;
+}
+
+/* Rows of the disjuncts that are open in |mask|. */
+static void find_wanted(search *s, uint64_t mask) {
+    for (int bit = 0; bit < s->problem.count; bit++)
+        for (int32_t r = s->problem.first_row[bit]; r < s->problem.first_row[bit + 1]; r++)
+            s->wanted[r] = mask >> bit & 1;
+}
+
+static void find_before(search *s, int32_t node) {
+    bfi_state state;
+    size_t size;
+    bool known = bfi_state_unpack(s->problem.n, s->problem.rows,
+                                  bfi_tree_data(s->tree, node, &size), &state);
+    for (int64_t r = 0; r < s->problem.rows; r++)
+        s->before[r] = known ? state.margins[r] : (float)bfi_tree_margin(s->tree, node);
+}
+
+/* Picks the candidate whose children gain most, and lists these. */
+static void end_trial(search *s, trial *t) {
+    const bfi_bounder *b = s->bounders[0];
+    double best = -1;
+    find_wanted(s, t->mask);
+    find_before(s, t->node);
+    for (int k = 0; k < t->measured; k++) {
+        const double *low = b->margins + (t->first + 2 * k) * s->problem.rows;
+        double gain =
+            bfi_branch_gain(s->problem.rows, s->wanted, s->before, low, low + s->problem.rows);
+        t->candidates[k].estimate = gain;
+        if (gain > best) best = gain, t->chosen = k;
+    }
+    bfi_tree_decide(s->tree, t->node, t->candidates[t->chosen].decision);
+    for (int side = 0; side < 2; side++)
+        s->children[s->child_count++] =
+            (child){t->first + 2 * t->chosen + side, (int)(t - s->trials), side ? 1 : -1};
+    bfi_branch_inherit(t->candidates, t->count, t->measured, t->chosen);
+}
+
+/* Bounds again in float64 the children that only error terms keep open, some at a time. */
+static bf_status bound_exactly(search *s) {
+    bf_status status = BF_STATUS_OK;
+    bf_options o = s->options->bounds;
+    if (o.dtype == BF_DTYPE_FLOAT64) return status;
+    o.dtype = BF_DTYPE_FLOAT64;
+    for (int i = 0; i < s->child_count && status == BF_STATUS_OK;) {
+        int again[EXACT_AT_ONCE], count = 0;
+        for (; i < s->child_count && count < EXACT_AT_ONCE; i++) {
+            const bfi_box *box = &s->bounders[0]->boxes[s->children[i].box];
+            if (box->mask && box->rounding) again[count++] = s->children[i].box;
+        }
+        if (count == 0) break;
+        if (!s->bounders[1])
+            status = bfi_bounder_create(&s->problem, &o, EXACT_AT_ONCE, &s->bounders[1], s->err);
+        for (int k = 0; k < count && status == BF_STATUS_OK; k++)
+            status = bfi_bounder_take(s->bounders[1], k, s->bounders[0], again[k], s->err);
+        if (status == BF_STATUS_OK)
+            status = bfi_bounder_run(s->bounders[1], count, s->options->deadline, s->err);
+        for (int k = 0; k < count && status == BF_STATUS_OK; k++)
+            bfi_bounder_give(s->bounders[1], k, s->bounders[0], again[k]);
+    }
+    return status;
+}
+
+/* Cuts [lo, hi] at what the lines of a disjunct say together, and leaves their best combination in
+ * |line|. False: no counterexample is there. */
+static bool clip_disjunct(search *s, int box, int bit, double *line, double *lo, double *hi) {
+    const bfi_problem *p = &s->problem;
+    const bfi_bounder *b = s->bounders[0];
+    int32_t first = p->first_row[bit], rows = p->first_row[bit + 1] - first;
+    const double *a = bfi_bounder_line(b, box, first);
+    double constant;
+    for (int32_t r = 0; r < rows; r++)
+        s->offsets[r] =
+            bfi_row_margin(bfi_problem_row(p, bit, first + r),
+                           b->constant[box * p->rows + first + r], lo, hi, p->y_lo, p->y_hi);
+    memset(s->weights, 0, (size_t)rows * sizeof *s->weights);
+    if (bfi_clip_combine(p->n, rows, a, s->offsets, lo, hi, s->weights, line, &constant) > 0)
+        return false;
+    if (!bfi_clip_box(p->n, line, constant, lo, hi)) return false;
+    for (int32_t r = 0; rows > 1 && r < rows; r++)
+        if (!bfi_clip_box(p->n, a + r * p->n, s->offsets[r], lo, hi)) return false;
+    return true;
+}
+
+/* Closes the disjuncts of a child whose lines exclude each other, and cuts its box to the hull of
+ * what the others leave. */
+static void clip(search *s, int index) {
+    const bfi_problem *p = &s->problem;
+    int k = s->children[index].box;
+    bfi_box *box = &s->bounders[0]->boxes[k];
+    double *lo = bfi_bounder_lo(s->bounders[0], k), *hi = bfi_bounder_hi(s->bounders[0], k);
+    double *l = s->cut, *h = l + p->n, *hull_lo = h + p->n, *hull_hi = hull_lo + p->n;
+    size_t bytes = (size_t)p->n * sizeof *lo;
+    bool any = false;
+    for (int bit = 0; bit < p->count; bit++) {
+        if (!(box->mask >> bit & 1)) continue;
+        memcpy(l, lo, bytes), memcpy(h, hi, bytes);
+        if (!clip_disjunct(s, k, bit, s->lines + index * p->n, l, h)) {
+            box->mask &= ~((uint64_t)1 << bit);
+            continue;
+        }
+        for (int64_t i = 0; i < p->n; i++) {
+            hull_lo[i] = any ? fmin(hull_lo[i], l[i]) : l[i];
+            hull_hi[i] = any ? fmax(hull_hi[i], h[i]) : h[i];
+        }
+        any = true;
+    }
+    if (any) memcpy(lo, hull_lo, bytes), memcpy(hi, hull_hi, bytes);
+}
+
+/* Tries the minimisers of the open children's lines. */
+static bf_status try_points(search *s) {
+    const bfi_problem *p = &s->problem;
+    const bfi_bounder *b = s->bounders[0];
+    int64_t points = 0;
+    for (int k = 0; k < s->child_count; k++) {
+        int box = s->children[k].box;
+        if (!b->boxes[box].mask) continue;
+        const double *lo = bfi_bounder_lo(b, box), *hi = bfi_bounder_hi(b, box);
+        const double *a = s->lines + k * p->n;
+        for (int64_t i = 0; i < p->n; i++)
+            s->points[points * p->n + i] = a[i] > 0   ? lo[i]
+                                           : a[i] < 0 ? hi[i]
+                                                      : lo[i] / 2 + hi[i] / 2;
+        points++;
+    }
+    bool found = false;
+    bfi_budget budget = {s->options->deadline, NULL};
+    bf_status status = bfi_attack_points(s->options->attack, p->property, p->index, s->points,
+                                         points, s->options->bounds.semantics, &budget, &found,
+                                         &s->result->witness, s->err);
+    if (status == BF_STATUS_OK && found) s->result->outcome = BFI_SEARCH_FOUND;
+    return status;
+}
+
+/* Adds an open child to the tree. */
+static bf_status keep_child(search *s, int index) {
+    const bfi_problem *p = &s->problem;
+    const child *c = &s->children[index];
+    const bfi_box *box = &s->bounders[0]->boxes[c->box];
+    trial *t = c->trial >= 0 ? &s->trials[c->trial] : NULL;
+    bfi_candidate candidates[MOST_CANDIDATES];
+    bfi_state state = {.lo = bfi_bounder_lo(s->bounders[0], c->box),
+                       .hi = bfi_bounder_hi(s->bounders[0], c->box),
+                       .margins = s->before,
+                       .candidates = candidates};
+    state.count =
+        bfi_branch_inputs(p->n, state.lo, state.hi, s->lines + index * p->n,
+                          t ? t->candidates : NULL, t ? t->count : 0, MOST_CANDIDATES, candidates);
+    for (int64_t r = 0; r < p->rows; r++)
+        s->before[r] = (float)s->bounders[0]->margins[c->box * p->rows + r];
+    bf_status status = bfi_state_pack(p->n, p->rows, &state, &s->bytes, s->err);
+    if (status != BF_STATUS_OK) return status;
+    status = bfi_tree_add(s->tree, t ? t->node : -1, c->sign, (bfi_decision){-1, 0, 0}, box->margin,
+                          box->mask, s->err);
+    if (status == BF_STATUS_OK) bfi_tree_attach(s->tree, s->bytes.data, s->bytes.size);
+    return status == BF_STATUS_LIMIT ? give_up(s, "the search tree's memory is full") : status;
 }
 
 static void report(search *s) {
@@ -284,29 +333,49 @@ static void report(search *s) {
     if (s->options->report) s->options->report(s->options->user, &s->result->progress);
 }
 
-/* Bounds the children that stand in |children|, tries their points, keeps what is open. */
-static bf_status expand(search *s, int count) {
-    bf_status status = BF_STATUS_OK;
-    for (int k = 0; k < count && status == BF_STATUS_OK; k++) status = place_child(s, k);
-    if (status == BF_STATUS_OK) status = bound(s, count);
-    if (status == BF_STATUS_OK) status = try_points(s, count);
-    if (status == BF_STATUS_OK && !ended(s)) status = keep(s, count);
+/* Clips the children that have been bounded, tries their points, keeps what is open. */
+static bf_status settle_children(search *s) {
+    bf_status status = bound_exactly(s);
+    for (int k = 0; k < s->child_count && status == BF_STATUS_OK; k++) clip(s, k);
+    if (status == BF_STATUS_OK) status = try_points(s);
+    for (int k = 0; k < s->child_count && status == BF_STATUS_OK && !ended(s); k++)
+        if (s->bounders[0]->boxes[s->children[k].box].mask) status = keep_child(s, k);
     return status;
 }
 
+static bf_status bound(search *s, int boxes) {
+    s->nodes += boxes;
+    return bfi_bounder_run(s->bounders[0], boxes, s->options->deadline, s->err);
+}
+
+static bf_status begin_root(search *s) {
+    uint64_t all = s->problem.count == 64 ? UINT64_MAX : ((uint64_t)1 << s->problem.count) - 1;
+    const bf_case *c = s->problem.c;
+    s->child_count = 1;
+    s->children[0] = (child){0, -1, 0};
+    bf_status status = bfi_bounder_place(s->bounders[0], 0, c->lo, c->hi, NULL, 0, all, s->err);
+    if (status == BF_STATUS_OK) status = bound(s, 1);
+    return status == BF_STATUS_OK ? settle_children(s) : status;
+}
+
+/* Branches on |count| nodes. */
+static bf_status expand(search *s, const int32_t *nodes, int32_t count) {
+    bf_status status = BF_STATUS_OK;
+    int boxes = 0, most = s->room / 2 / count;
+    s->trial_count = s->child_count = 0;
+    for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++)
+        status = begin_trial(s, nodes[i], most, &boxes);
+    if (status == BF_STATUS_OK) status = bound(s, boxes);
+    for (int i = 0; i < s->trial_count && status == BF_STATUS_OK; i++) end_trial(s, &s->trials[i]);
+    return status == BF_STATUS_OK ? settle_children(s) : status;
+}
+
 static bf_status run_group(search *s) {
-    uint64_t all = s->count == 64 ? UINT64_MAX : ((uint64_t)1 << s->count) - 1;
-    int32_t taken[NODES_AT_ONCE / 2], n;
-    s->children[0] = (child){.parent = -1, .mask = all};
-    bf_status status = expand(s, 1);
+    int32_t taken[BOXES_AT_ONCE], n, most = s->room / 2 / MOST_MEASURED;
+    bf_status status = begin_root(s);
     while (status == BF_STATUS_OK && !ended(s) &&
-           (n = bfi_tree_take(s->tree, NODES_AT_ONCE / 2, taken)) > 0) {
-        for (int32_t i = 0; i < n; i++)
-            for (int side = 0; side < 2; side++)
-                s->children[2 * i + side] = (child){.parent = taken[i],
-                                                    .sign = side ? 1 : -1,
-                                                    .mask = bfi_tree_mask(s->tree, taken[i])};
-        status = expand(s, 2 * n);
+           (n = bfi_tree_take(s->tree, most > 0 ? most : 1, taken)) > 0) {
+        status = expand(s, taken, n);
         for (int32_t i = 0; i < n; i++) {
             if (status != BF_STATUS_OK && bfi_tree_is_leaf(s->tree, taken[i]))
                 bfi_tree_put_back(s->tree, taken[i]);
@@ -318,25 +387,31 @@ static bf_status run_group(search *s) {
     return status;
 }
 
+static bf_status open_group(search *s) {
+    int64_t cells = s->problem.n * s->problem.rows;
+    int64_t bytes = s->options->memory > 0 ? s->options->memory : TREE_BYTES;
+    for (s->room = BOXES_AT_ONCE; s->room > 2 && cells > MOST_CELLS / s->room;) s->room /= 2;
+    bf_status status = allocate(s) ? BF_STATUS_OK : bfi_fail_memory(s->err);
+    if (status == BF_STATUS_OK)
+        status =
+            bfi_bounder_create(&s->problem, &s->options->bounds, s->room, &s->bounders[0], s->err);
+    if (status == BF_STATUS_OK) status = bfi_tree_create(bytes / 2 / NODE_BYTES, &s->tree, s->err);
+    if (status == BF_STATUS_OK) bfi_tree_limit_data(s->tree, bytes / 2);
+    return status;
+}
+
 /* One group of disjuncts after the other, each with a tree of its own. */
 static bf_status run_groups(search *s, bfi_disjunct_state *states) {
     bf_status status = BF_STATUS_OK;
-    for (int32_t next = 0; next < s->c->count && status == BF_STATUS_OK && !ended(s);) {
-        next = gather(s, states, next);
-        if (s->count == 0) break;
-        int64_t bytes = s->options->memory > 0 ? s->options->memory : TREE_BYTES;
-        status = grow_arrays(s) ? bfi_tree_create(bytes / NODE_BYTES, &s->tree, s->err)
-                                : bfi_fail_memory(s->err);
-        if (status == BF_STATUS_OK) {
-            write_rows(s);
-            status = run_group(s);
-            report(s);
-        }
-        for (int bit = 0; bit < s->count && status == BF_STATUS_OK && !ended(s); bit++)
-            states[s->disjuncts[bit]].refuted = true;
-        bfi_tree_free(s->tree);
-        s->tree = NULL;
-        clear_arrays(s);
+    for (int32_t next = 0; next < s->problem.c->count && status == BF_STATUS_OK && !ended(s);) {
+        status = bfi_problem_gather(&s->problem, states, &next, s->err);
+        if (status != BF_STATUS_OK || s->problem.count == 0) break;
+        status = open_group(s);
+        if (status == BF_STATUS_OK) status = run_group(s);
+        if (s->tree) report(s);
+        for (int bit = 0; bit < s->problem.count && status == BF_STATUS_OK && !ended(s); bit++)
+            states[s->problem.disjuncts[bit]].refuted = true;
+        clear(s);
     }
     return status;
 }
@@ -347,22 +422,14 @@ bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_p
     search *s = bfi_calloc(1, sizeof *s);
     if (!s) return bfi_fail_memory(err);
     *result = (bfi_search_result){.outcome = BFI_SEARCH_OPEN};
-    s->session = session, s->model = model, s->property = property, s->index = case_index;
-    s->c = &property->cases[case_index], s->n = property->n_in;
     s->options = options, s->result = result, s->err = err;
-    size_t outputs = (size_t)property->n_out;
-    s->y_lo = bfi_malloc(outputs, sizeof *s->y_lo);
-    s->y_hi = bfi_malloc(outputs, sizeof *s->y_hi);
-    bf_status status = s->y_lo && s->y_hi ? BF_STATUS_OK : bfi_fail_memory(err);
-    for (size_t i = 0; i < outputs && status == BF_STATUS_OK; i++)
-        s->y_lo[i] = -INFINITY, s->y_hi[i] = INFINITY;
+    bf_status status = bfi_problem_create(session, model, property, case_index, &s->problem, err);
     if (status == BF_STATUS_OK) status = run_groups(s, states);
     if (status == BF_STATUS_OK && !ended(s)) result->outcome = BFI_SEARCH_REFUTED;
     if (status == BF_STATUS_LIMIT && result->reason[0]) status = BF_STATUS_OK;
-    close_engines(s);
+    bfi_problem_clear(&s->problem);
     free(s->cuts);
-    free(s->y_lo);
-    free(s->y_hi);
+    free(s->bytes.data);
     free(s);
     return status;
 }

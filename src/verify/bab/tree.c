@@ -16,6 +16,8 @@ typedef struct node {
     bfi_decision decision;
     double margin;
     uint64_t mask;
+    void *data;
+    size_t size;
 } node;
 
 struct bfi_tree {
@@ -23,6 +25,8 @@ struct bfi_tree {
     size_t capacity;
     int32_t used, free; /* nodes ever used; first of the free list, -1: none */
     int64_t limit, held;
+    int64_t data_limit, data_bytes;
+    int32_t newest; /* node added last */
     int32_t *heap;
     size_t heap_capacity;
     int32_t open;
@@ -35,6 +39,7 @@ bf_status bfi_tree_create(int64_t limit, bfi_tree **out, bf_error *err) {
     bfi_tree *t = bfi_calloc(1, sizeof *t);
     if (!t) return bfi_fail_memory(err);
     t->limit = limit > 0 && limit < INT32_MAX ? limit : INT32_MAX;
+    t->data_limit = INT64_MAX;
     t->free = -1;
     *out = t;
     return BF_STATUS_OK;
@@ -42,6 +47,7 @@ bf_status bfi_tree_create(int64_t limit, bfi_tree **out, bf_error *err) {
 
 void bfi_tree_free(bfi_tree *t) {
     if (!t) return;
+    for (int32_t id = 0; id < t->used; id++) free(t->nodes[id].data);
     free(t->nodes);
     free(t->heap);
     free(t);
@@ -110,8 +116,33 @@ bf_status bfi_tree_add(bfi_tree *t, int32_t parent, int sign, bfi_decision decis
     if (n->depth > t->deepest) t->deepest = n->depth;
     t->held++;
     t->created++;
+    t->newest = id;
     push(t, id);
     return BF_STATUS_OK;
+}
+
+void bfi_tree_limit_data(bfi_tree *t, int64_t bytes) { t->data_limit = bytes; }
+
+void bfi_tree_attach(bfi_tree *t, const void *data, size_t size) {
+    node *n = &t->nodes[t->newest];
+    assert(n->open && !n->data && size > 0);
+    if ((int64_t)size > t->data_limit - t->data_bytes || !(n->data = bfi_malloc(1, size))) return;
+    memcpy(n->data, data, size);
+    n->size = size;
+    t->data_bytes += (int64_t)size;
+}
+
+static void drop_data(bfi_tree *t, int32_t id) {
+    node *n = &t->nodes[id];
+    if (!n->data) return;
+    free(n->data);
+    n->data = NULL;
+    t->data_bytes -= (int64_t)n->size;
+}
+
+const void *bfi_tree_data(const bfi_tree *t, int32_t id, size_t *size) {
+    *size = t->nodes[id].data ? t->nodes[id].size : 0;
+    return t->nodes[id].data;
 }
 
 /* Deepest first from half of the limit on (a descent holds two nodes per level), best first again
@@ -138,6 +169,11 @@ int32_t bfi_tree_take(bfi_tree *t, int32_t most, int32_t *nodes) {
     return taken;
 }
 
+void bfi_tree_decide(bfi_tree *t, int32_t id, bfi_decision decision) {
+    assert(!t->nodes[id].open && t->nodes[id].children == 0);
+    t->nodes[id].decision = decision;
+}
+
 bool bfi_tree_is_leaf(const bfi_tree *t, int32_t id) { return t->nodes[id].children == 0; }
 
 void bfi_tree_put_back(bfi_tree *t, int32_t id) {
@@ -148,6 +184,7 @@ void bfi_tree_put_back(bfi_tree *t, int32_t id) {
 void bfi_tree_close(bfi_tree *t, int32_t id) {
     assert(!t->nodes[id].open);
     t->closed++;
+    drop_data(t, id);
     while (id >= 0 && t->nodes[id].children == 0 && !t->nodes[id].open) {
         int32_t parent = t->nodes[id].parent;
         t->nodes[id].parent = t->free;
@@ -180,6 +217,7 @@ bfi_tree_stats bfi_tree_stats_of(const bfi_tree *t) {
         double margin = t->nodes[t->heap[i]].margin;
         if (margin < s.lowest) s.lowest = margin;
     }
-    s.bytes = (int64_t)(t->capacity * sizeof *t->nodes + t->heap_capacity * sizeof *t->heap);
+    s.bytes = (int64_t)(t->capacity * sizeof *t->nodes + t->heap_capacity * sizeof *t->heap) +
+              t->data_bytes;
     return s;
 }

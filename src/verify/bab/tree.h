@@ -13,6 +13,7 @@
 #define BFI_VERIFY_BAB_TREE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -44,14 +45,23 @@ bf_status bfi_tree_create(int64_t limit, bfi_tree **out, bf_error *err);
 void bfi_tree_free(bfi_tree *tree);
 
 /* Adds the root (|parent| -1) or the |sign| side of |parent|'s decision, open, to be branched on as
- * |decision| says. |mask| is the caller's (what is open in the node). Returns BF_STATUS_LIMIT when
- * the tree is full. */
+ * |decision| says (bfi_tree_decide may still change it). |mask| is the caller's (what is open in
+ * the node). Returns BF_STATUS_LIMIT when the tree is full. */
 bf_status bfi_tree_add(bfi_tree *tree, int32_t parent, int sign, bfi_decision decision,
                        double margin, uint64_t mask, bf_error *err);
+
+/* Gives the node added last |size| bytes of the caller's, copied: bfi_tree_data has them until the
+ * node is closed. Without memory for it, or beyond the limit of bfi_tree_limit_data, the node has
+ * none: the caller must be able to go on without. */
+void bfi_tree_attach(bfi_tree *tree, const void *data, size_t size);
+void bfi_tree_limit_data(bfi_tree *tree, int64_t bytes);
 
 /* Takes up to |most| open nodes out, in the order of the search; returns their number. A node taken
  * out is being branched on: its children may be added until bfi_tree_close(node). */
 int32_t bfi_tree_take(bfi_tree *tree, int32_t most, int32_t *nodes);
+
+/* Says what a node taken out is branched on, before children of it are added. */
+void bfi_tree_decide(bfi_tree *tree, int32_t node, bfi_decision decision);
 
 /* True while no child has been added to a node taken out. */
 bool bfi_tree_is_leaf(const bfi_tree *tree, int32_t node);
@@ -63,6 +73,7 @@ void bfi_tree_put_back(bfi_tree *tree, int32_t node);
 void bfi_tree_close(bfi_tree *tree, int32_t node);
 
 /* Of a node taken out. */
+const void *bfi_tree_data(const bfi_tree *tree, int32_t node, size_t *size); /* NULL: none */
 bfi_decision bfi_tree_decision(const bfi_tree *tree, int32_t node);
 uint64_t bfi_tree_mask(const bfi_tree *tree, int32_t node);
 double bfi_tree_margin(const bfi_tree *tree, int32_t node);
