@@ -48,34 +48,43 @@ static inline axis axis_taps(int transposed, int64_t d, int64_t taps, int64_t st
     return a;
 }
 
-static inline axis axis_y(const bfi_conv *c, int64_t dy) {
-    return axis_taps(c->transposed, dy, c->kh, c->stride_h, c->dil_h, c->pad_top, c->h_src);
+/* One dimension of a convolution. */
+typedef struct extent {
+    int transposed;
+    int64_t taps, stride, dil, pad, src, dst;
+} extent;
+
+static inline extent extent_y(const bfi_conv *c) {
+    return (extent){c->transposed, c->kh, c->stride_h, c->dil_h, c->pad_top, c->h_src, c->h_dst};
 }
 
-static inline axis axis_x(const bfi_conv *c, int64_t dx) {
-    return axis_taps(c->transposed, dx, c->kw, c->stride_w, c->dil_w, c->pad_left, c->w_src);
+static inline extent extent_x(const bfi_conv *c) {
+    return (extent){c->transposed, c->kw, c->stride_w, c->dil_w, c->pad_left, c->w_src, c->w_dst};
 }
 
-/* Positions of one destination row that share a tap list: dx, dx + step, ... (count of them), whose
- * sources move by |source_step| columns. */
+/* Destinations that share their taps: d, d + step, ... (count of them), whose sources move by
+ * |source_step|. */
 typedef struct run {
-    axis x;
-    int64_t dx, step, count, source_step;
+    axis taps;
+    int64_t d, step, count, source_step;
 } run;
 
-/* The run that starts at |dx| and stays below c->w_dst. */
-static inline run run_from(const bfi_conv *c, int64_t dx) {
-    run r = {axis_x(c, dx), dx, c->transposed ? c->stride_w : 1, 1,
-             c->transposed ? 1 : c->stride_w};
-    for (int64_t next = dx + r.step; next < c->w_dst; next += r.step, r.count++) {
-        axis x = axis_x(c, next);
-        if (x.n != r.x.n || x.k0 != r.x.k0) break;
-        if (x.n > 0 && x.s0 != r.x.s0 + r.count * r.source_step) break;
+/* Distance of destinations that may share their taps. */
+static inline int64_t run_step(const extent *s) { return s->transposed ? s->stride : 1; }
+
+/* The run that starts at |d| and stays below |end|. */
+static inline run run_from(const extent *s, int64_t d, int64_t end) {
+    run r = {axis_taps(s->transposed, d, s->taps, s->stride, s->dil, s->pad, s->src), d,
+             run_step(s), 1, s->transposed ? 1 : s->stride};
+    for (int64_t next = d + r.step; next < end; next += r.step, r.count++) {
+        axis a = axis_taps(s->transposed, next, s->taps, s->stride, s->dil, s->pad, s->src);
+        if (a.n != r.taps.n || a.k0 != r.taps.k0) break;
+        if (a.n > 0 && a.s0 != r.taps.s0 + r.count * r.source_step) break;
     }
     return r;
 }
 
-/* Walks the taps of one (destination row, run) in the order of the sum. */
+/* Walks the taps of the destinations of two runs in the order of the sum. */
 typedef struct tap_walk {
     const bfi_conv *c;
     axis y, x;
@@ -101,7 +110,7 @@ static inline int64_t next_block(tap_walk *w, int64_t ls, tap *list) {
     return n;
 }
 
-enum { LIST_BLOCKS = 8 };
+enum { LIST_BLOCKS = 20 };
 
 /* Several blocks of taps; block b is taps [ends[b - 1], ends[b]). */
 typedef struct tap_list {
