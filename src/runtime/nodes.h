@@ -1,0 +1,71 @@
+/* Nodes of branch and bound as lanes: rows of a spec under split constraints.
+ *
+ * A workspace whose last run was alpha-CROWN's on one or more boxes holds hidden bounds of these
+ * boxes, its *bases*. A node is one row of the spec on a base, under splits of hidden neurons: it
+ * keeps the base's hidden bounds, clipped where it splits, and is bounded by beta-CROWN (Wang et
+ * al. 2021, arXiv:2103.06624): every split constraint sign (z - point) >= 0 enters with a
+ * multiplier
+ * >= 0, and multipliers and lower slopes move along the gradient of the bound together. Nodes are
+ * lanes: hundreds of them take the way back and forth of one row together, and a lane that is
+ * decided leaves. Bounds hold for all inputs of the base's box that satisfy the node's splits,
+ * rounding included, whatever slopes and multipliers are given; they depend on nothing beside the
+ * node, bit for bit. */
+#ifndef BFI_RUNTIME_NODES_H
+#define BFI_RUNTIME_NODES_H
+
+#include "boundflow/bounds.h"
+#include "ir/graph.h"
+
+typedef struct bfi_node_lane {
+    int64_t base; /* box of the workspace's last run */
+    int64_t row;  /* of the spec */
+    double stop;  /* the row is decided at this lower bound */
+    int rounds;   /* ways back: 1 bounds with the numbers given, nothing moves */
+
+    const bf_split *splits; /* ascending by activation, then neuron */
+    int32_t split_count;
+    float *multipliers; /* split_count, >= 0: where to start; where it ended comes back */
+    uint8_t *slopes; /* bfi_nodes_slope_bytes: likewise, in 255ths; NULL: the planned ones, and none
+                        come back */
+
+    double lower, error; /* in: what is known already (-inf, 0: nothing); out: never less. +inf when
+                            a split contradicts the base's bounds */
+    double *corner;      /* model inputs: minimiser of the last functional; NULL: not wanted */
+    bool look;           /* bfi_nodes_request.look shall see it, unless it is decided */
+} bfi_node_lane;
+
+/* What the last way back of a node looked like at an activation: how much each neuron's relaxation
+ * costs can be read from it. Numbers of neuron j are at [j * stride]. */
+typedef struct bfi_node_view {
+    int activation;
+    const bfi_node *op; /* the activation */
+    int64_t n, stride;
+    bfi_dtype dtype;       /* of |a|, |z| and |slope| */
+    const void *a;         /* coefficients of its outputs; 0 where the node has split it */
+    const void *z;         /* its inputs, where the functional is smallest */
+    const double *lo, *hi; /* intervals of its inputs in the base; stride 1 */
+    const double *bias;    /* of the layer before, in float64; stride 1; NULL: none, or not known */
+} bfi_node_view;
+
+typedef struct bfi_nodes_request {
+    const double *spec; /* rows x outputs; as of the last run */
+    int64_t rows;
+    bfi_node_lane *lanes;
+    int64_t count;
+    /* Called for the nodes that ask for it, from workers, one activation after the other; calls for
+     * different nodes may run at the same time. */
+    void (*look)(void *user, int64_t lane, const bfi_node_view *view);
+    void *user;
+    double deadline;
+} bfi_nodes_request;
+
+/* Bytes of a node's slopes; 0 when the plan is not alpha-CROWN's. */
+int64_t bfi_nodes_slope_bytes(const bf_plan *plan);
+
+/* Bounds every lane. The workspace must have run with method alpha-CROWN, a spec, and results that
+ * left a row open (else BF_STATUS_INVALID_ARGUMENT); it stays as it is, so that any number of
+ * requests may follow. On BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED lanes hold what was reached. */
+bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request *request,
+                        bf_error *err);
+
+#endif
