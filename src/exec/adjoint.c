@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exec/shared.h"
+#include "exec/splits.h"
 
 #define T float
 #define FMA fmaf
@@ -80,6 +81,7 @@ static void run_corner(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
     BY_DTYPE(t, corner, count_of(t, op), t->ls, buffer(t, op->a), kept(t, s->lo_t),
              kept(t, s->hi_t), buffer(t, op->out));
+    if (t->splits) bfi_splits_corner(t, op);
 }
 
 static void add_bias(const bfi_tile *t, const bfi_back_op *op) {
@@ -198,8 +200,9 @@ static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step lines = lines_of(t, op);
     const void *z = buffer(t, op->a);
     if (op->out >= 0) follow(t, op, &lines);
+    if (t->splits) bfi_splits_follow(t, op);
     bfi_shared_gradient(t, op);
-    if (op->c < 0) return;
+    if (op->c < 0 || (t->splits && t->splits->looking)) return;
     if (!smooth(t, op->node)) {
         ascend(t, op, BFI_SLOPE_LOWER, z);
         return;

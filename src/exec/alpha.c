@@ -16,7 +16,9 @@ typedef struct search {
     double sign[BFI_WIDEST_TILE]; /* of the lanes as asked for */
     int idle[BFI_WIDEST_TILE];    /* rounds without gain */
     bool done[BFI_WIDEST_TILE];
+    bool decided[BFI_WIDEST_TILE];
     bfi_alpha_pace pace;
+    bfi_tile_splits splits;
 } search;
 
 /* Takes the round's bounds of the tile's lanes. */
@@ -31,24 +33,32 @@ static void take(search *s, const bfi_tile *t, const double *lower, const double
     }
     for (int64_t l = 0; l < s->request->tile.lanes && s->request->stop; l++) {
         if (!(s->lower[l] >= s->request->stop[l])) continue;
-        s->done[l] = true;
+        s->done[l] = s->decided[l] = true;
         if (s->request->pairs && (l ^ 1) < s->request->tile.lanes) s->done[l ^ 1] = true;
     }
 }
 
-static void load_lanes(const search *s, const bfi_tile *t) {
+static void load_lanes(search *s, const bfi_tile *t) {
     for (int64_t i = 0; i < t->lanes; i++) {
+        if (t->splits) s->splits.lane[i] = s->request->splits[s->lane[i]];
         t->v.row[i] = s->row[s->lane[i]];
         t->v.box[i] = s->box[s->lane[i]];
         t->v.sign[i] = s->sign[s->lane[i]];
     }
 }
 
+/* Nothing is to be learned from a lane any more. */
+static bool leaves(const search *s, int64_t l) {
+    if (!s->request->splits) return s->done[l];
+    const bfi_lane_splits *splits = s->request->splits[l];
+    return s->done[l] && (s->decided[l] || !(splits->look || splits->corner || splits->slopes));
+}
+
 /* Drops the lanes that are done where that makes the tile narrower. */
 static void compact(search *s, bfi_tile *t) {
     int64_t from[BFI_WIDEST_TILE], lanes = 0;
     for (int64_t i = 0; i < t->lanes; i++)
-        if (!s->done[s->lane[i]]) from[lanes++] = i;
+        if (!leaves(s, s->lane[i])) from[lanes++] = i;
     if (lanes == 0 || bfi_lane_stride(lanes) == t->ls) return;
     for (int64_t i = 0; i < lanes; i++) s->lane[i] = s->lane[from[i]];
     bfi_adjoint_compact(t, from, lanes);
@@ -80,18 +90,52 @@ static void remember_lanes(search *s, const bfi_tile *t) {
     }
 }
 
+/* Lanes that have had their rounds. */
+static void count_rounds(search *s, const bfi_tile *t, int rounds) {
+    for (int64_t i = 0; t->splits && i < t->lanes; i++)
+        if (rounds >= t->splits->lane[i]->rounds) s->done[s->lane[i]] = true;
+}
+
+static void begin_splits(search *s, bfi_tile *t) {
+    const bfi_alpha_request *r = s->request;
+    if (!r->splits) return;
+    double lr = r->lr > 0 ? r->lr : t->plan->options.lr;
+    s->splits = (bfi_tile_splits){
+        .pace = lr > 0 ? r->multiplier_lr / lr : 0, .look = r->look, .user = r->user};
+    t->splits = &s->splits;
+    load_lanes(s, t);
+}
+
+/* Keeps where the lanes' slopes ended, and shows the lanes that ask for it. */
+static bf_status end_splits(const search *s, bfi_tile *t) {
+    bool wanted = false;
+    if (!t->splits) return BF_STATUS_OK;
+    bfi_splits_save(t);
+    for (int64_t i = 0; i < t->lanes; i++) {
+        const bfi_lane_splits *splits = t->splits->lane[i];
+        wanted = wanted || (!s->decided[s->lane[i]] && (splits->look || splits->corner));
+    }
+    if (!wanted) return BF_STATUS_OK;
+    t->splits->looking = true;
+    return bfi_tile_run(t, t->program->adjoint, t->program->op_count);
+}
+
 bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_request *request,
                          double *lower, double *error) {
     bfi_tile t = bfi_tile_open(plan, ws, &request->tile);
     search s = {.request = request, .lower = lower, .error = error, .pace = bfi_alpha_start(plan)};
+    if (request->lr > 0) s.pace.lr = request->lr;
     assert(t.one_box && t.program->loop > 0);
     remember_lanes(&s, &t);
     bf_status status = bfi_tile_run(&t, 0, t.program->loop);
+    begin_splits(&s, &t);
+    if (t.splits && status == BF_STATUS_OK) bfi_splits_load(&t);
     for (int round = 0; round < request->rounds && status == BF_STATUS_OK; round++) {
         double bounds[BFI_WIDEST_TILE], errors[BFI_WIDEST_TILE];
         status = bfi_tile_bound(&t, bounds, errors);
         if (status != BF_STATUS_OK) break;
         take(&s, &t, bounds, errors);
+        count_rounds(&s, &t, round + 1);
         if (round + 1 == request->rounds || all_done(&s, &t)) break;
         bfi_ascent ascent = bfi_alpha_next(&s.pace, plan);
         t.ascent = &ascent;
@@ -99,5 +143,6 @@ bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_
         t.ascent = NULL;
         compact(&s, &t);
     }
+    if (status == BF_STATUS_OK) status = end_splits(&s, &t);
     return status;
 }

@@ -2,7 +2,7 @@
 #ifndef BFI_EXEC_ALPHA_H
 #define BFI_EXEC_ALPHA_H
 
-#include "exec/tile.h"
+#include "exec/splits.h"
 
 /* Rounds without gain after which a row gives up, as auto_LiRPA's early_stop_patience. */
 enum { BFI_ALPHA_PATIENCE = 10 };
@@ -30,6 +30,13 @@ typedef struct bfi_alpha_request {
     int rounds;
     const double *stop;
     bool pairs;
+    double lr;                      /* 0: the plan's */
+    bfi_lane_splits *const *splits; /* by lane; NULL: none has any. Lanes then have rounds, and
+                                       where to start, of their own, and lanes that are to be looked
+                                       at stay until they are */
+    double multiplier_lr;           /* relative to the typical coefficient (exec/splits.h) */
+    bfi_look look;
+    void *user;
 } bfi_alpha_request;
 
 bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_request *request,

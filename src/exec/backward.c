@@ -4,6 +4,7 @@
 #include "exec/adjoint.h"
 #include "exec/pool_backward.h"
 #include "exec/shared.h"
+#include "exec/splits.h"
 
 bfi_lane_vectors bfi_tile_vectors(const bf_plan *plan, const bf_workspace *ws, int worker) {
     int64_t t = plan->lane_room;
@@ -330,7 +331,9 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
 static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = relax_step(t, op);
     s.active = active_elements(t, op);
+    if (t->splits) bfi_splits_take(t, op);
     relax_node(t, s, op->node);
+    if (t->splits) bfi_splits_put(t, op);
 }
 
 static bool apart(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {

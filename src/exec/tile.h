@@ -16,6 +16,8 @@ typedef struct bfi_ascent {
     double rate_m, rate_v, step, root, eps;
 } bfi_ascent;
 
+typedef struct bfi_tile_splits bfi_tile_splits; /* exec/splits.h */
+
 typedef struct bfi_tile {
     const bf_plan *plan;
     bf_workspace *ws;
@@ -35,6 +37,7 @@ typedef struct bfi_tile {
     const bfi_window_level *level; /* NULL: every buffer holds its whole layer */
     bfi_window_room room;          /* with a level */
     const bfi_ascent *ascent;      /* during the adjoint pass */
+    bfi_tile_splits *splits;       /* of its lanes, NULL: none has any */
     const double *scale; /* with shared slopes: by lane, what it counts in their gradient */
 } bfi_tile;
 

@@ -127,9 +127,8 @@ static void touch_choices(builder *b, int id, int step) {
             if (plan->tasks.steps[i].kind == BFI_STEP_REFINE && plan->tasks.steps[i].node == id)
                 touch(b, id, BFI_ROLE_FAMILY, i);
         touch(b, id, BFI_ROLE_FAMILY, step);
-    } else {
-        touch_interval(b, node->inputs[0], step);
     }
+    touch_interval(b, node->inputs[0], step); /* of smooth ones: splits (runtime/nodes.h) */
 }
 
 static void touch_lines(builder *b, const int *forward, int id, int step) {

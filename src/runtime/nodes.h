@@ -13,8 +13,7 @@
 #ifndef BFI_RUNTIME_NODES_H
 #define BFI_RUNTIME_NODES_H
 
-#include "boundflow/bounds.h"
-#include "ir/graph.h"
+#include "exec/splits.h"
 
 typedef struct bfi_node_lane {
     int64_t base; /* box of the workspace's last run */
@@ -34,19 +33,6 @@ typedef struct bfi_node_lane {
     bool look;           /* bfi_nodes_request.look shall see it, unless it is decided */
 } bfi_node_lane;
 
-/* What the last way back of a node looked like at an activation: how much each neuron's relaxation
- * costs can be read from it. Numbers of neuron j are at [j * stride]. */
-typedef struct bfi_node_view {
-    int activation;
-    const bfi_node *op; /* the activation */
-    int64_t n, stride;
-    bfi_dtype dtype;       /* of |a|, |z| and |slope| */
-    const void *a;         /* coefficients of its outputs; 0 where the node has split it */
-    const void *z;         /* its inputs, where the functional is smallest */
-    const double *lo, *hi; /* intervals of its inputs in the base; stride 1 */
-    const double *bias;    /* of the layer before, in float64; stride 1; NULL: none, or not known */
-} bfi_node_view;
-
 typedef struct bfi_nodes_request {
     const double *spec; /* rows x outputs; as of the last run */
     int64_t rows;
@@ -54,8 +40,10 @@ typedef struct bfi_nodes_request {
     int64_t count;
     /* Called for the nodes that ask for it, from workers, one activation after the other; calls for
      * different nodes may run at the same time. */
-    void (*look)(void *user, int64_t lane, const bfi_node_view *view);
+    bfi_look look;
     void *user;
+    double lr;            /* of slopes; 0: the plan's */
+    double multiplier_lr; /* of multipliers, relative to the layer's typical coefficient */
     double deadline;
 } bfi_nodes_request;
 

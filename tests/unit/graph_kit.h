@@ -6,10 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "base/alloc.h"
 #include "ir/graph.h"
@@ -23,11 +22,18 @@ static inline bfi_shape kit_shape(int rank, const int64_t *dim) {
     return shape;
 }
 
-static inline uint64_t kit_bits(void) {
+static inline uint64_t *kit_state(void) {
     static uint64_t state = 7;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return state >> 33;
+    return &state;
 }
+
+static inline uint64_t kit_bits(void) {
+    *kit_state() = *kit_state() * 6364136223846793005u + 1442695040888963407u;
+    return *kit_state() >> 33;
+}
+
+/* What follows is the same after the same |seed|. */
+static inline void kit_seed(uint64_t seed) { *kit_state() = seed; }
 
 /* Integer in [lo, hi]. */
 static inline int64_t kit_int(int64_t lo, int64_t hi) {

@@ -1,0 +1,239 @@
+#include "exec/splits.h"
+
+#include <assert.h>
+
+enum { SLOPE_STEPS = 255 };
+
+static double load(const bfi_tile *t, int buffer, int64_t element, int64_t lane) {
+    return bfi_load(t->plan->dtype, bfi_tile_buffer(t, buffer), element * t->ls + lane);
+}
+
+static void put(const bfi_tile *t, int buffer, int64_t element, int64_t lane, double x) {
+    bfi_store(t->plan->dtype, bfi_tile_buffer(t, buffer), element * t->ls + lane, x);
+}
+
+static double in_dtype(const bfi_tile *t, double x) {
+    return t->plan->dtype == BFI_F32 ? (double)(float)x : x;
+}
+
+/* Mean size of the lane's coefficients in |buffer|. */
+static double mean_size(const bfi_tile *t, int buffer, int64_t n, int64_t lane) {
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++) sum += fabs(load(t, buffer, j, lane));
+    return sum / (double)n;
+}
+
+void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
+    int64_t n = t->plan->graph->nodes[op->node].count;
+    assert(!bfi_tile_windowed(t, op->a));
+    assert(bfi_tile_buffer(t, op->out) != bfi_tile_buffer(t, op->a));
+    for (int64_t l = 0; l < t->lanes; l++) {
+        bfi_lane_splits *s = t->splits->lane[l];
+        double scale = 0;
+        for (int32_t i = 0; i < s->count; i++) {
+            bfi_crossing *c = &s->crossings[i];
+            if (c->node != op->node) continue;
+            if (!(c->scale > 0) && c->count > 0) {
+                if (!(scale > 0)) scale = mean_size(t, op->a, n, l);
+                c->scale = scale;
+            }
+            c->a = load(t, op->a, c->neuron, l);
+            put(t, op->a, c->neuron, l, 0);
+        }
+    }
+}
+
+/* |x| times |y| without a NaN from zero times infinity. */
+static double times(double x, double y) { return x > 0 && y > 0 ? x * y : 0; }
+
+/* What the crossing leaves of its coefficient, of the lane's constant and error: the line, then a
+ * term per multiplier. Every rounding is in the error; one of a multiplier's product with the
+ * coefficient only changes the multiplier, and never its sign, since rounding is monotone. */
+static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *constant,
+                    double *error) {
+    bool below = c->a >= 0;
+    double s = below ? c->lines.s_pos : c->lines.s_neg,
+           off = below ? c->lines.t_pos : c->lines.t_neg;
+    double exact = c->a * s, out = in_dtype(t, exact), shift = off == 0 ? 0 : c->a * off;
+    double lost = fabs(exact - out) + (s == 0 || s == 1 ? 0 : BF_U64 * fabs(exact) + 0x1p-1070);
+    *error += times(lost, c->reach) + times(e, fabs(c->a)) + BF_U64 * fabs(shift) +
+              (shift == 0 ? 0 : 0x1p-1070);
+    for (int32_t i = 0; i < c->count; i++) {
+        const bfi_multiplier *b = &c->multipliers[i];
+        double next = in_dtype(t, out - b->sign * b->value), taken = out - next;
+        assert(b->sign * taken >= 0);
+        if (!(fabs(taken) < INFINITY)) continue;
+        if (b->point != 0 && taken != 0) {
+            shift += taken * b->point;
+            *error += 4 * BF_U64 * (fabs(taken * b->point) + fabs(shift)) + 0x1p-1070;
+        }
+        out = next;
+    }
+    *constant += shift;
+    if (shift != 0) *error += BF_U64 * fabs(*constant);
+    return out;
+}
+
+void bfi_splits_put(const bfi_tile *t, const bfi_back_op *op) {
+    const void *e_by_box = bfi_ws_numbers(t->ws, 0, t->plan->state[op->node].e);
+    for (int64_t l = 0; l < t->lanes; l++) {
+        const bfi_lane_splits *s = t->splits->lane[l];
+        for (int32_t i = 0; i < s->count; i++) {
+            const bfi_crossing *c = &s->crossings[i];
+            if (c->node != op->node) continue;
+            double e = 0, error = 0;
+            if (e_by_box && t->plan->outward)
+                e = bfi_load(t->plan->dtype, bfi_tile_of_box(t, e_by_box, l), c->neuron);
+            double out = cross(t, c, e, &t->v.constant[l], &error);
+            put(t, op->a, c->neuron, l, c->a); /* others may read it */
+            put(t, op->out, c->neuron, l, out);
+            if (t->plan->outward) t->v.error[l] += error * BFI_ERROR_ROOM;
+        }
+    }
+}
+
+/* One step of Adam along -sign (z - point), as the slopes' (kernels/kernel.h, bfi_ascend). */
+static void step(const bfi_tile *t, const bfi_crossing *c, double z) {
+    const bfi_ascent *up = t->ascent;
+    for (int32_t i = 0; i < c->count; i++) {
+        bfi_multiplier *b = &c->multipliers[i];
+        double g = -b->sign * (z - b->point);
+        if (!(fabs(g) < INFINITY)) continue;
+        b->m += (g - b->m) * up->rate_m;
+        b->v = g * g * up->rate_v + b->v * (1 - up->rate_v);
+        double by = up->step * t->splits->pace * c->scale;
+        double next = b->value + by * b->m / (sqrt(b->v) * up->root + up->eps);
+        b->value = next > 0 && next < 0x1p100 ? (double)(float)next : 0;
+    }
+}
+
+/* The layer before the activation's input has a bias of its own; NULL: not that simple. */
+static const double *bias_before(const bfi_tile *t, const bfi_node *op) {
+    int before = bfi_value_root(t->plan->graph, op->inputs[0]);
+    bfi_op kind = t->plan->graph->nodes[before].op;
+    bool weighted = kind == BFI_OP_LINEAR || kind == BFI_OP_CONV || kind == BFI_OP_CONV_TRANSPOSE;
+    return weighted ? t->plan->constants->nodes[before].bias_exact : NULL;
+}
+
+static int activation_of(const bf_plan *plan, int value) {
+    for (int i = 0; i < plan->split_count; i++)
+        if (plan->split_values[i] == value) return i;
+    return -1;
+}
+
+/* Coefficients of the lane's crossings at |op|: zero, or as they were. */
+static void hide(const bfi_tile *t, const bfi_back_op *op, int64_t l, bool hidden) {
+    const bfi_lane_splits *s = t->splits->lane[l];
+    for (int32_t i = 0; i < s->count; i++)
+        if (s->crossings[i].node == op->node)
+            put(t, op->b, s->crossings[i].neuron, l, hidden ? 0 : s->crossings[i].a);
+}
+
+static void look(const bfi_tile *t, const bfi_back_op *op, int64_t l) {
+    const bfi_node *node = &t->plan->graph->nodes[op->node];
+    const bfi_lane_splits *s = t->splits->lane[l];
+    int value = bfi_value_root(t->plan->graph, node->inputs[0]);
+    const bfi_value_state *in = &t->plan->state[node->inputs[0]];
+    const char *a = bfi_tile_buffer(t, op->b), *z = bfi_tile_buffer(t, op->a);
+    int64_t box = t->v.box[l];
+    bfi_node_view view = {.activation = activation_of(t->plan, value),
+                          .op = node,
+                          .n = node->count,
+                          .stride = t->ls,
+                          .dtype = t->plan->dtype,
+                          .a = a + (size_t)l * t->size,
+                          .z = z + (size_t)l * t->size,
+                          .lo = bfi_ws_doubles(t->ws, box, in->lo),
+                          .hi = bfi_ws_doubles(t->ws, box, in->hi),
+                          .bias = bias_before(t, node)};
+    hide(t, op, l, true);
+    t->splits->look(t->splits->user, s->index, &view);
+    hide(t, op, l, false);
+}
+
+void bfi_splits_follow(const bfi_tile *t, const bfi_back_op *op) {
+    for (int64_t l = 0; l < t->lanes; l++) {
+        const bfi_lane_splits *s = t->splits->lane[l];
+        for (int32_t i = 0; i < s->count; i++) {
+            const bfi_crossing *c = &s->crossings[i];
+            if (c->node != op->node) continue;
+            double z = load(t, op->a, c->neuron, l);
+            bool below = c->a >= 0;
+            double slope = below ? c->lines.s_pos : c->lines.s_neg;
+            if (op->out >= 0)
+                put(t, op->out, c->neuron, l,
+                    slope * z + (below ? c->lines.t_pos : c->lines.t_neg));
+            if (t->ascent) step(t, c, z);
+        }
+        if (t->splits->looking && t->splits->look && s->look) look(t, op, l);
+    }
+}
+
+void bfi_splits_corner(const bfi_tile *t, const bfi_back_op *op) {
+    int64_t n = t->plan->graph->nodes[op->node].count;
+    if (!t->splits->looking || op->node != 0) return;
+    for (int64_t l = 0; l < t->lanes; l++)
+        for (int64_t j = 0; t->splits->lane[l]->corner && j < n; j++)
+            t->splits->lane[l]->corner[j] = load(t, op->out, j, l);
+}
+
+/* Parameters that an activation chooses by lane: one of a kink, two of an S-shaped function. */
+static int parameters(const bfi_node *node) {
+    return bfi_slope_vectors(node) == BFI_SLOPE_SMOOTH_VECTORS ? 2
+           : bfi_slope_vectors(node) > 0                       ? 1
+                                                               : 0;
+}
+
+int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program) {
+    const bfi_program *p = program >= 0 ? &plan->programs[program] : NULL;
+    int64_t bytes = 0;
+    for (int i = 0; p && i < p->loop; i++) {
+        const bfi_node *node = &plan->graph->nodes[p->ops[i].node];
+        if (p->ops[i].kind == BFI_BACK_SLOPES) bytes += parameters(node) * node->count;
+    }
+    return bytes;
+}
+
+/* A slope in [low, 1] as a byte and back; both ends are exact. */
+static uint8_t to_byte(double slope, double low) {
+    double part = (slope - low) / (1 - low) * SLOPE_STEPS;
+    return part > 0 ? (uint8_t)fmin(part + 0.5, SLOPE_STEPS) : 0;
+}
+static double from_byte(uint8_t byte, double low) {
+    if (byte == SLOPE_STEPS) return 1;
+    return low + (1 - low) * byte / SLOPE_STEPS;
+}
+
+/* Parameters of |op|'s activation for lane |l|, its bytes from |bytes| on; where the next ones are.
+ * Stable neurons of kinks keep their exact lines: their errors hold for no others. */
+static uint8_t *move_slopes(const bfi_tile *t, const bfi_back_op *op, int64_t l, uint8_t *bytes,
+                            bool save) {
+    const bfi_node *node = &t->plan->graph->nodes[op->node];
+    const bfi_value_state *in = &t->plan->state[node->inputs[0]];
+    const double *lo = bfi_ws_doubles(t->ws, t->v.box[l], in->lo),
+                 *hi = bfi_ws_doubles(t->ws, t->v.box[l], in->hi);
+    bool kink = parameters(node) == 1;
+    double low = kink ? bfi_slope_low(node, t->plan->dtype) : 0;
+    for (int which = 0; which < parameters(node); which++) {
+        int64_t first = (which ? BFI_SLOPE_UPPER : BFI_SLOPE_LOWER) * bfi_slope_stride(node->count);
+        for (int64_t j = 0; j < node->count; j++, bytes++) {
+            if (save)
+                *bytes = to_byte(load(t, op->out, first + j, l), low);
+            else if (!kink || (lo[j] < 0 && hi[j] > 0))
+                put(t, op->out, first + j, l, fmax(from_byte(*bytes, low), low));
+        }
+    }
+    return bytes;
+}
+
+static void move_all(const bfi_tile *t, bool save) {
+    for (int64_t l = 0; l < t->lanes; l++) {
+        uint8_t *bytes = t->splits->lane[l]->slopes;
+        for (int i = 0; i < t->program->loop && bytes; i++)
+            if (t->program->ops[i].kind == BFI_BACK_SLOPES)
+                bytes = move_slopes(t, &t->program->ops[i], l, bytes, save);
+    }
+}
+
+void bfi_splits_load(const bfi_tile *t) { move_all(t, false); }
+void bfi_splits_save(const bfi_tile *t) { move_all(t, true); }

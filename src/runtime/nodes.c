@@ -1,0 +1,261 @@
+#include "runtime/nodes.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/thread_pool.h"
+#include "exec/alpha.h"
+#include "runtime/session.h"
+
+/* A run of a request: lanes with something to bound, and what their splits become. */
+typedef struct nodes_run {
+    const bf_plan *plan;
+    bf_workspace *ws;
+    bfi_nodes_request *request;
+    bfi_lane_splits *splits;     /* by lane of the request */
+    bfi_crossing *crossings;     /* of all lanes */
+    bfi_multiplier *multipliers; /* of all lanes */
+    int64_t *open;               /* lanes that are bounded, ascending */
+    int64_t open_count;
+    int64_t width; /* lanes of a tile */
+} nodes_run;
+
+int64_t bfi_nodes_slope_bytes(const bf_plan *plan) {
+    return bfi_splits_slope_bytes(plan, plan->alpha_spec_program);
+}
+
+/* Activations with slopes that take value |value| on the way back of the rows: at most |room| of
+ * their ids. Only the intervals of what these take are there after the run. */
+static int takers(const bf_plan *plan, int value, int *ids, int room) {
+    const bfi_program *p = &plan->programs[plan->alpha_spec_program];
+    int count = 0;
+    for (int i = 0; i < p->loop; i++) {
+        int id = p->ops[i].node;
+        if (p->ops[i].kind != BFI_BACK_SLOPES ||
+            bfi_value_root(plan->graph, plan->graph->nodes[id].inputs[0]) != value)
+            continue;
+        if (count < room) ids[count++] = id;
+    }
+    return count;
+}
+
+/* Most activations of one value that a split can cross. */
+enum { MOST_TAKERS = 4 };
+
+static bf_status check_lane(const nodes_run *r, int64_t index, bf_error *err) {
+    const bfi_node_lane *lane = &r->request->lanes[index];
+    const bf_plan *plan = r->plan;
+    bool fits = lane->row >= 0 && lane->row < r->request->rows && lane->base >= 0 &&
+                lane->base < r->ws->boxes && lane->rounds >= 1 && lane->split_count >= 0;
+    for (int32_t i = 0; i < lane->split_count && fits; i++) {
+        const bf_split *s = &lane->splits[i];
+        fits = s->activation >= 0 && s->activation < plan->split_count && s->neuron >= 0 &&
+               s->neuron < plan->graph->nodes[plan->split_values[s->activation]].count &&
+               (s->sign == 1 || s->sign == -1) && isfinite(s->point) && lane->multipliers[i] >= 0 &&
+               lane->multipliers[i] < INFINITY;
+    }
+    for (int32_t i = 1; i < lane->split_count && fits; i++) {
+        const bf_split *a = &lane->splits[i - 1], *b = &lane->splits[i];
+        fits = a->activation < b->activation ||
+               (a->activation == b->activation && a->neuron <= b->neuron);
+    }
+    if (!fits)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "node %lld: row, base, rounds or splits are out of range or out of order",
+                        (long long)index);
+    return BF_STATUS_OK;
+}
+
+static bf_status check(const nodes_run *r, bf_error *err) {
+    const bf_plan *plan = r->plan;
+    if (!r->ws->ran || !r->ws->choose || plan->alpha_spec_program < 0 || !r->request->spec)
+        return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                        "nodes need a workspace whose last run, alpha-CROWN's, left rows open");
+    bf_status status = BF_STATUS_OK;
+    for (int64_t i = 0; i < r->request->count && status == BF_STATUS_OK; i++)
+        status = check_lane(r, i, err);
+    return status;
+}
+
+/* What the splits [first, first + count) of one neuron leave of its interval. False: nothing. */
+static bool narrow(const nodes_run *r, const bfi_node_lane *lane, int32_t first, int32_t count,
+                   double *lo, double *hi) {
+    const bf_split *s = &lane->splits[first];
+    const bfi_value_state *state = &r->plan->state[r->plan->split_values[s->activation]];
+    *lo = bfi_ws_doubles(r->ws, lane->base, state->lo)[s->neuron];
+    *hi = bfi_ws_doubles(r->ws, lane->base, state->hi)[s->neuron];
+    for (int32_t i = 0; i < count; i++) {
+        if (s[i].sign > 0)
+            *lo = fmax(*lo, s[i].point);
+        else
+            *hi = fmin(*hi, s[i].point);
+    }
+    return *lo <= *hi;
+}
+
+/* The lane's crossings of one neuron; none where the rows do not see it. */
+static bool cross_neuron(const nodes_run *r, int64_t index, int32_t first, int32_t count,
+                         bfi_multiplier *multipliers) {
+    const bfi_node_lane *lane = &r->request->lanes[index];
+    bfi_lane_splits *splits = &r->splits[index];
+    const bf_split *s = &lane->splits[first];
+    double lo, hi;
+    int ids[MOST_TAKERS];
+    int found = takers(r->plan, r->plan->split_values[s->activation], ids, MOST_TAKERS);
+    if (found > 0 && !narrow(r, lane, first, count, &lo, &hi)) return false;
+    for (int32_t i = 0; i < count; i++)
+        multipliers[first + i] = (bfi_multiplier){
+            .sign = s[i].sign, .point = s[i].point, .value = (double)lane->multipliers[first + i]};
+    for (int k = 0; k < found; k++) {
+        const bfi_node *node = &r->plan->graph->nodes[ids[k]];
+        splits->crossings[splits->count++] =
+            (bfi_crossing){.node = ids[k],
+                           .neuron = s->neuron,
+                           .lines = bfi_unary_lines(node, r->plan->dtype, r->plan->outward, lo, hi),
+                           .reach = fmax(fabs(lo), fabs(hi)),
+                           .multipliers = multipliers + first,
+                           .count = k == 0 ? count : 0};
+    }
+    return true;
+}
+
+/* False: the lane's splits contradict its base. */
+static bool cross_lane(const nodes_run *r, int64_t index, bfi_multiplier *multipliers) {
+    const bfi_node_lane *lane = &r->request->lanes[index];
+    for (int32_t first = 0, end; first < lane->split_count; first = end) {
+        const bf_split *s = lane->splits;
+        end = first + 1;
+        while (end < lane->split_count && s[end].activation == s[first].activation &&
+               s[end].neuron == s[first].neuron)
+            end++;
+        if (!cross_neuron(r, index, first, end - first, multipliers)) return false;
+    }
+    return true;
+}
+
+static bf_status prepare(nodes_run *r, bf_error *err) {
+    size_t count = (size_t)r->request->count, splits = 0;
+    for (size_t i = 0; i < count; i++) splits += (size_t)r->request->lanes[i].split_count;
+    r->splits = bfi_calloc(count, sizeof *r->splits);
+    r->crossings = bfi_calloc(splits, MOST_TAKERS * sizeof *r->crossings);
+    r->multipliers = bfi_calloc(splits, sizeof *r->multipliers);
+    r->open = bfi_calloc(count, sizeof *r->open);
+    if (!r->splits || !r->crossings || !r->multipliers || !r->open) return bfi_fail_memory(err);
+    size_t first = 0;
+    for (size_t i = 0; i < count; i++) {
+        bfi_node_lane *lane = &r->request->lanes[i];
+        r->splits[i] = (bfi_lane_splits){.crossings = r->crossings + first * MOST_TAKERS,
+                                         .rounds = lane->rounds,
+                                         .slopes = lane->slopes,
+                                         .corner = lane->corner,
+                                         .look = lane->look,
+                                         .index = (int64_t)i};
+        if (bfi_ws_infeasible(r->ws, lane->base) ||
+            !cross_lane(r, (int64_t)i, r->multipliers + first))
+            lane->lower = INFINITY, lane->error = 0;
+        else if (!(lane->lower >= lane->stop))
+            r->open[r->open_count++] = (int64_t)i;
+        first += (size_t)lane->split_count;
+    }
+    return BF_STATUS_OK;
+}
+
+/* Lanes [first, first + lanes) of the open ones, which share a base. */
+static void run_tile(const nodes_run *r, int64_t first, int64_t lanes, int worker) {
+    bfi_lane_vectors v = bfi_tile_vectors(r->plan, r->ws, worker);
+    bfi_lane_splits *splits[BFI_WIDEST_TILE];
+    double lower[BFI_WIDEST_TILE], error[BFI_WIDEST_TILE], stop[BFI_WIDEST_TILE];
+    int rounds = 0;
+    for (int64_t l = 0; l < lanes; l++) {
+        const bfi_node_lane *lane = &r->request->lanes[r->open[first + l]];
+        v.row[l] = lane->row, v.box[l] = lane->base, v.sign[l] = 1;
+        lower[l] = lane->lower, error[l] = lane->error, stop[l] = lane->stop;
+        splits[l] = &r->splits[r->open[first + l]];
+        if (lane->rounds > rounds) rounds = lane->rounds;
+    }
+    bfi_alpha_request request = {.tile = {.program = r->plan->alpha_spec_program,
+                                          .step = r->plan->tasks.step_count - 1,
+                                          .worker = worker,
+                                          .lanes = lanes,
+                                          .level = -1,
+                                          .spec = r->request->spec},
+                                 .rounds = rounds,
+                                 .stop = stop,
+                                 .lr = r->request->lr,
+                                 .splits = splits,
+                                 .multiplier_lr = r->request->multiplier_lr,
+                                 .look = r->request->look,
+                                 .user = r->request->user};
+    bf_status status = bfi_alpha_tile(r->plan, r->ws, &request, lower, error);
+    if (status != BF_STATUS_OK) atomic_store(&r->ws->failed, (int)status);
+    for (int64_t l = 0; l < lanes; l++) {
+        bfi_node_lane *lane = &r->request->lanes[r->open[first + l]];
+        if (lower[l] > lane->lower) lane->lower = lower[l], lane->error = error[l];
+    }
+}
+
+/* Lanes of one base that stand together, cut where a tile is full. */
+static void run_item(void *user, int64_t item, int worker) {
+    const nodes_run *r = user;
+    int64_t first = item * r->width, last = first + r->width;
+    if (last > r->open_count) last = r->open_count;
+    for (int64_t at = first, end; at < last && !bfi_ws_stopped(r->ws); at = end) {
+        int64_t base = r->request->lanes[r->open[at]].base;
+        for (end = at + 1; end < last && r->request->lanes[r->open[end]].base == base;) end++;
+        run_tile(r, at, end - at, worker);
+    }
+}
+
+static void run_tiles(nodes_run *r) {
+    const bf_plan *plan = r->plan;
+    int64_t workers = plan->workers, widest = plan->alpha_lanes;
+    int64_t share = (r->open_count + workers - 1) / workers;
+    r->width = bfi_lane_stride(share < 1 ? 1 : share);
+    if (r->width > widest) r->width = widest;
+    int64_t tiles = (r->open_count + r->width - 1) / r->width;
+    if (workers > 1 && tiles > 1)
+        bfi_pool_run(plan->session->pool, tiles, (int)workers, run_item, r);
+    else
+        for (int64_t i = 0; i < tiles; i++) run_item(r, i, 0);
+}
+
+/* Multipliers as they ended. */
+static void give_back(const nodes_run *r) {
+    size_t first = 0;
+    for (int64_t i = 0; i < r->request->count; i++) {
+        bfi_node_lane *lane = &r->request->lanes[i];
+        for (int32_t k = 0; k < lane->split_count; k++)
+            lane->multipliers[k] = (float)r->multipliers[first + (size_t)k].value;
+        first += (size_t)lane->split_count;
+    }
+}
+
+static bf_status ended(bf_workspace *ws, bf_error *err) {
+    int status = atomic_load(&ws->failed);
+    atomic_store(&ws->failed, BF_STATUS_OK);
+    if (status == BF_STATUS_TIMEOUT) return bfi_fail(err, BF_STATUS_TIMEOUT, "time budget ran out");
+    if (status == BF_STATUS_CANCELLED)
+        return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
+    return (bf_status)status;
+}
+
+bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request *request,
+                        bf_error *err) {
+    nodes_run r = {.plan = plan, .ws = ws, .request = request};
+    bf_status status = check(&r, err);
+    if (status == BF_STATUS_OK && request->count > 0) status = prepare(&r, err);
+    if (status == BF_STATUS_OK && r.open_count > 0) {
+        ws->budget = (bfi_budget){request->deadline, &plan->session->stop};
+        atomic_store(&ws->failed, BF_STATUS_OK);
+        run_tiles(&r);
+        give_back(&r);
+        status = ended(ws, err);
+    }
+    free(r.splits);
+    free(r.crossings);
+    free(r.multipliers);
+    free(r.open);
+    return status;
+}

@@ -1,0 +1,395 @@
+/* Nodes of branch and bound as lanes: bounds hold at points that satisfy the splits, in exact
+ * arithmetic; they are what alpha-CROWN gives without splits, never less than what was known, the
+ * same alone and in company, and multipliers earn what they are for. */
+#include "bounds_kit.h"
+#include "exact.h"
+#include "ir/evaluate.h"
+#include "op_cases.h"
+#include "runtime/nodes.h"
+
+enum { MAX_IN = 128, MAX_OUT = 1024, ROWS = 3, NODES = 24, MOST_SPLITS = 4, POINTS = 12 };
+
+typedef struct node_set {
+    bfi_graph *graph;
+    bf_model *model;
+    kit_engine engine;
+    int64_t inputs, outputs;
+    double lo[MAX_IN], hi[MAX_IN], spec[ROWS * MAX_OUT], root[ROWS];
+    int count;
+    bfi_node_lane lanes[NODES];
+    bf_split splits[NODES][MOST_SPLITS];
+    float multipliers[NODES][MOST_SPLITS];
+    uint8_t *slopes[NODES];
+    double corner[NODES][MAX_IN];
+    int layer[NODES][MOST_SPLITS];
+    int looks;
+} node_set;
+
+static bf_options node_options(bf_dtype dtype, bf_semantics semantics) {
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    o.dtype = dtype;
+    o.semantics = semantics;
+    o.iterations = 3;
+    o.intermediate = (bf_intermediate)kit_int(0, 2);
+    o.intersect = (int)kit_int(0, 1);
+    return o;
+}
+
+/* False: nothing is left open by the root. */
+static bool plant(node_set *s, bfi_graph *graph, bf_options o, net_style style, int threads) {
+    memset(s, 0, sizeof *s);
+    s->graph = graph, s->model = net_model(graph);
+    s->inputs = graph->nodes[0].count, s->outputs = graph->nodes[graph->output].count;
+    assert_true(s->inputs <= MAX_IN && s->outputs <= MAX_OUT);
+    net_box(style, s->inputs, s->lo, s->hi);
+    for (int64_t i = 0; i < ROWS * s->outputs; i++) s->spec[i] = net_uniform();
+    s->engine = kit_engine_new(threads, s->model, o);
+    kit_bounds(&s->engine, s->lo, s->hi, s->spec, ROWS, s->root, NULL);
+    return bfi_nodes_slope_bytes(s->engine.plan) > 0 &&
+           bf_plan_activation_count(s->engine.plan) > 0;
+}
+
+static void fell(node_set *s) {
+    for (int i = 0; i < NODES; i++) free(s->slopes[i]);
+    kit_engine_free(&s->engine);
+    bf_model_free(s->model);
+}
+
+static bool before(const bf_split *a, const bf_split *b) {
+    return a->activation < b->activation ||
+           (a->activation == b->activation && a->neuron < b->neuron);
+}
+
+/* A random split, put where the order wants it. */
+static void add_split(node_set *s, int node, double point) {
+    bfi_node_lane *lane = &s->lanes[node];
+    int activation = (int)kit_int(0, bf_plan_activation_count(s->engine.plan) - 1);
+    bf_activation_info info = bf_plan_activation(s->engine.plan, activation);
+    if (info.layer < 0) return;
+    bf_split split = {activation, kit_int(0, info.neurons - 1), kit_int(0, 1) ? 1 : -1, point};
+    int32_t at = lane->split_count++;
+    for (; at > 0 && before(&split, &s->splits[node][at - 1]); at--) {
+        s->splits[node][at] = s->splits[node][at - 1];
+        s->layer[node][at] = s->layer[node][at - 1];
+    }
+    s->splits[node][at] = split, s->layer[node][at] = info.layer;
+}
+
+static void grow(node_set *s, int rounds) {
+    size_t bytes = (size_t)bfi_nodes_slope_bytes(s->engine.plan);
+    s->count = NODES;
+    for (int i = 0; i < NODES; i++) {
+        s->lanes[i] = (bfi_node_lane){.row = kit_int(0, ROWS - 1),
+                                      .stop = kit_int(0, 3) ? INFINITY : 0,
+                                      .rounds = rounds,
+                                      .splits = s->splits[i],
+                                      .multipliers = s->multipliers[i],
+                                      .lower = -INFINITY,
+                                      .corner = kit_int(0, 1) ? s->corner[i] : NULL,
+                                      .look = kit_int(0, 1)};
+        for (int k = (int)kit_int(0, MOST_SPLITS); k > 0; k--)
+            add_split(s, i, kit_int(0, 3) ? 0 : net_uniform() / 8);
+        for (int k = 0; k < MOST_SPLITS; k++)
+            s->multipliers[i][k] = kit_int(0, 1) ? 0 : (float)fabs(net_uniform());
+        if (kit_int(0, 1)) continue;
+        s->lanes[i].slopes = s->slopes[i] = malloc(bytes);
+        for (size_t k = 0; k < bytes; k++) s->slopes[i][k] = (uint8_t)kit_int(0, 255);
+    }
+}
+
+static void see(void *user, int64_t lane, const bfi_node_view *view) {
+    node_set *s = user;
+    assert_in_range(lane, 0, s->count - 1);
+    assert_true(s->lanes[lane].look);
+    assert_in_range(view->activation, 0, bf_plan_activation_count(s->engine.plan) - 1);
+    for (int32_t k = 0; k < s->lanes[lane].split_count; k++)
+        if (s->splits[lane][k].activation == view->activation && s->graph->count < 4)
+            assert_true(bfi_load(view->dtype, view->a, s->splits[lane][k].neuron * view->stride) ==
+                        0);
+    __atomic_add_fetch(&s->looks, 1, __ATOMIC_RELAXED);
+}
+
+static bfi_nodes_request request_of(node_set *s) {
+    return (bfi_nodes_request){.spec = s->spec,
+                               .rows = ROWS,
+                               .lanes = s->lanes,
+                               .count = s->count,
+                               .look = see,
+                               .user = s,
+                               .lr = 0.2,
+                               .multiplier_lr = 0.5};
+}
+
+static void run(node_set *s) {
+    bf_error err = {""};
+    bfi_nodes_request q = request_of(s);
+    if (bfi_nodes_run(s->engine.plan, s->engine.ws, &q, &err)) fail_msg("%s", err.message);
+}
+
+static bool satisfies(const node_set *s, int node, const exact_values *at) {
+    for (int32_t k = 0; k < s->lanes[node].split_count; k++) {
+        const bf_split *split = &s->splits[node][k];
+        const exact *z = &at->lo[s->layer[node][k]][split->neuron];
+        if (!(split->sign > 0 ? exact_at_least(z, split->point) : exact_at_most(z, split->point)))
+            return false;
+    }
+    return true;
+}
+
+static int check_exactly(const node_set *s) {
+    static exact value;
+    double x[MAX_IN];
+    int checked = 0;
+    exact_values at = exact_values_new(s->graph);
+    for (int i = 0; i < POINTS; i++) {
+        if (i < NODES && s->lanes[i].corner && i % 2) /* minimisers are the hardest points */
+            memcpy(x, s->corner[i], sizeof x);
+        else
+            net_point(s->inputs, s->lo, s->hi, x);
+        for (int64_t k = 0; k < s->inputs; k++) x[k] = fmin(fmax(x[k], s->lo[k]), s->hi[k]);
+        exact_evaluate(s->graph, x, x, &at);
+        for (int node = 0; node < s->count; node++) {
+            if (!satisfies(s, node, &at)) continue;
+            exact_set(&value, 0);
+            for (int64_t j = 0; j < s->outputs; j++)
+                exact_accumulate(&value, s->spec[s->lanes[node].row * s->outputs + j],
+                                 &at.lo[s->graph->output][j]);
+            if (!exact_at_least(&value, s->lanes[node].lower))
+                fail_msg("node %d (%d splits): bound %a is above an exact value", node,
+                         s->lanes[node].split_count, s->lanes[node].lower);
+            checked++;
+        }
+    }
+    exact_values_free(s->graph, &at);
+    return checked;
+}
+
+static void exact_nets(void **state) {
+    (void)state;
+    static node_set s;
+    int checked = 0, looks = 0;
+    for (int i = 0; i < 400; i++) {
+        net_style style = (net_style)(i % NET_STYLES);
+        bf_options o = node_options((bf_dtype)(i / NET_STYLES % 2), BF_SEMANTICS_REAL);
+        o.simplify = i % 3 != 0;
+        bfi_graph *graph = i % 4 == 3   ? case_residual(i / 4 % 2)
+                           : i % 4 == 1 ? net_conv(style)
+                                        : net_mlp(style);
+        if (plant(&s, graph, o, style, 1 + i % 2)) {
+            grow(&s, (int)kit_int(1, 5));
+            run(&s);
+            checked += check_exactly(&s), looks += s.looks;
+        }
+        fell(&s);
+    }
+    assert_true(checked > 2000);
+    assert_true(looks > 100);
+}
+
+/* Sigmoids and tanhs, whose neurons are split anywhere: against float64 evaluation. */
+static void smooth_nets(void **state) {
+    (void)state;
+    static node_set s;
+    for (int i = 0; i < 60; i++) {
+        bfi_graph *graph = kit_graph(KIT_SHAPE(4));
+        graph->output = net_linear(graph, NET_PLAIN, 0, 1, 4, 6);
+        graph->output = net_same(graph, i % 2 ? BFI_OP_SIGMOID : BFI_OP_TANH, graph->output, -1);
+        graph->output = net_linear(graph, NET_PLAIN, graph->output, 1, 6, 5);
+        graph->output = net_same(graph, i % 3 ? BFI_OP_TANH : BFI_OP_RELU, graph->output, -1);
+        graph->output = net_linear(graph, NET_PLAIN, graph->output, 1, 5, 2);
+        kit_validate(graph);
+        bool open =
+            plant(&s, graph, node_options((bf_dtype)(i % 2), BF_SEMANTICS_REAL), NET_PLAIN, 1);
+        assert_true(open);
+        grow(&s, 4);
+        run(&s);
+        for (int p = 0; p < POINTS; p++) {
+            double x[MAX_IN], **values;
+            net_point(s.inputs, s.lo, s.hi, x);
+            assert_int_equal(bfi_evaluate(graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL), 0);
+            for (int node = 0; node < s.count; node++) {
+                bool inside = true;
+                for (int32_t k = 0; k < s.lanes[node].split_count; k++) {
+                    const bf_split *t = &s.splits[node][k];
+                    inside =
+                        inside && (values[s.layer[node][k]][t->neuron] - t->point) * t->sign > 1e-9;
+                }
+                double y = 0;
+                for (int64_t j = 0; j < s.outputs; j++)
+                    y += s.spec[s.lanes[node].row * s.outputs + j] * values[graph->output][j];
+                if (inside && !(s.lanes[node].lower <= y + 1e-9))
+                    fail_msg("node %d: %.17g above %.17g", node, s.lanes[node].lower, y);
+            }
+            bfi_evaluation_free(graph, values);
+        }
+        fell(&s);
+    }
+}
+
+/* Every node alone, and on other instruction sets and threads, gets and leaves the same bits. */
+static void same_bits(void **state) {
+    (void)state;
+    static node_set all, alone;
+    static const char *const isas[] = {"ref", "avx2", "avx512"};
+    for (int i = 0; i < 40; i++) {
+        unsigned seed = (unsigned)i + 77;
+        bf_dtype dtype = (bf_dtype)(i % 2);
+        kit_seed(seed);
+        bfi_graph *graph = i % 2 ? net_conv(NET_PLAIN) : net_mlp(NET_PLAIN);
+        bf_options o = node_options(dtype, BF_SEMANTICS_FLOAT32);
+        bool open = plant(&all, graph, o, NET_PLAIN, 2);
+        if (open) grow(&all, 4), run(&all);
+        kit_seed(seed);
+        graph = i % 2 ? net_conv(NET_PLAIN) : net_mlp(NET_PLAIN);
+        o = node_options(dtype, BF_SEMANTICS_FLOAT32);
+        o.isa = isas[i % 3];
+        o.executor = BF_EXECUTOR_NATIVE;
+        if (i % 3 == 0) o.executor = BF_EXECUTOR_REFERENCE, o.isa = NULL;
+        bool again = plant(&alone, graph, o, NET_PLAIN, 1);
+        assert_int_equal(open, again);
+        if (open) grow(&alone, 4);
+        for (int node = 0; open && node < NODES; node++) {
+            bfi_nodes_request q = request_of(&alone);
+            q.lanes = alone.lanes + node, q.count = 1, q.look = NULL;
+            bf_error err = {""};
+            if (bfi_nodes_run(alone.engine.plan, alone.engine.ws, &q, &err))
+                fail_msg("%s", err.message);
+            assert_true(alone.lanes[node].lower == all.lanes[node].lower);
+            assert_true(alone.lanes[node].error == all.lanes[node].error);
+            bool decided = all.lanes[node].lower >= all.lanes[node].stop;
+            if (decided) continue;
+            assert_memory_equal(alone.multipliers[node], all.multipliers[node],
+                                sizeof all.multipliers[node]);
+            if (all.slopes[node])
+                assert_memory_equal(alone.slopes[node], all.slopes[node],
+                                    (size_t)bfi_nodes_slope_bytes(all.engine.plan));
+        }
+        fell(&all);
+        fell(&alone);
+    }
+}
+
+/* y = relu(x1 + x2) / 4 + relu(x1 - x2) / 4 - x1 on [-1, 1]^2. Where both relus are off x1 <= 0, so
+ * y >= 0; that takes multipliers, since x1 alone may be 1. */
+static bfi_graph *wedge(void) {
+    static const double first[] = {1, 1, 1, -1, 1, 0}, biases[] = {0, 0, 3},
+                        last[] = {0.25, 0.25, -1};
+    bfi_graph *graph = kit_graph(KIT_SHAPE(2));
+    bfi_node *node = kit_add(graph, BFI_OP_LINEAR, 0, -1, KIT_SHAPE(3));
+    node->attrs.rows = 1, node->attrs.k = 2, node->attrs.n = 3;
+    node->weight = net_numbers(NET_PLAIN, 6);
+    memcpy(node->weight.data, first, sizeof first);
+    node->bias = net_numbers(NET_PLAIN, 3);
+    memcpy(node->bias.data, biases, sizeof biases);
+    graph->output = net_same(graph, BFI_OP_RELU, graph->output, -1);
+    node = kit_add(graph, BFI_OP_LINEAR, graph->output, -1, KIT_SHAPE(1));
+    node->attrs.rows = 1, node->attrs.k = 3, node->attrs.n = 1;
+    node->weight = net_numbers(NET_PLAIN, 3);
+    memcpy(node->weight.data, last, sizeof last);
+    node->bias = net_numbers(NET_PLAIN, 1);
+    node->bias.data[0] = 3;
+    kit_validate(graph);
+    return graph;
+}
+
+static void multipliers_earn(void **state) {
+    (void)state;
+    bf_model *model = net_model(wedge());
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    kit_engine e = kit_engine_new(1, model, o);
+    const double lo[] = {-1, -1}, hi[] = {1, 1}, spec[] = {1};
+    double root, found[2];
+    kit_bounds(&e, lo, hi, spec, 1, &root, NULL);
+    assert_true(root < -0.4);
+    for (int with = 0; with < 2; with++) {
+        const bf_split splits[] = {{0, 0, -1, 0}, {0, 1, -1, 0}};
+        float multipliers[2] = {0, 0};
+        double corner[2];
+        bfi_node_lane lane = {.stop = INFINITY,
+                              .rounds = 60,
+                              .splits = splits,
+                              .split_count = 2,
+                              .multipliers = multipliers,
+                              .lower = -INFINITY,
+                              .corner = corner};
+        bfi_nodes_request q = {.spec = spec,
+                               .rows = 1,
+                               .lanes = &lane,
+                               .count = 1,
+                               .lr = 0.1,
+                               .multiplier_lr = with ? 0.1 : 0};
+        assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, NULL), BF_STATUS_OK);
+        assert_true(lane.lower <= 1e-6);
+        found[with] = lane.lower;
+        if (with) assert_true(multipliers[0] > 0 && multipliers[1] > 0);
+        for (int i = 0; i < 2; i++) assert_true(corner[i] >= -1 && corner[i] <= 1);
+    }
+    assert_true(found[0] < -0.5);
+    assert_true(found[1] > -0.05);
+    kit_engine_free(&e);
+    bf_model_free(model);
+}
+
+/* Without splits, with the planned slopes: alpha-CROWN's own bound of the row, never less. */
+static void nothing_split(void **state) {
+    (void)state;
+    static node_set s;
+    for (int i = 0; i < 30; i++) {
+        bf_options o = node_options((bf_dtype)(i % 2), BF_SEMANTICS_REAL);
+        o.intermediate = BF_INTERMEDIATE_FIXED;
+        if (plant(&s, net_mlp(NET_PLAIN), o, NET_PLAIN, 1)) {
+            bfi_node_lane lane = {.row = 0, .stop = INFINITY, .rounds = 3, .lower = -INFINITY};
+            bfi_nodes_request q = {.spec = s.spec, .rows = ROWS, .lanes = &lane, .count = 1};
+            assert_int_equal(bfi_nodes_run(s.engine.plan, s.engine.ws, &q, NULL), BF_STATUS_OK);
+            assert_true(lane.lower <= s.root[0]);
+            double gain = s.root[0] - lane.lower;
+            assert_true(gain <= 0.02 * (1 + fabs(s.root[0])));
+        }
+        fell(&s);
+    }
+}
+
+static void contradictions_and_refusals(void **state) {
+    (void)state;
+    bf_model *model = net_model(wedge());
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    kit_engine e = kit_engine_new(1, model, o);
+    const double lo[] = {-1, -1}, hi[] = {1, 1}, spec[] = {1};
+    double root;
+    bf_split splits[] = {{0, 0, 1, 3}, {0, 1, -1, 0}};
+    float multipliers[2] = {0, 0};
+    bfi_node_lane lane = {.stop = INFINITY,
+                          .rounds = 1,
+                          .splits = splits,
+                          .split_count = 2,
+                          .multipliers = multipliers,
+                          .lower = -INFINITY};
+    bfi_nodes_request q = {.spec = spec, .rows = 1, .lanes = &lane, .count = 1};
+    bf_error err;
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_INVALID_ARGUMENT);
+    kit_bounds(&e, lo, hi, spec, 1, &root, NULL);
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_OK);
+    assert_true(lane.lower == INFINITY); /* x1 + x2 >= 3 is nowhere */
+    lane.lower = -INFINITY;
+    splits[0].point = 0, splits[0].neuron = 2; /* out of order */
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_INVALID_ARGUMENT);
+    splits[0].neuron = 0, multipliers[1] = -1;
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_INVALID_ARGUMENT);
+    multipliers[1] = 0, q.deadline = bf_clock() - 1;
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_TIMEOUT);
+    q.deadline = 0;
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_OK);
+    kit_engine_free(&e);
+    bf_model_free(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_nets),    cmocka_unit_test(smooth_nets),
+        cmocka_unit_test(same_bits),     cmocka_unit_test(multipliers_earn),
+        cmocka_unit_test(nothing_split), cmocka_unit_test(contradictions_and_refusals)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
