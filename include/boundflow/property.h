@@ -44,16 +44,39 @@ typedef struct bf_case {
     int32_t count;
 } bf_case;
 
+/* A tensor that a query of VNN-LIB 2 declares. Its elements, row-major, are the inputs (or outputs)
+ * of the property from |first| on: declared tensors stand one behind the other. */
+enum { BF_VARIABLE_RANK = 8 };
+typedef enum bf_variable_role {
+    BF_VARIABLE_INPUT,
+    BF_VARIABLE_HIDDEN, /* no constraint mentions it */
+    BF_VARIABLE_OUTPUT
+} bf_variable_role;
+typedef struct bf_variable {
+    char *name;
+    const char *type; /* "float32", "real" or "Real" */
+    bf_variable_role role;
+    int rank; /* 0: a scalar */
+    int64_t shape[BF_VARIABLE_RANK];
+    int64_t first, count;
+} bf_variable;
+
 typedef struct bf_property {
     int64_t n_in, n_out;
     bf_case *cases;
     int32_t count; /* 0 when the box of every disjunct is empty */
     char *source;  /* file name or "" */
+    /* VNN-LIB 2 only; NULL and 0 else: */
+    char *network;          /* the declared name */
+    bf_variable *variables; /* inputs, hidden nodes, outputs */
+    int32_t variable_count;
 } bf_property;
 
-/* Reads VNN-LIB 1.0 text (plain or .gz): declare-const / declare-fun X_i, Y_j Real; assert with
- * nested and/or, <= >= < > =, linear terms with + - *; comments. Every input must be bounded on
- * both sides in every case. Errors name file and line. On success *|out| is owned by the caller. */
+/* Reads VNN-LIB (plain or .gz). 1.0: declare-const / declare-fun X_i, Y_j Real. 2.0, which begins
+ * with vnnlib-version: one declare-network, elements as X[0,2]. Both: assert with nested and/or,
+ * <= >= < > = == !=, linear terms with + - *; comments. a == b is two rows, a != b is
+ * (or (< a b) (> a b)). Every input must be bounded on both sides in every case. Errors name file
+ * and line. On success *|out| is owned by the caller. */
 BF_API bf_status bf_property_load(const char *path, bf_property **out, bf_error *err);
 
 /* The same from memory; |name| is used in messages. */

@@ -7,11 +7,7 @@
 #include "base/status.h"
 #include "frontend/vnnlib.h"
 
-#define TRY(expression)                                  \
-    do {                                                 \
-        bf_status try_status = (expression);             \
-        if (try_status != BF_STATUS_OK) return try_status; \
-    } while (0)
+#define TRY BFI_VNNLIB_TRY
 
 /* Both sides of one input; the lines say which assertion set them (0: none). */
 typedef struct interval {
@@ -144,36 +140,48 @@ static bf_status take_top_level(expander *e, int32_t node, int32_t *last) {
         bfi_vnnlib_node *n = &f->nodes[node];
         next = n->next;
         switch (n->kind) {
-        case BFI_VNNLIB_AND: TRY(take_top_level(e, n->first, last)); break;
-        case BFI_VNNLIB_BOUND: {
-            const bfi_vnnlib_bound *b = &f->bounds[n->first];
-            tighten(&e->base[b->variable], b, n->line);
-            break;
-        }
-        case BFI_VNNLIB_ROW: e->base_rows[e->base_row_count++] = n->first; break;
-        case BFI_VNNLIB_OR:
-            if (n->first < 0)
-                return bfi_fail(e->err, BF_STATUS_PARSE, "%s:%d: this assertion is never true",
-                                f->name, n->line);
-            n->next = -1;
-            if (*last < 0) e->root = node;
-            else f->nodes[*last].next = node;
-            *last = node;
-            break;
+            case BFI_VNNLIB_AND:
+                TRY(take_top_level(e, n->first, last));
+                break;
+            case BFI_VNNLIB_BOUND: {
+                const bfi_vnnlib_bound *b = &f->bounds[n->first];
+                tighten(&e->base[b->variable], b, n->line);
+                break;
+            }
+            case BFI_VNNLIB_ROW:
+                e->base_rows[e->base_row_count++] = n->first;
+                break;
+            case BFI_VNNLIB_OR:
+                if (n->first < 0)
+                    return bfi_fail(e->err, BF_STATUS_PARSE, "%s:%d: this assertion is never true",
+                                    f->name, n->line);
+                n->next = -1;
+                if (*last < 0)
+                    e->root = node;
+                else
+                    f->nodes[*last].next = node;
+                *last = node;
+                break;
         }
     }
     return BF_STATUS_OK;
 }
 
+static bf_status fail_empty(const expander *e, int32_t input) {
+    const interval *b = &e->base[input];
+    char name[256];
+    bfi_vnnlib_input_name(e->f, input, name, sizeof name);
+    return bfi_fail(e->err, BF_STATUS_PARSE,
+                    "%s:%d: the box is empty: %s has the lower bound %.9g (line %d) and the upper "
+                    "bound %.9g (line %d)",
+                    e->f->name, b->lo_line > b->hi_line ? b->lo_line : b->hi_line, name, b->lo,
+                    b->lo_line, b->hi, b->hi_line);
+}
+
 static bf_status check_base(expander *e) {
     for (int32_t i = 0; i < e->f->n_in; i++) {
         const interval *b = &e->base[i];
-        if (is_empty(b))
-            return bfi_fail(e->err, BF_STATUS_PARSE,
-                            "%s:%d: the box is empty: X_%d has the lower bound %.9g (line %d) and the "
-                            "upper bound %.9g (line %d)",
-                            e->f->name, b->lo_line > b->hi_line ? b->lo_line : b->hi_line, i, b->lo,
-                            b->lo_line, b->hi, b->hi_line);
+        if (is_empty(b)) return fail_empty(e, i);
         if (isinf(b->lo) || isinf(b->hi)) e->unbounded[e->unbounded_count++] = i;
     }
     return BF_STATUS_OK;
@@ -222,15 +230,18 @@ static bf_status check_extent(expander *e) {
     extent x = measure_all(e->f->nodes, e->root);
     const char *name = e->f->name;
     if (x.disjuncts > BFI_VNNLIB_MAX_DISJUNCTS)
-        return bfi_fail(e->err, BF_STATUS_LIMIT,
-                        "%s:%d: the assertions from here on spell out to %.3g disjuncts; at most %d are "
-                        "handled", name, e->f->nodes[e->root].line, x.disjuncts,
-                        BFI_VNNLIB_MAX_DISJUNCTS);
+        return bfi_fail(
+            e->err, BF_STATUS_LIMIT,
+            "%s:%d: the assertions from here on spell out to %.3g disjuncts; at most %d are "
+            "handled",
+            name, e->f->nodes[e->root].line, x.disjuncts, BFI_VNNLIB_MAX_DISJUNCTS);
     x.visits += x.disjuncts * e->base_row_count;
     if (x.visits > BFI_VNNLIB_MAX_ATOMS)
-        return bfi_fail(e->err, BF_STATUS_LIMIT,
-                        "%s: the disjunctive normal form has about %.3g constraints; at most %d are "
-                        "handled", name, x.visits, BFI_VNNLIB_MAX_ATOMS);
+        return bfi_fail(
+            e->err, BF_STATUS_LIMIT,
+            "%s: the disjunctive normal form has about %.3g constraints; at most %d are "
+            "handled",
+            name, x.visits, BFI_VNNLIB_MAX_ATOMS);
     return BF_STATUS_OK;
 }
 
@@ -256,8 +267,8 @@ static bf_status write_deltas(expander *e, size_t *count) {
     size_t n = (size_t)e->touched_count;
     for (size_t i = 1; i < n; i++) sorted &= e->touched[i - 1] < e->touched[i];
     if (!sorted) qsort(e->touched, n, sizeof *e->touched, ascending);
-    TRY(bfi_vnnlib_reserve(&e->deltas, &e->delta_capacity, e->delta_count + n + 1, sizeof *e->deltas,
-                           e->err));
+    TRY(bfi_vnnlib_reserve(&e->deltas, &e->delta_capacity, e->delta_count + n + 1,
+                           sizeof *e->deltas, e->err));
     *count = 0;
     for (size_t i = 0; i < n; i++) {
         int32_t v = e->touched[i];
@@ -310,8 +321,10 @@ static bf_status check_bounded(expander *e) {
         int32_t line = e->atom_count ? e->f->nodes[e->atoms[0]].line : 0;
         char place_text[48] = "";
         if (line) snprintf(place_text, sizeof place_text, " in the disjunct of line %d", line);
-        return bfi_fail(e->err, BF_STATUS_PARSE, "%s:%d: X_%d has no %s bound%s", e->f->name,
-                        e->f->x_lines[v], v, side, place_text);
+        char name[256];
+        int32_t declared = bfi_vnnlib_input_name(e->f, v, name, sizeof name);
+        return bfi_fail(e->err, BF_STATUS_PARSE, "%s:%d: %s has no %s bound%s", e->f->name,
+                        declared, name, side, place_text);
     }
     return BF_STATUS_OK;
 }
@@ -342,8 +355,8 @@ static bf_status add_disjunct(expander *e) {
     size_t first_row = e->row_count;
     e->epoch++;
     e->touched_count = 0;
-    TRY(bfi_vnnlib_reserve(&e->rows, &e->row_capacity, e->row_count + e->atom_count, sizeof *e->rows,
-                           e->err));
+    TRY(bfi_vnnlib_reserve(&e->rows, &e->row_capacity, e->row_count + e->atom_count,
+                           sizeof *e->rows, e->err));
     for (size_t i = 0; i < e->atom_count; i++) {
         const bfi_vnnlib_node *n = &f->nodes[e->atoms[i]];
         if (n->kind == BFI_VNNLIB_ROW) {
@@ -383,8 +396,8 @@ static bf_status enter(expander *e, int32_t node, place *at, bool *dead) {
     for (;;) {
         const bfi_vnnlib_node *n = &e->f->nodes[node];
         if (n->kind == BFI_VNNLIB_BOUND || n->kind == BFI_VNNLIB_ROW) {
-            TRY(bfi_vnnlib_reserve(&e->atoms, &e->atom_capacity, e->atom_count + 1, sizeof *e->atoms,
-                                   e->err));
+            TRY(bfi_vnnlib_reserve(&e->atoms, &e->atom_capacity, e->atom_count + 1,
+                                   sizeof *e->atoms, e->err));
             e->atoms[e->atom_count++] = node;
             return BF_STATUS_OK;
         }
@@ -444,14 +457,32 @@ static bf_status walk(expander *e) {
 
 /* ---- The property ---- */
 
+/* What VNN-LIB 2 declares. */
+static bf_status copy_network(const expander *e, bf_property *p) {
+    const bfi_vnnlib_formula *f = e->f;
+    if (!f->network) return BF_STATUS_OK;
+    p->network = bfi_strdup(f->network);
+    p->variables = bfi_calloc(f->tensor_count, sizeof *p->variables);
+    if (!p->network || !p->variables) return bfi_fail_memory(e->err);
+    for (size_t i = 0; i < f->tensor_count; i++) {
+        bf_variable *v = &p->variables[i];
+        *v = f->tensors[i].variable;
+        v->name = bfi_strdup(f->tensors[i].variable.name);
+        if (!v->name) return bfi_fail_memory(e->err);
+        p->variable_count++;
+    }
+    return BF_STATUS_OK;
+}
+
 static bf_status allocate(expander *e, property **out) {
     const bfi_vnnlib_formula *f = e->f;
     size_t rows = e->row_count + e->disjunct_count * (size_t)e->base_row_count, numbers = 0;
     if (!bfi_mul_size(e->case_count, 4 * (size_t)f->n_in, &numbers) ||
         numbers > BFI_VNNLIB_MAX_BOX_NUMBERS)
-        return bfi_fail(e->err, BF_STATUS_LIMIT,
-                        "%s: %zu different boxes over %d inputs are more than the %d numbers handled",
-                        f->name, e->case_count, f->n_in, BFI_VNNLIB_MAX_BOX_NUMBERS);
+        return bfi_fail(
+            e->err, BF_STATUS_LIMIT,
+            "%s: %zu different boxes over %d inputs are more than the %d numbers handled", f->name,
+            e->case_count, f->n_in, BFI_VNNLIB_MAX_BOX_NUMBERS);
     property *p = bfi_calloc(1, sizeof *p);
     if (!p) return bfi_fail_memory(e->err);
     *out = p;
@@ -466,7 +497,7 @@ static bf_status allocate(expander *e, property **out) {
     if (!p->public.cases || !p->public.source || !p->numbers || !p->polytopes || !p->rows)
         return bfi_fail_memory(e->err);
     p->terms = f->terms;
-    return BF_STATUS_OK;
+    return copy_network(e, &p->public);
 }
 
 static void fill_boxes(const expander *e, property *p) {
@@ -510,7 +541,8 @@ static void fill_disjuncts(const expander *e, property *p) {
         bf_polytope *polytope = &c->disjuncts[c->count++];
         polytope->rows = row;
         polytope->count = e->base_row_count + d->row_count;
-        for (int32_t j = 0; j < e->base_row_count; j++) *row++ = halfspace_of(e->f, e->base_rows[j]);
+        for (int32_t j = 0; j < e->base_row_count; j++)
+            *row++ = halfspace_of(e->f, e->base_rows[j]);
         for (int32_t j = 0; j < d->row_count; j++)
             *row++ = halfspace_of(e->f, e->rows[d->row + (size_t)j]);
     }
@@ -519,6 +551,9 @@ static void fill_disjuncts(const expander *e, property *p) {
 void bf_property_free(bf_property *public) {
     property *p = (property *)public;
     if (!p) return;
+    for (int32_t i = 0; i < p->public.variable_count; i++) free(p->public.variables[i].name);
+    free(p->public.variables);
+    free(p->public.network);
     free(p->public.cases);
     free(p->public.source);
     free(p->numbers);
@@ -528,8 +563,21 @@ void bf_property_free(bf_property *public) {
     free(p);
 }
 
+/* Memory stays in proportion to the text: a declaration may name any number of inputs, but every
+ * one of them has to be bounded. */
+static bf_status check_size(const expander *e) {
+    const bfi_vnnlib_formula *f = e->f;
+    size_t n = (size_t)f->n_in;
+    if (n <= BFI_VNNLIB_MAX_UNBOUNDED || f->bound_count >= n) return BF_STATUS_OK;
+    return bfi_fail(e->err, BF_STATUS_PARSE,
+                    "%s: has %d inputs, but only %zu bounds: every input needs a lower and an "
+                    "upper one",
+                    f->name, f->n_in, f->bound_count);
+}
+
 static bf_status prepare(expander *e) {
     size_t n = (size_t)e->f->n_in;
+    TRY(check_size(e));
     e->base = bfi_malloc(n, sizeof *e->base);
     e->box = bfi_malloc(n, sizeof *e->box);
     e->stamp = bfi_calloc(n, sizeof *e->stamp);

@@ -7,20 +7,9 @@
 #include "frontend/vnnlib.h"
 #include "frontend/vnnlib_number.h"
 
-#define TRY(expression)                                  \
-    do {                                                 \
-        bf_status try_status = (expression);             \
-        if (try_status != BF_STATUS_OK) return try_status; \
-    } while (0)
+#define TRY BFI_VNNLIB_TRY
 
-typedef enum token_kind { TOKEN_END, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_WORD } token_kind;
-
-typedef struct token {
-    token_kind kind;
-    int32_t line;
-    const char *text;
-    size_t length;
-} token;
+typedef bfi_vnnlib_token token;
 
 /* Coefficient times variable; outputs have keys above all inputs'. */
 typedef struct scratch_term {
@@ -32,11 +21,12 @@ typedef struct scratch_term {
 #define Y_KEY (INT64_C(1) << 32)
 
 typedef struct parser {
-    const char *at, *end;
-    int32_t line;
+    bfi_vnnlib_lexer lex;
     bfi_vnnlib_formula *f;
     scratch_term *terms; /* of the sum being read, a stack */
     size_t term_count, term_capacity;
+    int version;      /* of VNN-LIB: 1 or 2 */
+    int64_t commands; /* read so far, the current one with them */
     bf_error *err;
 } parser;
 
@@ -46,9 +36,18 @@ typedef struct sum {
     bfi_number constant;
 } sum;
 
-typedef enum relation { LESS_EQUAL, LESS, GREATER_EQUAL, GREATER, EQUAL, NO_RELATION } relation;
+typedef enum relation {
+    LESS_EQUAL,
+    LESS,
+    GREATER_EQUAL,
+    GREATER,
+    EQUAL,
+    UNEQUAL,
+    NO_RELATION
+} relation;
 
-bf_status bfi_vnnlib_reserve(void *items, size_t *capacity, size_t need, size_t size, bf_error *err) {
+bf_status bfi_vnnlib_reserve(void *items, size_t *capacity, size_t need, size_t size,
+                             bf_error *err) {
     void *block;
     memcpy(&block, items, sizeof block);
     if (!bfi_grow(&block, capacity, need, size)) return bfi_fail_memory(err);
@@ -56,79 +55,11 @@ bf_status bfi_vnnlib_reserve(void *items, size_t *capacity, size_t need, size_t 
     return BF_STATUS_OK;
 }
 
-/* ---- Words ---- */
-
-static bool ends_word(char c) {
-    return c == ' ' || c == '\n' || c == '(' || c == ')' || c == '\t' || c == '\r' || c == ';' ||
-           c == '\f' || c == '\v' || c == '"';
-}
-
-static token next_token(parser *p) {
-    const char *at = p->at, *end = p->end;
-    while (at < end) {
-        char c = *at;
-        if (c == '\n') {
-            p->line++;
-        } else if (c == ';') {
-            while (at < end && *at != '\n') at++;
-            continue;
-        } else if (c != ' ' && c != '\t' && c != '\r' && c != '\f' && c != '\v') {
-            break;
-        }
-        at++;
-    }
-    token t = {TOKEN_END, p->line, at, 0};
-    if (at < end) {
-        t.kind = *at == '(' ? TOKEN_OPEN : *at == ')' ? TOKEN_CLOSE : TOKEN_WORD;
-        at++;
-        if (t.kind == TOKEN_WORD)
-            while (at < end && !ends_word(*at)) at++;
-        t.length = (size_t)(at - t.text);
-    }
-    p->at = at;
-    return t;
-}
-
-static bool is_word(const token *t, const char *word) {
-    return t->kind == TOKEN_WORD && strlen(word) == t->length &&
-           memcmp(t->text, word, t->length) == 0;
-}
-
-/* "FILE:LINE: WHAT 'WORD'" with the word that is wrong, cut and made printable. */
-static bf_status fail_at(parser *p, bf_status code, const token *t, const char *what) {
-    char word[41];
-    size_t shown = t->length < sizeof word - 1 ? t->length : sizeof word - 1;
-    for (size_t i = 0; i < shown; i++) {
-        unsigned char c = (unsigned char)t->text[i];
-        word[i] = c >= 32 && c < 127 ? t->text[i] : '?';
-    }
-    word[shown] = '\0';
-    if (t->kind == TOKEN_END) strcpy(word, "the end of the file");
-    return bfi_fail(p->err, code, "%s:%d: %s '%s%s'", p->f->name, t->line, what, word,
-                    shown < t->length ? "..." : "");
-}
-
-static bf_status fail_line(parser *p, bf_status code, int32_t line, const char *what) {
-    return bfi_fail(p->err, code, "%s:%d: %s", p->f->name, line, what);
-}
-
-static bf_status fail_unbalanced(parser *p, int32_t opened) {
-    return bfi_fail(p->err, BF_STATUS_PARSE,
-                    "%s:%d: the file ends inside the parenthesis opened at line %d; a ')' is missing",
-                    p->f->name, p->line, opened);
-}
-
-static bf_status expect(parser *p, token_kind kind, int32_t opened) {
-    token t = next_token(p);
-    if (t.kind == kind) return BF_STATUS_OK;
-    if (t.kind == TOKEN_END) return fail_unbalanced(p, opened);
-    return fail_at(p, BF_STATUS_PARSE, &t, kind == TOKEN_OPEN ? "expected '(' instead of"
-                                                              : "expected ')' instead of");
-}
+/* ---- Declarations ---- */
 
 /* X_i or Y_j; false when |t| has another form. |*index| saturates at INT32_MAX. */
 static bool read_variable(const token *t, bool *output, int32_t *index) {
-    if (t->kind != TOKEN_WORD || t->length < 3 || t->text[1] != '_') return false;
+    if (t->kind != BFI_VNNLIB_WORD || t->length < 3 || t->text[1] != '_') return false;
     if (t->text[0] != 'X' && t->text[0] != 'Y') return false;
     if (t->text[2] == '0' && t->length > 3) return false;
     int64_t value = 0;
@@ -142,8 +73,6 @@ static bool read_variable(const token *t, bool *output, int32_t *index) {
     return true;
 }
 
-/* ---- Declarations ---- */
-
 static bf_status declare_variable(parser *p, const token *t, bool output, int32_t index) {
     bfi_vnnlib_formula *f = p->f;
     int32_t **lines = output ? &f->y_lines : &f->x_lines;
@@ -151,8 +80,9 @@ static bf_status declare_variable(parser *p, const token *t, bool output, int32_
     int32_t *highest = output ? &f->n_out : &f->n_in;
     /* Memory stays in proportion to the text: with 24 bytes or more for each declaration, what is
      * left cannot fill the gap below such an index. */
-    if ((int64_t)index > *highest + (p->end - p->at) / 24 + 1)
-        return fail_at(p, BF_STATUS_PARSE, t, "variables before this one are not declared:");
+    if ((int64_t)index > *highest + (p->lex.end - p->lex.at) / 24 + 1)
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, t,
+                                  "variables before this one are not declared:");
     if ((size_t)index >= old) {
         TRY(bfi_vnnlib_reserve(lines, capacity, (size_t)index + 1, sizeof **lines, p->err));
         memset(*lines + old, 0, (*capacity - old) * sizeof **lines);
@@ -162,29 +92,32 @@ static bf_status declare_variable(parser *p, const token *t, bool output, int32_
                         f->name, t->line, output ? 'Y' : 'X', index, (*lines)[index]);
     (*lines)[index] = t->line;
     if (index >= *highest) *highest = index + 1;
-    if (output) f->y_declared++;
-    else f->x_declared++;
+    if (output)
+        f->y_declared++;
+    else
+        f->x_declared++;
     return BF_STATUS_OK;
 }
 
 static bf_status read_declaration(parser *p, bool function, int32_t opened) {
     bool output;
     int32_t index;
-    token name = next_token(p);
-    if (name.kind == TOKEN_END) return fail_unbalanced(p, opened);
+    token name = bfi_vnnlib_next(&p->lex);
+    if (name.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
     if (!read_variable(&name, &output, &index))
-        return fail_at(p, BF_STATUS_UNSUPPORTED, &name,
-                       "variables are called X_0, X_1, ... and Y_0, Y_1, ..., not");
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &name,
+                                  "variables are called X_0, X_1, ... and Y_0, Y_1, ..., not");
     if (function) {
-        TRY(expect(p, TOKEN_OPEN, opened));
-        TRY(expect(p, TOKEN_CLOSE, opened));
+        TRY(bfi_vnnlib_expect(&p->lex, BFI_VNNLIB_OPEN, opened));
+        TRY(bfi_vnnlib_expect(&p->lex, BFI_VNNLIB_CLOSE, opened));
     }
-    token type = next_token(p);
-    if (type.kind == TOKEN_END) return fail_unbalanced(p, opened);
-    if (!is_word(&type, "Real"))
-        return fail_at(p, BF_STATUS_UNSUPPORTED, &type, "variables have the type Real, not");
+    token type = bfi_vnnlib_next(&p->lex);
+    if (type.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
+    if (!bfi_vnnlib_is(&type, "Real"))
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &type,
+                                  "variables have the type Real, not");
     TRY(declare_variable(p, &name, output, index));
-    return expect(p, TOKEN_CLOSE, opened);
+    return bfi_vnnlib_expect(&p->lex, BFI_VNNLIB_CLOSE, opened);
 }
 
 static bf_status check_declarations(parser *p) {
@@ -195,14 +128,17 @@ static bf_status check_declarations(parser *p) {
         const char *kind = side ? "output" : "input";
         char letter = side ? 'Y' : 'X';
         if (n == 0)
-            return bfi_fail(p->err, BF_STATUS_PARSE, "%s:%d: no %s is declared; expected "
-                            "(declare-const %c_0 Real)", f->name, p->line, kind, letter);
+            return bfi_fail(p->err, BF_STATUS_PARSE,
+                            "%s:%d: no %s is declared; expected "
+                            "(declare-const %c_0 Real)",
+                            f->name, p->lex.line, kind, letter);
         int32_t missing = 0;
         while (missing < n && lines[missing]) missing++;
         if (declared < n)
-            return bfi_fail(p->err, BF_STATUS_PARSE, "%s:%d: %c_%d is declared, but %c_%d is not; "
-                            "indices must have no gap", f->name, lines[n - 1], letter, n - 1, letter,
-                            missing);
+            return bfi_fail(p->err, BF_STATUS_PARSE,
+                            "%s:%d: %c_%d is declared, but %c_%d is not; "
+                            "indices must have no gap",
+                            f->name, lines[n - 1], letter, n - 1, letter, missing);
     }
     return BF_STATUS_OK;
 }
@@ -220,24 +156,39 @@ static bf_status push_term(parser *p, int64_t key, bfi_number coef) {
 
 static bf_status check_finite(parser *p, bfi_number a, int32_t line) {
     if (bfi_number_is_finite(a)) return BF_STATUS_OK;
-    return fail_line(p, BF_STATUS_LIMIT, line, "a number is beyond the range of double");
+    return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_LIMIT, line,
+                                "a number is beyond the range of double");
+}
+
+/* X_i, Y_j or an element of a tensor; *|is| false: something else. */
+static bf_status read_reference(parser *p, const token *t, bool *is, bool *output, int32_t *index) {
+    char c = t->text[0];
+    if (p->version == 2) {
+        *is = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        return *is ? bfi_vnnlib_read_element(&p->lex, p->f, t, output, index) : BF_STATUS_OK;
+    }
+    *is = read_variable(t, output, index);
+    if (!*is) return BF_STATUS_OK;
+    const int32_t *lines = *output ? p->f->y_lines : p->f->x_lines;
+    if (*index < (*output ? p->f->n_out : p->f->n_in) && lines[*index]) return BF_STATUS_OK;
+    return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, t, "a variable that is not declared:");
 }
 
 static bf_status read_word(parser *p, const token *t, sum *out) {
-    bool output;
+    bool output, is;
     int32_t index;
     *out = (sum){p->term_count, bfi_number_exact(0)};
-    if (read_variable(t, &output, &index)) {
-        const int32_t *lines = output ? p->f->y_lines : p->f->x_lines;
-        if (index >= (output ? p->f->n_out : p->f->n_in) || !lines[index])
-            return fail_at(p, BF_STATUS_PARSE, t, "a variable that is not declared:");
-        return push_term(p, output ? Y_KEY + index : index, bfi_number_exact(1));
-    }
+    TRY(read_reference(p, t, &is, &output, &index));
+    if (is) return push_term(p, output ? Y_KEY + index : index, bfi_number_exact(1));
     bfi_number *c = &out->constant;
     if (!bfi_decimal_read(t->text, t->length, &c->lo, &c->hi, &c->near))
-        return fail_at(p, BF_STATUS_PARSE, t, "expected a finite decimal number, X_i or Y_j instead of");
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, t,
+                                  p->version == 2
+                                      ? "expected a finite decimal number or a variable instead of"
+                                      : "expected a finite decimal number, X_i or Y_j instead of");
     if (!bfi_number_is_finite(*c))
-        return fail_at(p, BF_STATUS_LIMIT, t, "a number beyond the range of double:");
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_LIMIT, t,
+                                  "a number beyond the range of double:");
     return BF_STATUS_OK;
 }
 
@@ -259,14 +210,18 @@ static bf_status scale_sum(parser *p, sum *s, bfi_number factor, int32_t line) {
 static bf_status read_operation(parser *p, const token *op, int depth, sum *out);
 
 static bf_status read_sum(parser *p, const token *t, int depth, int32_t opened, sum *out) {
-    if (t->kind == TOKEN_WORD) return read_word(p, t, out);
-    if (t->kind == TOKEN_END) return fail_unbalanced(p, opened);
-    if (t->kind == TOKEN_CLOSE)
-        return fail_line(p, BF_STATUS_PARSE, t->line, "an operand is missing before ')'");
+    if (t->kind == BFI_VNNLIB_WORD) return read_word(p, t, out);
+    if (t->kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
+    if (t->kind == BFI_VNNLIB_CLOSE)
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, t->line,
+                                    "an operand is missing before ')'");
+    if (t->kind != BFI_VNNLIB_OPEN)
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, t, "expected an operand instead of");
     if (depth >= BFI_VNNLIB_MAX_DEPTH)
-        return fail_line(p, BF_STATUS_LIMIT, t->line, "more than 1000 nested parentheses");
-    token op = next_token(p);
-    if (op.kind == TOKEN_END) return fail_unbalanced(p, t->line);
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_LIMIT, t->line,
+                                    "more than 1000 nested parentheses");
+    token op = bfi_vnnlib_next(&p->lex);
+    if (op.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, t->line);
     return read_operation(p, &op, depth + 1, out);
 }
 
@@ -290,29 +245,33 @@ static bf_status multiply_operand(parser *p, const sum *operand, bfi_number *fac
         return check_finite(p, *factor, op->line);
     }
     if (*linear)
-        return fail_line(p, BF_STATUS_UNSUPPORTED, op->line,
-                         "a product of variables; only linear constraints are read");
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_UNSUPPORTED, op->line,
+                                    "a product of variables; only linear constraints are read");
     *linear = true;
     *out = *operand;
     return BF_STATUS_OK;
 }
 
 static bf_status read_operation(parser *p, const token *op, int depth, sum *out) {
-    bool times = is_word(op, "*"), minus = is_word(op, "-");
-    if (!times && !minus && !is_word(op, "+"))
-        return fail_at(p, BF_STATUS_UNSUPPORTED, op, "only + - * are read in a linear term, not");
+    bool times = bfi_vnnlib_is(op, "*"), minus = bfi_vnnlib_is(op, "-");
+    if (!times && !minus && !bfi_vnnlib_is(op, "+"))
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, op,
+                                  "only + - * are read in a linear term, not");
     bfi_number factor = bfi_number_exact(1);
     bool linear = false;
     int count = 0;
     *out = (sum){p->term_count, bfi_number_exact(0)};
-    for (token t = next_token(p); t.kind != TOKEN_CLOSE; t = next_token(p)) {
+    for (token t = bfi_vnnlib_next(&p->lex); t.kind != BFI_VNNLIB_CLOSE;
+         t = bfi_vnnlib_next(&p->lex)) {
         sum operand;
         TRY(read_sum(p, &t, depth, op->line, &operand));
-        if (times) TRY(multiply_operand(p, &operand, &factor, &linear, out, op));
-        else TRY(add_operand(p, minus, count, &operand, out, op->line));
+        if (times)
+            TRY(multiply_operand(p, &operand, &factor, &linear, out, op));
+        else
+            TRY(add_operand(p, minus, count, &operand, out, op->line));
         if (count < 2) count++;
     }
-    if (count == 0) return fail_at(p, BF_STATUS_PARSE, op, "no operand follows");
+    if (count == 0) return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, op, "no operand follows");
     if (times && linear) return scale_sum(p, out, factor, op->line);
     if (times) out->constant = factor;
     if (minus && count == 1) {
@@ -324,7 +283,8 @@ static bf_status read_operation(parser *p, const token *op, int depth, sum *out)
 
 /* ---- Atoms ---- */
 
-static bf_status push_node(parser *p, bfi_vnnlib_kind kind, int32_t line, int32_t first, int32_t *out) {
+static bf_status push_node(parser *p, bfi_vnnlib_kind kind, int32_t line, int32_t first,
+                           int32_t *out) {
     bfi_vnnlib_formula *f = p->f;
     if (f->node_count == f->node_capacity)
         TRY(bfi_vnnlib_reserve(&f->nodes, &f->node_capacity, f->node_count + 1, sizeof *f->nodes,
@@ -368,19 +328,20 @@ static bf_status combine_terms(parser *p, int32_t line) {
 static bf_status add_constant(parser *p, bfi_number rhs, bool strict, int32_t line, int32_t *node) {
     if (strict ? rhs.lo > 0 : rhs.lo >= 0) return push_node(p, BFI_VNNLIB_AND, line, -1, node);
     if (strict ? rhs.hi <= 0 : rhs.hi < 0) return push_node(p, BFI_VNNLIB_OR, line, -1, node);
-    return fail_line(p, BF_STATUS_UNSUPPORTED, line,
-                     "a comparison without variables that double precision cannot decide");
+    return bfi_vnnlib_fail_line(
+        &p->lex, BF_STATUS_UNSUPPORTED, line,
+        "a comparison without variables that double precision cannot decide");
 }
 
 /* coef * X_variable <= rhs. */
-static bf_status add_bound(parser *p, int32_t variable, bfi_number coef, bfi_number rhs, bool strict,
-                           int32_t line, int32_t *node) {
+static bf_status add_bound(parser *p, int32_t variable, bfi_number coef, bfi_number rhs,
+                           bool strict, int32_t line, int32_t *node) {
     bfi_vnnlib_formula *f = p->f;
     bfi_number q = bfi_number_divide(rhs, coef);
     TRY(check_finite(p, q, line));
     if (f->bound_count == f->bound_capacity)
-        TRY(bfi_vnnlib_reserve(&f->bounds, &f->bound_capacity, f->bound_count + 1, sizeof *f->bounds,
-                               p->err));
+        TRY(bfi_vnnlib_reserve(&f->bounds, &f->bound_capacity, f->bound_count + 1,
+                               sizeof *f->bounds, p->err));
     bool upper = coef.lo > 0, open = strict && q.lo == q.hi;
     bfi_vnnlib_bound b = {variable, upper, open, (upper ? q.hi : q.lo) + 0.0,
                           (upper ? q.lo : q.hi) + 0.0};
@@ -399,11 +360,13 @@ static bf_status add_row(parser *p, bfi_number rhs, bool strict, int32_t line, i
     bfi_vnnlib_formula *f = p->f;
     size_t n = p->term_count, y_first = 0;
     if (f->row_count == f->row_capacity)
-        TRY(bfi_vnnlib_reserve(&f->rows, &f->row_capacity, f->row_count + 1, sizeof *f->rows, p->err));
-    TRY(bfi_vnnlib_reserve(&f->terms, &f->term_capacity, f->term_count + n, sizeof *f->terms, p->err));
+        TRY(bfi_vnnlib_reserve(&f->rows, &f->row_capacity, f->row_count + 1, sizeof *f->rows,
+                               p->err));
+    TRY(bfi_vnnlib_reserve(&f->terms, &f->term_capacity, f->term_count + n, sizeof *f->terms,
+                           p->err));
     while (y_first < n && p->terms[y_first].key < Y_KEY) y_first++;
-    bfi_vnnlib_row row = {f->term_count, (int32_t)(n - y_first), (int32_t)y_first,
-                          rhs.lo, rhs.hi,           strict};
+    bfi_vnnlib_row row = {f->term_count, (int32_t)(n - y_first), (int32_t)y_first, rhs.lo, rhs.hi,
+                          strict};
     for (size_t i = 0; i < n; i++)
         f->terms[f->term_count++] = finished_term(&p->terms[(i + y_first) % n]);
     f->rows[f->row_count++] = row;
@@ -420,143 +383,186 @@ static bf_status add_atom(parser *p, bfi_number rhs, bool strict, int32_t line, 
 }
 
 static relation relation_of(const token *t) {
-    if (is_word(t, "<=")) return LESS_EQUAL;
-    if (is_word(t, ">=")) return GREATER_EQUAL;
-    if (is_word(t, "<")) return LESS;
-    if (is_word(t, ">")) return GREATER;
-    if (is_word(t, "=")) return EQUAL;
+    if (bfi_vnnlib_is(t, "<=")) return LESS_EQUAL;
+    if (bfi_vnnlib_is(t, ">=")) return GREATER_EQUAL;
+    if (bfi_vnnlib_is(t, "<")) return LESS;
+    if (bfi_vnnlib_is(t, ">")) return GREATER;
+    if (bfi_vnnlib_is(t, "=") || bfi_vnnlib_is(t, "==")) return EQUAL;
+    if (bfi_vnnlib_is(t, "!=")) return UNEQUAL;
     return NO_RELATION;
 }
 
 static bf_status read_sides(parser *p, const token *op, int depth, sum *left, sum *right) {
-    token t = next_token(p);
+    token t = bfi_vnnlib_next(&p->lex);
     TRY(read_sum(p, &t, depth, op->line, left));
-    t = next_token(p);
+    t = bfi_vnnlib_next(&p->lex);
     TRY(read_sum(p, &t, depth, op->line, right));
-    t = next_token(p);
-    if (t.kind == TOKEN_CLOSE) return BF_STATUS_OK;
-    if (t.kind == TOKEN_END) return fail_unbalanced(p, op->line);
-    return fail_at(p, BF_STATUS_UNSUPPORTED, &t, "a comparison takes two operands; found a third:");
+    t = bfi_vnnlib_next(&p->lex);
+    if (t.kind == BFI_VNNLIB_CLOSE) return BF_STATUS_OK;
+    if (t.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, op->line);
+    return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &t,
+                              "a comparison takes two operands; found a third:");
+}
+
+/* The combined scratch terms against |rhs|: "=" is both inequalities, "!=" either strict one. */
+static bf_status add_comparison(parser *p, relation r, bfi_number rhs, int32_t line,
+                                int32_t *node) {
+    if (r == GREATER || r == GREATER_EQUAL) {
+        negate_terms(p, 0);
+        rhs = bfi_number_negate(rhs);
+    }
+    bool strict = r == LESS || r == GREATER || r == UNEQUAL;
+    int32_t first, second;
+    TRY(add_atom(p, rhs, strict, line, &first));
+    *node = first;
+    if (r != EQUAL && r != UNEQUAL) return BF_STATUS_OK;
+    negate_terms(p, 0);
+    TRY(add_atom(p, bfi_number_negate(rhs), strict, line, &second));
+    p->f->nodes[first].next = second;
+    return push_node(p, r == EQUAL ? BFI_VNNLIB_AND : BFI_VNNLIB_OR, line, first, node);
 }
 
 static bf_status read_comparison(parser *p, const token *op, relation r, int depth, int32_t *node) {
     sum left, right;
-    bool strict = r == LESS || r == GREATER;
     p->term_count = 0;
     TRY(read_sides(p, op, depth, &left, &right));
     negate_terms(p, right.first);
     bfi_number rhs = bfi_number_add(right.constant, bfi_number_negate(left.constant));
     TRY(check_finite(p, rhs, op->line));
     TRY(combine_terms(p, op->line));
-    if (r == GREATER || r == GREATER_EQUAL) {
-        negate_terms(p, 0);
-        rhs = bfi_number_negate(rhs);
-    }
-    int32_t first;
-    TRY(add_atom(p, rhs, strict, op->line, &first));
-    *node = first;
-    if (r != EQUAL) return BF_STATUS_OK;
-
-    int32_t second;
-    negate_terms(p, 0);
-    TRY(add_atom(p, bfi_number_negate(rhs), false, op->line, &second));
-    p->f->nodes[first].next = second;
-    return push_node(p, BFI_VNNLIB_AND, op->line, first, node);
+    return add_comparison(p, r, rhs, op->line, node);
 }
 
 /* ---- Formulas and commands ---- */
 
 /* The formula whose first token is |t|. */
 static bf_status read_formula(parser *p, const token *t, int depth, int32_t opened, int32_t *node) {
-    if (t->kind == TOKEN_END) return fail_unbalanced(p, opened);
-    if (t->kind != TOKEN_OPEN)
-        return fail_at(p, BF_STATUS_PARSE, t, "expected a comparison, (and ...) or (or ...) instead of");
+    if (t->kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
+    if (t->kind != BFI_VNNLIB_OPEN)
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, t,
+                                  "expected a comparison, (and ...) or (or ...) instead of");
     if (depth >= BFI_VNNLIB_MAX_DEPTH)
-        return fail_line(p, BF_STATUS_LIMIT, t->line, "more than 1000 nested parentheses");
-    token op = next_token(p);
-    if (op.kind == TOKEN_END) return fail_unbalanced(p, t->line);
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_LIMIT, t->line,
+                                    "more than 1000 nested parentheses");
+    token op = bfi_vnnlib_next(&p->lex);
+    if (op.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, t->line);
     relation r = relation_of(&op);
     if (r != NO_RELATION) return read_comparison(p, &op, r, depth + 1, node);
-    bool is_and = is_word(&op, "and");
-    if (!is_and && !is_word(&op, "or"))
-        return fail_at(p, BF_STATUS_UNSUPPORTED, &op, "only and, or, <= >= < > = are read, not");
+    bool is_and = bfi_vnnlib_is(&op, "and");
+    if (!is_and && !bfi_vnnlib_is(&op, "or"))
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &op,
+                                  "only and, or, <= >= < > = == != are read, not");
 
     int32_t first = -1, last = -1;
-    for (token c = next_token(p); c.kind != TOKEN_CLOSE; c = next_token(p)) {
+    for (token c = bfi_vnnlib_next(&p->lex); c.kind != BFI_VNNLIB_CLOSE;
+         c = bfi_vnnlib_next(&p->lex)) {
         int32_t child;
         TRY(read_formula(p, &c, depth + 1, t->line, &child));
-        if (last < 0) first = child;
-        else p->f->nodes[last].next = child;
+        if (last < 0)
+            first = child;
+        else
+            p->f->nodes[last].next = child;
         last = child;
     }
-    if (first < 0) return fail_at(p, BF_STATUS_PARSE, &op, "no operand follows");
+    if (first < 0) return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, &op, "no operand follows");
     return push_node(p, is_and ? BFI_VNNLIB_AND : BFI_VNNLIB_OR, op.line, first, node);
 }
 
 /* Commands of a solver script that say nothing about the property. */
 static bool is_harmless(const token *t) {
-    static const char *const names[] = {"set-logic", "set-info", "set-option", "check-sat",
-                                        "get-model", "exit"};
+    static const char *const names[] = {"set-logic", "set-info",  "set-option",
+                                        "check-sat", "get-model", "exit"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (is_word(t, names[i])) return true;
+        if (bfi_vnnlib_is(t, names[i])) return true;
     return false;
 }
 
 static bf_status skip_command(parser *p, int32_t opened) {
     for (int64_t depth = 1; depth > 0;) {
-        token t = next_token(p);
-        if (t.kind == TOKEN_END) return fail_unbalanced(p, opened);
-        if (t.kind == TOKEN_WORD && t.text[0] == '"') {
-            for (p->at = t.text + 1; p->at < p->end && *p->at != '"'; p->at++)
-                p->line += *p->at == '\n';
-            if (p->at < p->end) p->at++;
-        }
-        depth += t.kind == TOKEN_OPEN;
-        depth -= t.kind == TOKEN_CLOSE;
+        token t = bfi_vnnlib_next(&p->lex);
+        if (t.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
+        depth += t.kind == BFI_VNNLIB_OPEN;
+        depth -= t.kind == BFI_VNNLIB_CLOSE;
     }
     return BF_STATUS_OK;
 }
 
-static bf_status read_command(parser *p, int32_t opened, int32_t *last) {
-    token name = next_token(p);
-    if (name.kind == TOKEN_END) return fail_unbalanced(p, opened);
-    if (is_word(&name, "declare-const")) return read_declaration(p, false, opened);
-    if (is_word(&name, "declare-fun")) return read_declaration(p, true, opened);
-    if (is_word(&name, "vnnlib-version"))
-        return fail_line(p, BF_STATUS_UNSUPPORTED, name.line,
-                         "VNN-LIB 2 is not read; use the 1.0 form of the property");
-    if (is_harmless(&name)) return skip_command(p, opened);
-    if (!is_word(&name, "assert"))
-        return fail_at(p, BF_STATUS_UNSUPPORTED, &name,
-                       "only declare-const, declare-fun and assert are read, not");
+/* "(vnnlib-version <2.0>)" and the later ones of 2, which only add; 1.0 is as good as none. */
+static bf_status read_version(parser *p, const token *command, int32_t opened) {
+    token t;
+    TRY(bfi_vnnlib_expect_word(&p->lex, "expected a version instead of", opened, &t));
+    bool any = t.length > 4 && t.text[0] == '<' && t.text[2] == '.' && t.text[t.length - 1] == '>';
+    for (size_t i = 3; any && i + 1 < t.length; i++) any = t.text[i] >= '0' && t.text[i] <= '9';
+    if (!any || (t.text[1] != '1' && t.text[1] != '2'))
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &t,
+                                  "VNN-LIB <1.0> and <2.0> are read, not");
+    if (p->commands > 1)
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, command->line,
+                                    "the version comes first in a file");
+    p->version = t.text[1] - '0';
+    return bfi_vnnlib_expect(&p->lex, BFI_VNNLIB_CLOSE, opened);
+}
+
+static bf_status read_assertion(parser *p, int32_t opened, int32_t *last) {
     int32_t node;
-    token t = next_token(p);
+    token t = bfi_vnnlib_next(&p->lex);
+    if (p->version == 2 && !p->f->network)
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, opened,
+                                    "an assertion before the network is declared");
     TRY(read_formula(p, &t, 1, opened, &node));
-    if (*last < 0) p->f->root = node;
-    else p->f->nodes[*last].next = node;
+    if (*last < 0)
+        p->f->root = node;
+    else
+        p->f->nodes[*last].next = node;
     *last = node;
-    return expect(p, TOKEN_CLOSE, opened);
+    return bfi_vnnlib_expect(&p->lex, BFI_VNNLIB_CLOSE, opened);
+}
+
+static bf_status read_command(parser *p, int32_t opened, int32_t *last) {
+    token name = bfi_vnnlib_next(&p->lex);
+    p->commands++;
+    if (name.kind == BFI_VNNLIB_END) return bfi_vnnlib_fail_open(&p->lex, opened);
+    if (bfi_vnnlib_is(&name, "assert")) return read_assertion(p, opened, last);
+    if (p->version == 1 && bfi_vnnlib_is(&name, "declare-const"))
+        return read_declaration(p, false, opened);
+    if (p->version == 1 && bfi_vnnlib_is(&name, "declare-fun"))
+        return read_declaration(p, true, opened);
+    if (bfi_vnnlib_is(&name, "vnnlib-version")) return read_version(p, &name, opened);
+    if (p->version == 2 && bfi_vnnlib_is(&name, "declare-network"))
+        return bfi_vnnlib_read_network(&p->lex, p->f, opened);
+    if (bfi_vnnlib_is(&name, "declare-network"))
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, name.line,
+                                    "declare-network, but the file does not begin with "
+                                    "(vnnlib-version <2.0>)");
+    if (is_harmless(&name)) return skip_command(p, opened);
+    return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_UNSUPPORTED, &name,
+                              p->version == 2
+                                  ? "only declare-network and assert are read, not"
+                                  : "only declare-const, declare-fun and assert are read, not");
 }
 
 static bf_status read_commands(parser *p) {
     int32_t last = -1;
-    for (token t = next_token(p); t.kind != TOKEN_END; t = next_token(p)) {
-        if (t.kind == TOKEN_CLOSE)
-            return fail_line(p, BF_STATUS_PARSE, t.line, "a ')' too many");
-        if (t.kind == TOKEN_WORD)
-            return fail_at(p, BF_STATUS_PARSE, &t, "expected '(' instead of");
+    token t = bfi_vnnlib_next(&p->lex);
+    for (; t.kind == BFI_VNNLIB_OPEN; t = bfi_vnnlib_next(&p->lex))
         TRY(read_command(p, t.line, &last));
-    }
-    return check_declarations(p);
+    if (t.kind == BFI_VNNLIB_CLOSE)
+        return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, t.line, "a ')' too many");
+    if (t.kind != BFI_VNNLIB_END)
+        return bfi_vnnlib_fail_at(&p->lex, BF_STATUS_PARSE, &t, "expected '(' instead of");
+    if (p->version == 1) return check_declarations(p);
+    if (p->f->network) return BF_STATUS_OK;
+    return bfi_vnnlib_fail_line(&p->lex, BF_STATUS_PARSE, t.line, "no network is declared");
 }
 
-bf_status bfi_vnnlib_read(const char *text, size_t length, const char *name, bfi_vnnlib_formula *out,
-                          bf_error *err) {
+bf_status bfi_vnnlib_read(const char *text, size_t length, const char *name,
+                          bfi_vnnlib_formula *out, bf_error *err) {
     out->name = name;
     out->root = -1;
     if (length > (size_t)BFI_VNNLIB_MAX_BYTES)
-        return bfi_fail(err, BF_STATUS_LIMIT, "%s: a property of more than 1 GiB is not read", name);
-    parser p = {.at = text, .end = text + length, .line = 1, .f = out, .err = err};
+        return bfi_fail(err, BF_STATUS_LIMIT, "%s: a property of more than 1 GiB is not read",
+                        name);
+    parser p = {.lex = {text, text + length, 1, name, err}, .f = out, .version = 1, .err = err};
     bf_status status = read_commands(&p);
     free(p.terms);
     return status;
@@ -565,6 +571,9 @@ bf_status bfi_vnnlib_read(const char *text, size_t length, const char *name, bfi
 void bfi_vnnlib_formula_clear(bfi_vnnlib_formula *f) {
     free(f->x_lines);
     free(f->y_lines);
+    free(f->network);
+    for (size_t i = 0; i < f->tensor_count; i++) free(f->tensors[i].variable.name);
+    free(f->tensors);
     free(f->nodes);
     free(f->bounds);
     free(f->rows);

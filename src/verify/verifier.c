@@ -44,6 +44,37 @@ bf_verify_options bf_verify_options_default(void) {
     return options;
 }
 
+/* Dimensions of one say nothing about which element is which. */
+static bool same_shape(const bf_variable *v, const bfi_shape *shape) {
+    int i = 0, k = 0;
+    for (;; i++, k++) {
+        while (i < v->rank && v->shape[i] == 1) i++;
+        while (k < shape->rank && shape->dim[k] == 1) k++;
+        if (i == v->rank || k == shape->rank) return i == v->rank && k == shape->rank;
+        if (v->shape[i] != shape->dim[k]) return false;
+    }
+}
+
+/* The tensors that a query of VNN-LIB 2 declares against those of the network. */
+static bf_status check_variables(const verifier *v, bf_variable_role role, const bfi_node *node,
+                                 bf_error *err) {
+    const bf_property *p = v->property;
+    const char *what = role == BF_VARIABLE_INPUT ? "input" : "output";
+    const bf_variable *declared = NULL;
+    int count = 0;
+    for (int32_t i = 0; i < p->variable_count; i++)
+        if (p->variables[i].role == role) declared = &p->variables[i], count++;
+    if (count > 1)
+        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %d %ss, but %s has one", p->source,
+                        count, what, v->model->graph->source);
+    if (!declared || same_shape(declared, &node->shape)) return BF_STATUS_OK;
+    char text[128];
+    return bfi_fail(err, BF_STATUS_SHAPE,
+                    "%s declares the %s '%.80s' with another shape than %s has: %s", p->source,
+                    what, declared->name, v->model->graph->source,
+                    bfi_shape_text(&node->shape, text, sizeof text));
+}
+
 static bf_status check_shapes(const verifier *v, bf_error *err) {
     const bf_property *p = v->property;
     const bfi_graph *g = v->model->graph;
@@ -57,7 +88,9 @@ static bf_status check_shapes(const verifier *v, bf_error *err) {
     if (v->options->bounds.rounding == BF_ROUNDING_NEAREST)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "rounding nearest is not sound: a verdict needs rounding outward");
-    return BF_STATUS_OK;
+    bf_status status = check_variables(v, BF_VARIABLE_INPUT, &g->nodes[0], err);
+    if (status != BF_STATUS_OK) return status;
+    return check_variables(v, BF_VARIABLE_OUTPUT, &g->nodes[g->output], err);
 }
 
 static bf_status allocate(verifier *v, bf_error *err) {

@@ -37,6 +37,24 @@ static void check_case(const bf_property *p, const bf_case *c) {
     }
 }
 
+/* Declared tensors cover the inputs, and the outputs, one behind the other. */
+static void check_variables(const bf_property *p) {
+    int64_t next[3] = {0};
+    require((p->network != NULL) == (p->variable_count > 0));
+    for (int32_t i = 0; i < p->variable_count; i++) {
+        const bf_variable *v = &p->variables[i];
+        int64_t count = 1;
+        require(v->name[0] != '\0' && v->type[0] != '\0');
+        for (int k = 0; k < v->rank; k++) count *= v->shape[k];
+        require(v->count == count && count > 0);
+        if (v->role == BF_VARIABLE_HIDDEN) continue;
+        require(v->first == next[v->role]);
+        next[v->role] += count;
+    }
+    require(!p->network ||
+            (next[BF_VARIABLE_INPUT] == p->n_in && next[BF_VARIABLE_OUTPUT] == p->n_out));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bf_property *p = NULL;
     bf_error err;
@@ -45,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     for (int32_t i = 0; i < p->count; i++) check_case(p, &p->cases[i]);
+    check_variables(p);
     bf_property_free(p);
     return 0;
 }

@@ -224,7 +224,7 @@ static void bad_declarations(void **state) {
     refuse("(declare-const Z_0 Real)", BF_STATUS_UNSUPPORTED, "'Z_0'");
     refuse("(declare-const X_0 Int)", BF_STATUS_UNSUPPORTED, "'Int'");
     refuse("(declare-fun X_0 (Real) Real)", BF_STATUS_PARSE, "expected ')'");
-    refuse("(vnnlib-version <2.0>)", BF_STATUS_UNSUPPORTED, "VNN-LIB 2");
+    refuse("(declare-network f)", BF_STATUS_PARSE, "does not begin with (vnnlib-version <2.0>)");
     refuse("(define-fun f () Real 1)", BF_STATUS_UNSUPPORTED, "'define-fun'");
 }
 
