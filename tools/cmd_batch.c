@@ -87,9 +87,10 @@ static bf_status decide(batch *b, const bfi_csv_row *row, bf_error *err) {
     if (status != BF_STATUS_OK) return status;
     char *network = resolve(list, row->fields[0]), *property = resolve(list, row->fields[1]);
     if (network && property)
-        status = bfi_verify_run_decide(b->run, network, property, timeout, err);
+        status = bfi_verify_run_load(b->run, network, property, err);
     else
         status = bfi_fail_memory(err);
+    if (status == BF_STATUS_OK) status = bfi_verify_run_decide(b->run, timeout, err);
     free(network);
     free(property);
     return status;

@@ -37,7 +37,7 @@ static void print_bash(void) {
         "    local cmd=${COMP_WORDS[1]} words=\n"
         "    COMPREPLY=()\n"
         "    if [ \"$COMP_CWORD\" -eq 1 ]; then");
-    fputs("        words=\"--help --version", stdout);
+    fputs("        words=\"--help --name --version", stdout);
     for (int c = 0; c < BFI_COMMAND_COUNT; c++) printf(" %s", bfi_commands[c].name);
     puts(
         "\"\n"

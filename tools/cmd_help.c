@@ -14,7 +14,7 @@ static const struct {
 #include "options.def"
 };
 
-void bfi_help_version(FILE *out) { fprintf(out, "boundflow %s\n", bf_version()); }
+void bfi_help_version(FILE *out) { fprintf(out, "%s\n", bf_version()); }
 
 static void print_heading(FILE *out, const char *text) {
     fprintf(out, "\n%s%s%s\n", bfi_terminal_style(out, BFI_STYLE_BOLD), text,
@@ -42,6 +42,8 @@ static void print_examples(FILE *out, bfi_command command) {
     }
 }
 
+void bfi_help_name(FILE *out) { fputs("BoundFlow\n", out); }
+
 void bfi_help_overview(FILE *out) {
     bfi_terminal_wrap(
         out,
@@ -59,6 +61,7 @@ void bfi_help_overview(FILE *out) {
     print_examples(out, BFI_COMMAND_DEMO);
     fputs("  boundflow COMMAND --help\n      options and examples of a command\n", out);
     fputs("  boundflow help exit-codes\n      what the numbers mean\n", out);
+    fputs("  boundflow --version, boundflow --name\n      for other programs\n", out);
 }
 
 static void print_option(FILE *out, int option) {
@@ -110,7 +113,9 @@ static void print_notes(FILE *out, bfi_command command) {
     const char *text = NULL;
     if (command == BFI_COMMAND_VERIFY)
         text =
-            "The first line on stdout is the verdict. For sat the assignment follows, every input "
+            "The first line on stdout is the verdict, as the VNN-LIB standard's solver interface "
+            "has it. "
+            "For sat the assignment follows, every input "
             "exactly inside its box and re-checked by separate code. Any verdict is exit code 0 "
             "(boundflow help exit-codes). With --batch there is one row per instance (with --json "
             "one object per line); a line that fails is a row 'error', the others go on, and the "

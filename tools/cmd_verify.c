@@ -49,19 +49,33 @@ static bf_status check_single(const bfi_arguments *args, bf_error *err) {
     return status;
 }
 
-/* --network takes M.onnx or NAME=M.onnx. */
-static const char *network_path(const bfi_arguments *args) {
+/* --network takes M.onnx or NAME=M.onnx: the file, and how long its name is. */
+static const char *network_path(const bfi_arguments *args, int *name) {
     const char *text = args->text[BFI_OPTION_NETWORK][0], *equals = strchr(text, '=');
-    return equals && equals[1] && access(text, F_OK) != 0 ? equals + 1 : text;
+    bool named = equals && equals[1] && access(text, F_OK) != 0;
+    *name = named ? (int)(equals - text) : 0;
+    return named ? equals + 1 : text;
 }
 
-static bf_status write_results(const bfi_arguments *args, const bf_verify_result *result,
+/* A query of VNN-LIB 2 gives its network a name, and so may --network. */
+static bf_status check_name(const bfi_arguments *args, const bfi_verify_run *run, int length,
+                            bf_error *err) {
+    const char *declared = run->property->network, *given = args->text[BFI_OPTION_NETWORK][0];
+    if (length == 0 || !declared) return BF_STATUS_OK;
+    if (strlen(declared) == (size_t)length && strncmp(declared, given, (size_t)length) == 0)
+        return BF_STATUS_OK;
+    return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                    "--network: %.80s declares the network '%.80s', not '%.*s'", run->source,
+                    declared, length < 80 ? length : 80, given);
+}
+
+static bf_status write_results(const bfi_arguments *args, const bfi_verify_run *run,
                                bf_error *err) {
     if (!args->given[BFI_OPTION_RESULTS_FILE]) return BF_STATUS_OK;
     bfi_text text;
     bf_status status = bfi_text_open(&text, err);
     if (status != BF_STATUS_OK) return status;
-    bfi_assignment_write(text.stream, result);
+    bfi_assignment_write(text.stream, run->property, &run->result);
     return bfi_text_save(&text, args->text[BFI_OPTION_RESULTS_FILE][0], err);
 }
 
@@ -115,18 +129,22 @@ static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, b
     status = bfi_cli_session(args, &run->session, err);
     if (status != BF_STATUS_OK) return status;
     bfi_progress_start(&run->progress, quiet);
-    status = bfi_verify_run_decide(run, network_path(args), args->positional,
-                                   args->real[BFI_OPTION_TIMEOUT][0], err);
+    int name;
+    const char *path = network_path(args, &name);
+    status = bfi_verify_run_load(run, path, args->positional, err);
+    if (status == BF_STATUS_OK) status = check_name(args, run, name, err);
+    if (status == BF_STATUS_OK)
+        status = bfi_verify_run_decide(run, args->real[BFI_OPTION_TIMEOUT][0], err);
     bfi_progress_clear(&run->progress);
-    if (status == BF_STATUS_OK) status = write_results(args, &run->result, err);
+    if (status == BF_STATUS_OK) status = write_results(args, run, err);
     if (status == BF_STATUS_OK) status = write_svg(args, run, err);
     if (status == BF_STATUS_OK) status = write_trace(run, err);
     if (status != BF_STATUS_OK) return status;
     if (args->given[BFI_OPTION_JSON]) { /* the verdict is the first line in every form */
-        printf("%s\n", bf_verdict_name(run->result.verdict));
+        puts(bfi_assignment_verdict(run->property, run->result.verdict));
         bfi_verify_run_json(run, stdout);
     } else {
-        bfi_assignment_write(stdout, &run->result);
+        bfi_assignment_write(stdout, run->property, &run->result);
     }
     status = bfi_cli_flush(err);
     if (status == BF_STATUS_OK && !quiet) print_summary(run);

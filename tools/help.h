@@ -6,7 +6,9 @@
 
 #include "options.h"
 
+/* The bare version and name, as the VNN-LIB standard has --version and --name. */
 void bfi_help_version(FILE *out);
+void bfi_help_name(FILE *out);
 void bfi_help_overview(FILE *out);
 void bfi_help_command(FILE *out, bfi_command command);
 void bfi_help_exit_codes(FILE *out);

@@ -17,6 +17,10 @@ static int run(int argc, char *const *argv, bf_error *err) {
         bfi_help_version(stdout);
         return 0;
     }
+    if (strcmp(name, "--name") == 0) {
+        bfi_help_name(stdout);
+        return 0;
+    }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         bfi_help_overview(stdout);
         return 0;

@@ -36,6 +36,7 @@ bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf
     *run = (bfi_verify_run){.options = bf_verify_options_default()};
     bf_status status = bfi_cli_options(args, &run->options.bounds, err);
     bfi_cli_attack(args, &run->options.seed, &run->options.restarts, &run->options.steps);
+    run->semantics_given = args->given[BFI_OPTION_SEMANTICS];
     if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
     return status;
 }
@@ -57,24 +58,34 @@ static bf_status load_property(bfi_verify_run *run, const char *property, bf_err
     return run->source ? bf_property_load(property, &run->property, err) : bfi_fail_memory(err);
 }
 
-bf_status bfi_verify_run_decide(bfi_verify_run *run, const char *network, const char *property,
-                                double timeout, bf_error *err) {
-    double start = bf_clock();
+bf_status bfi_verify_run_load(bfi_verify_run *run, const char *network, const char *property,
+                              bf_error *err) {
+    run->start = bf_clock();
     bf_verify_result_clear(&run->result);
     run->result = (bf_verify_result){.margin = NAN};
-    run->load_s = run->total_s = 0;
     bf_status status = load_model(run, network, err);
     if (status == BF_STATUS_OK) status = load_property(run, property, err);
-    run->load_s = bf_clock() - start;
-    if (status == BF_STATUS_OK) {
-        bf_verify_options options = run->options;
-        options.timeout = timeout > 0 ? fmax(timeout - run->load_s, LEAST_TIME) : 0;
-        options.progress = run->progress.shown ? show_progress : NULL;
-        options.watch = run->trace_path ? record : NULL;
-        options.user = run;
-        status = bf_verify(run->session, run->model, run->property, &options, &run->result, err);
-    }
-    run->total_s = bf_clock() - start;
+    run->load_s = run->total_s = bf_clock() - run->start;
+    return status;
+}
+
+static bool asks_for_float32(const bf_property *property) {
+    for (int32_t i = 0; i < property->variable_count; i++)
+        if (strcmp(property->variables[i].type, "float32") == 0) return true;
+    return false;
+}
+
+bf_status bfi_verify_run_decide(bfi_verify_run *run, double timeout, bf_error *err) {
+    bf_verify_options options = run->options;
+    if (!run->semantics_given && asks_for_float32(run->property))
+        options.bounds.semantics = BF_SEMANTICS_FLOAT32;
+    options.timeout = timeout > 0 ? fmax(timeout - run->load_s, LEAST_TIME) : 0;
+    options.progress = run->progress.shown ? show_progress : NULL;
+    options.watch = run->trace_path ? record : NULL;
+    options.user = run;
+    bf_status status =
+        bf_verify(run->session, run->model, run->property, &options, &run->result, err);
+    run->total_s = bf_clock() - run->start;
     return status;
 }
 

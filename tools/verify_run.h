@@ -9,12 +9,14 @@
 
 typedef struct bfi_verify_run {
     bf_verify_options options;
-    bf_session *session; /* the caller's */
+    bool semantics_given; /* by --semantics */
+    bf_session *session;  /* the caller's */
     bf_model *model;
     bf_property *property;
     char *network; /* path that |model| was read from */
     char *source;  /* path of the property */
     bf_verify_result result;
+    double start;   /* of reading */
     double load_s;  /* reading network and property */
     double total_s; /* and deciding */
     bfi_progress progress;
@@ -29,10 +31,13 @@ typedef struct bfi_verify_run {
 /* Whatever it returns, bfi_verify_run_clear is allowed afterwards. */
 bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf_error *err);
 
-/* Decides |property| on |network| within |timeout| seconds (0: none), reading included. The network
- * is read again only when its path differs from the last one. */
-bf_status bfi_verify_run_decide(bfi_verify_run *run, const char *network, const char *property,
-                                double timeout, bf_error *err);
+/* Reads |property| and |network|, the latter only when its path differs from the last one's. */
+bf_status bfi_verify_run_load(bfi_verify_run *run, const char *network, const char *property,
+                              bf_error *err);
+
+/* Decides what was read last within |timeout| seconds (0: none), reading included. A query of
+ * VNN-LIB 2 over float32 asks for every float32 evaluation, unless --semantics says otherwise. */
+bf_status bfi_verify_run_decide(bfi_verify_run *run, double timeout, bf_error *err);
 
 /* The result as one JSON object on one line. */
 void bfi_verify_run_json(const bfi_verify_run *run, FILE *out);

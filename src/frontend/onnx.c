@@ -16,6 +16,11 @@ enum { MIN_OPSET = 7, MAX_OPSET = 21 };
 /* Elements of constants made at load time, on top of one per byte of the file. */
 #define FOLD_BUDGET ((int64_t)1 << 27)
 
+void bfi_onnx_opsets(int64_t *least, int64_t *most) {
+    *least = MIN_OPSET;
+    *most = MAX_OPSET;
+}
+
 static bool is_default_domain(const char *domain) {
     return !domain || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
 }

@@ -13,4 +13,9 @@ bf_status bfi_onnx_load(const char *path, bfi_graph **out, bf_error *err);
 bf_status bfi_onnx_parse(const void *data, size_t size, const char *name, bfi_graph **out,
                          bf_error *err);
 
+/* Name of the |index|-th op type that can be imported; NULL past the last. */
+const char *bfi_onnx_operator(size_t index);
+/* The first and the last opset that can be. */
+void bfi_onnx_opsets(int64_t *least, int64_t *most);
+
 #endif

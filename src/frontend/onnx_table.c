@@ -1,6 +1,7 @@
 /* The op table: one row per ONNX op type that can be imported. */
 #include <string.h>
 
+#include "frontend/onnx.h"
 #include "frontend/onnx_import.h"
 
 #define MANY SIZE_MAX
@@ -81,6 +82,10 @@ static const bfi_onnx_op table[] = {
     {"Or", 2, 2, bfi_onnx_comparison, ""},
     {"Not", 1, 1, bfi_onnx_not, ""},
 };
+
+const char *bfi_onnx_operator(size_t index) {
+    return index < sizeof table / sizeof table[0] ? table[index].name : NULL;
+}
 
 const bfi_onnx_op *bfi_onnx_find_op(const char *op_type) {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)

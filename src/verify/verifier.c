@@ -67,7 +67,13 @@ static bf_status check_variables(const verifier *v, bf_variable_role role, const
     if (count > 1)
         return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %d %ss, but %s has one", p->source,
                         count, what, v->model->graph->source);
-    if (!declared || same_shape(declared, &node->shape)) return BF_STATUS_OK;
+    if (!declared) return BF_STATUS_OK;
+    if (v->model->graph->is_float64 && strcmp(declared->type, "float32") == 0)
+        return bfi_fail(err, BF_STATUS_UNSUPPORTED,
+                        "%s declares '%.80s' as float32, but %s computes in float64: as real, its "
+                        "value on real numbers can be asked for",
+                        p->source, declared->name, v->model->graph->source);
+    if (same_shape(declared, &node->shape)) return BF_STATUS_OK;
     char text[128];
     return bfi_fail(err, BF_STATUS_SHAPE,
                     "%s declares the %s '%.80s' with another shape than %s has: %s", p->source,

@@ -3,9 +3,11 @@
 # shellcheck source=libcli.sh
 . "$(dirname "${BASH_SOURCE[0]}")/libcli.sh"
 
-commands="bound verify radius sweep cache info plan tune demo doctor help completion"
+commands="bound verify radius sweep cache info plan tune supports demo doctor help completion"
 run 0 "--version" --version
-same "$(cat out)" "boundflow $(cat "$root/VERSION")" "version"
+same "$(cat out)" "$(cat "$root/VERSION")" "version"
+run 0 "--name" --name
+same "$(cat out)" "BoundFlow" "name"
 run 0 "--help" --help
 for command in $commands; do has out "^  $command"; done
 cp out overview
