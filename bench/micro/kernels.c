@@ -2,11 +2,14 @@
  * thread.
  *
  *   make build && cc -O3 -D_GNU_SOURCE -I. -Isrc bench/micro/kernels.c -L build -lboundflow_core
- * -lm -o build/bench_kernels build/bench_kernels [avx512|avx2|ref] [f32|f64]
+ * -lm -o build/bench_kernels build/bench_kernels [avx512|avx2|ref] [f32|f64] [json]
  *
  * Rates count useful operations only (2 per weight and lane; 6 for interval kernels; taps inside
- * the source). GB/s counts the weights once. */
+ * the source). GB/s counts weights, sources and results once. The last column is the share of the
+ * roof: of what the fma peak and the rate at which one core reads that many bytes allow. With json
+ * every line is an object; the first says what the machine can do. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,7 @@ typedef struct bench {
     const bfi_kernels *k;
     size_t size; /* of an element */
     double peak; /* flop/s */
+    int json;
 } bench;
 
 static void *numbers(const bench *b, int64_t n) {
@@ -38,10 +42,30 @@ static void *numbers(const bench *b, int64_t n) {
 }
 
 static void report(const bench *b, const char *name, double flops, double bytes, double s) {
-    printf("%-40s %9.3f us  %7.1f GF/s  %5.1f %%", name, s * 1e6, flops / s * 1e-9,
-           100 * flops / s / b->peak);
-    if (bytes > 0) printf("  %6.1f GB/s", bytes / s * 1e-9);
-    printf("\n");
+    double rate = read_rate(b->k->isa, (size_t)bytes);
+    double least = fmax(flops / b->peak, bytes / rate);
+    if (b->json)
+        printf(
+            "{\"case\": \"%s\", \"flops\": %.0f, \"bytes\": %.0f, \"s\": %.4e, "
+            "\"read_rate\": %.4e}\n",
+            name, flops, bytes, s, rate);
+    else
+        printf("%-44s %9.3f us  %7.1f GF/s  %5.1f %%  %6.1f GB/s  %5.1f %%\n", name, s * 1e6,
+               flops / s * 1e-9, 100 * flops / s / b->peak, bytes / s * 1e-9, 100 * least / s);
+}
+
+/* What one core can do: the fma peak, and reading 16 KiB, 512 KiB and 256 MiB again and again. */
+static void report_machine(const bench *b, const char *dtype) {
+    static const size_t sizes[] = {(size_t)16 << 10, (size_t)512 << 10, (size_t)256 << 20};
+    if (!b->json) {
+        printf("%s %s, fma peak %.1f GF/s\n", b->k->isa, dtype, b->peak * 1e-9);
+        return;
+    }
+    printf("{\"isa\": \"%s\", \"dtype\": \"%s\", \"peak\": %.4e, \"read\": [", b->k->isa, dtype,
+           b->peak);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        printf("%s[%zu, %.4e]", i ? ", " : "", sizes[i], read_rate(b->k->isa, sizes[i]));
+    printf("]}\n");
 }
 
 static void bench_linear(const bench *b, int64_t m, int64_t k, int64_t lanes) {
@@ -50,12 +74,14 @@ static void bench_linear(const bench *b, int64_t m, int64_t k, int64_t lanes) {
     void *in = numbers(b, k * ls), *hi = numbers(b, k * ls), *out[3];
     for (int i = 0; i < 3; i++) out[i] = numbers(b, m * ls);
     char name[64];
-    double s, bytes = lanes == 1 ? (double)(m * k) * (double)b->size : 0;
+    double s, bytes = (double)(m * k + (k + m) * ls) * (double)b->size;
     snprintf(name, sizeof name, "linear %" PRId64 "x%" PRId64 ", %" PRId64 " lanes", m, k, lanes);
     FASTEST(s, b->k->linear(&w, 0, m, in, out[0], ls, lanes));
     report(b, name, 2.0 * (double)(m * k * lanes), bytes, s);
     if (lanes == 1 || lanes == 32) {
-        snprintf(name, sizeof name, "  interval");
+        snprintf(name, sizeof name, "interval linear %" PRId64 "x%" PRId64 ", %" PRId64 " lanes", m,
+                 k, lanes);
+        bytes += (double)((k + 2 * m) * ls) * (double)b->size;
         FASTEST(s, b->k->interval_linear(&w, 0, m, in, hi, out[0], out[1], out[2], ls, lanes));
         report(b, name, 6.0 * (double)(m * k * lanes), bytes, s);
     }
@@ -96,17 +122,21 @@ static void bench_conv(const bench *b, int64_t c_src, int64_t c_dst, int64_t siz
     void *in = numbers(b, c_src * size * size * ls), *hi = numbers(b, c_src * size * size * ls),
          *out[3];
     for (int i = 0; i < 3; i++) out[i] = numbers(b, c_dst * dst * dst * ls);
-    char name[64];
+    char name[80];
+    int64_t n_src = c_src * size * size * ls, n_dst = c_dst * dst * dst * ls;
     double s, products = (double)(taps * taps * c_src * c_dst * lanes);
-    snprintf(name, sizeof name,
+    double bytes = (double)(c_src * c_dst * 9 + n_src + n_dst) * (double)b->size;
+    int skip = snprintf(name, sizeof name, "interval ");
+    snprintf(name + skip, sizeof name - (size_t)skip,
              "conv%s 3x3/%" PRId64 " %" PRId64 "->%" PRId64 " %" PRId64 "x%" PRId64 ", %" PRId64
              " lanes",
              transposed ? "T" : "", stride, c_src, c_dst, size, size, lanes);
     FASTEST(s, b->k->conv(&c, 0, dst, in, out[0], ls, lanes));
-    report(b, name, 2 * products, 0, s);
+    report(b, name + skip, 2 * products, bytes, s);
     if (lanes == 1 || lanes == 32) {
         FASTEST(s, b->k->interval_conv(&c, 0, dst, in, hi, out[0], out[1], out[2], ls, lanes));
-        report(b, "  interval", 6 * products, 0, s);
+        bytes += (double)(n_src + 2 * n_dst) * (double)b->size;
+        report(b, name, 6 * products, bytes, s);
     }
     for (int i = 0; i < 3; i++) free(out[i]);
     free(hi);
@@ -141,14 +171,14 @@ static void bench_relax(const bench *b, int64_t n, int64_t lanes, int64_t ps) {
 int main(int argc, char **argv) {
     const char *isa = argc > 1 ? argv[1] : NULL;
     bfi_dtype dtype = argc > 2 && strcmp(argv[2], "f64") == 0 ? BFI_F64 : BFI_F32;
-    bench b = {bfi_kernels_native(dtype, isa), dtype == BFI_F32 ? 4 : 8, 0};
+    bench b = {bfi_kernels_native(dtype, isa), dtype == BFI_F32 ? 4 : 8, 0, 0};
     if (!b.k) {
         fprintf(stderr, "this CPU cannot run the kernels of '%s'; try avx512, avx2 or ref\n", isa);
         return 1;
     }
     b.peak = fma_peak(b.k->isa, dtype == BFI_F32);
-    printf("%s %s, fma peak %.1f GF/s\n", b.k->isa, dtype == BFI_F32 ? "float32" : "float64",
-           b.peak * 1e-9);
+    b.json = argc > 3 && strcmp(argv[3], "json") == 0;
+    report_machine(&b, dtype == BFI_F32 ? "float32" : "float64");
     static const int64_t linear[][3] = {{784, 256, 64}, {256, 256, 32}, {50, 50, 16},
                                         {50, 50, 64},   {512, 512, 64}, {512, 512, 512},
                                         {256, 256, 16}, {5, 50, 64},    {784, 256, 1},

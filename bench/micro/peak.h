@@ -1,8 +1,9 @@
-/* The clock, the fastest of many calls, and the fma peak of one core, measured. */
+/* The clock, the fastest of many calls, and what one core can do, measured: fma and reading. */
 #ifndef BENCH_MICRO_PEAK_H
 #define BENCH_MICRO_PEAK_H
 
 #include <immintrin.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -56,6 +57,56 @@ static inline double fma_peak(const char *isa, int f32) {
     if (strcmp(isa, "avx512") == 0) return f32 ? peak_avx512_f32() : peak_avx512_f64();
     if (!__builtin_cpu_supports("avx2")) return 1;
     return f32 ? peak_avx2_f32() : peak_avx2_f64();
+}
+
+/* Sums a buffer of |n| vectors, a multiple of 8, |passes| times. */
+#define READ(name, isa, V, zero)                                                             \
+    __attribute__((target(isa), noinline)) static V name(const V *p, size_t n, int passes) { \
+        V s[8];                                                                              \
+        for (int j = 0; j < 8; j++) s[j] = zero();                                           \
+        for (int pass = 0; pass < passes; pass++) {                                          \
+            for (size_t i = 0; i < n; i += 8) {                                              \
+                s[0] += p[i], s[1] += p[i + 1], s[2] += p[i + 2], s[3] += p[i + 3];          \
+                s[4] += p[i + 4], s[5] += p[i + 5], s[6] += p[i + 6], s[7] += p[i + 7];      \
+            }                                                                                \
+            __asm__ volatile("" ::: "memory");                                               \
+        }                                                                                    \
+        return s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];                        \
+    }
+
+READ(read_avx512, "avx512f", __m512, _mm512_setzero_ps)
+READ(read_avx2, "avx2,fma", __m256, _mm256_setzero_ps)
+
+__attribute__((target("avx512f"))) static double pass_avx512(const void *p, size_t bytes,
+                                                             int passes) {
+    double best;
+    volatile __m512 sink;
+    FASTEST(best, sink = read_avx512(p, bytes / sizeof(__m512), passes));
+    (void)sink;
+    return best;
+}
+
+__attribute__((target("avx2,fma"))) static double pass_avx2(const void *p, size_t bytes,
+                                                            int passes) {
+    double best;
+    volatile __m256 sink;
+    FASTEST(best, sink = read_avx2(p, bytes / sizeof(__m256), passes));
+    (void)sink;
+    return best;
+}
+
+/* In bytes/s, of a core that reads the same |bytes| (rounded up) again and again: from the cache
+ * they fit into. 0 without memory. */
+static inline double read_rate(const char *isa, size_t bytes) {
+    size_t size = (bytes + 511) / 512 * 512;
+    int passes = size < 1 << 20 ? (int)((1 << 20) / size) : 1;
+    void *p = aligned_alloc(512, size);
+    if (!p) return 0;
+    memset(p, 0, size);
+    double best =
+        strcmp(isa, "avx512") == 0 ? pass_avx512(p, size, passes) : pass_avx2(p, size, passes);
+    free(p);
+    return (double)size * passes / best;
 }
 
 #endif
