@@ -28,7 +28,7 @@ test: ## set up, build, run all tests
 ci: ## all that has to pass before a merge
 	@.ci/run
 
-bench: ## benchmarks beside the peer, e.g. make bench BENCH="--help"
+bench: ## benchmarks beside the peer into build/bench, e.g. make bench BENCH="--quick"
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory build
 	@.venv/bin/python bench/bench.py $(BENCH)

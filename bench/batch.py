@@ -3,25 +3,22 @@
 
 CROWN bounds of all outputs on 64 boxes, float32, one thread: random boxes inside the property's box, and
 the property's box cut into 64. Both programs get the same boxes from a file, keep network and plan, and
-repeat the batch; they take turns. A figure is the fastest repeat: wall clock for ours, whose repeats are
-shorter than a time slice, CPU seconds for the peer's, which on a busy machine are the smaller number.
+repeat the batch; they take turns. A figure is the fastest repeat, on the wall clock or the processor.
 "loose" is how much wider boundflow's bounds are at worst, relative to the peer's width: outward rounding.
 
-  python3 bench/batch.py [--binary build/boundflow] [--network 1_1 ...] [--property 2 ...] [--turns 3]
+  python3 bench/batch.py [--boundflow build/boundflow] [--network 1_1 ...] [--property 2 ...] [--turns 3]
 
 The peer: see bench/README.md (BOUNDFLOW_PEER_PYTHON, AUTO_LIRPA). Without it only our own figures."""
-import argparse
 import gzip
-import json
 import os
 import random
 import re
 import struct
-import subprocess
 import sys
 import tempfile
 import zipfile
 
+import peer
 import support
 
 BOXES = 64
@@ -89,19 +86,15 @@ def prepare(folder, boxes):
 
 
 def ours(args, network, folder, suffix=""):
-    return support.run_json([
-        args.binary, "bound", network, "--box", os.path.join(folder, f"lo{suffix}.npy"),
-        os.path.join(folder, f"hi{suffix}.npy"), "--threads", "1", "--repeat", str(args.repeats), "--json"])
+    answer = support.bound(args.boundflow, network, ["--box", os.path.join(folder, f"lo{suffix}.npy"),
+                                                     os.path.join(folder, f"hi{suffix}.npy")], "crown", "--repeat",
+                           str(args.repeats))
+    return answer, support.fastest(answer)
 
 
-def theirs(peer, args, network, folder):
-    python, script, package = peer
-    env = dict(support.single_thread_environment(), AUTO_LIRPA=package)
-    answer = support.run_json([
-        python, "-W", "ignore", script, "--onnx", network, "--box", os.path.join(folder, "boxes.npz"),
-        "--input-shape", f"{BOXES},1,1,5", "--method", "CROWN", "--dtype", "float32", "--threads", "1",
-        "--quiet", "--repeats", str(args.peer_repeats)], env=env)
-    return answer
+def theirs(there, args, network, folder):
+    return peer.bounds(there, network, ["--box", os.path.join(folder, "boxes.npz"), "--input-shape", f"{BOXES},1,1,5"], "crown",
+                       "--dtype", "float32", repeats=args.peer_repeats)
 
 
 def looseness(mine, lower, upper):
@@ -110,42 +103,38 @@ def looseness(mine, lower, upper):
     return max(max(l - a, b - u) / max(u - l, 1e-30) for a, b, l, u in pairs)
 
 
-def measure(args, peer, network, boxes):
-    best = {"batch": None, "single": None, "peer": None}
-
-    def keep(what, seconds):
-        best[what] = seconds if best[what] is None else min(best[what], seconds)
-
-    loose = None
+def measure(args, there, network, boxes):
+    """Seconds of our batch, of the runs of single boxes together, and of the peer's batch; unstable neurons per box; looseness."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, boxes)
-        for _ in range(args.turns):
-            answer = ours(args, network, folder)
-            keep("batch", answer["time_min_s"])
-            if not isinstance(peer, str):
-                their = theirs(peer, args, network, folder)
-                keep("peer", min(their["min_s"], their["min_cpu_s"]))
-                loose = looseness(answer, their["lb"], their["ub"])
-        keep("single", sum(ours(args, network, folder, str(b))["time_min_s"] for b in range(BOXES)))
+        sides = {"batch": lambda: ours(args, network, folder)}
+        if not isinstance(there, str):
+            sides["peer"] = lambda: theirs(there, args, network, folder)
+        found = support.in_turn(args.turns, sides)
+        for side in found.values():
+            if side.error:
+                raise support.Failed(side.error)
+        best = {name: side.seconds for name, side in found.items()}
+        best["single"] = sum(ours(args, network, folder, str(b))[1] for b in range(BOXES))
+    answer = found["batch"].best
+    loose = looseness(answer, found["peer"].best["lb"], found["peer"].best["ub"]) if "peer" in found else None
     return best, answer["unstable"] / BOXES, loose
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", default=support.default_binary())
+    parser = support.parser(__doc__)
     parser.add_argument("--network", nargs="+", default=["1_1", "3_3", "5_9"])
     parser.add_argument("--property", nargs="+", default=["2", "3"])
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--peer-repeats", type=int, default=20)
-    parser.add_argument("--json", help="file for the figures")
-    args = parser.parse_args()
-    data, peer = support.data_dir(), support.peer()
+    args = support.parse(parser)
+    data, there = support.data_dir(), peer.find()
     if not data:
         sys.exit("no public instances: set BOUNDFLOW_DATA")
-    if isinstance(peer, str):
-        print(f"no peer: {peer}")
-    print(json.dumps(support.machine()))
+    if isinstance(there, str):
+        print(f"skipped: the peer ({there})")
+    report = support.new_report()
     folder, rows, figures = os.path.join(data, "vnncomp", "acasxu"), [], []
     for name in args.network:
         network = os.path.join(folder, "onnx", f"ACASXU_run2a_{name}_batch_2000.onnx")
@@ -153,23 +142,21 @@ def main():
             lo, hi = property_box(os.path.join(folder, "vnnlib", f"prop_{prop}.vnnlib.gz"))
             for kind, make in (("random", random_boxes), ("split", split_boxes)):
                 try:
-                    best, unstable, loose = measure(args, peer, network, make(lo, hi))
-                except (support.Failed, subprocess.SubprocessError) as problem:
+                    best, unstable, loose = measure(args, there, network, make(lo, hi))
+                except support.Failed as problem:
                     print(f"{name} prop_{prop} {kind}: {problem}", file=sys.stderr)
                     continue
-                us = {key: None if s is None else s / BOXES * 1e6 for key, s in best.items()}
+                us = {key: seconds / BOXES * 1e6 for key, seconds in best.items()}
                 figures.append(dict(network=name, property=prop, boxes=kind, unstable=unstable, us_per_box=us))
-                ratio = us["peer"] / us["batch"] if us["peer"] else None
+                ratio = us["peer"] / us["batch"] if "peer" in us else None
                 rows.append([f"{name} prop_{prop} {kind}", f"{unstable:.0f}", f"{us['batch']:.1f}",
                              f"{us['single']:.1f}", f"{us['peer']:.0f}" if ratio else "-",
                              f"{ratio:.1f}" if ratio else "-", f"{loose:.1e}" if ratio else "-"])
     support.print_table(["64 boxes", "unstable", "batch us/box", "single us", "peer us/box", "x", "loose"], rows)
-    ratios = [f["us_per_box"]["peer"] / f["us_per_box"]["batch"] for f in figures if f["us_per_box"]["peer"]]
+    ratios = [f["us_per_box"]["peer"] / f["us_per_box"]["batch"] for f in figures if "peer" in f["us_per_box"]]
     if ratios:
         print(f"median: {support.median(ratios):.1f} times cheaper per box than the peer's batch")
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as out:
-            json.dump(dict(machine=support.machine(), figures=figures), out, indent=1)
+    support.write_json(dict(report, figures=figures), args.json)
 
 
 if __name__ == "__main__":

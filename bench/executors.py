@@ -13,8 +13,6 @@ network in at most 10 s, a warm start at most 1 ms slower than native's.
 TVM is left out, with a line that says so, where `boundflow doctor` does not find it. Its kernels go to a folder of
 this run (or --cache). The public networks are found by BOUNDFLOW_DATA: bench/README.md.
 """
-import argparse
-import datetime
 import json
 import os
 import re
@@ -24,13 +22,12 @@ import sys
 import tempfile
 import time
 
-import bench
+import cases
 import support
 
 EXECUTORS = ("reference", "native", "tvm", "auto")  # auto after tvm, whose compiled kernels it picks from
 METHODS = ("ibp", "crown")
-CASES = ("digits_mlp", "digits_cnn_permute", "rram_small", "acasxu 5-6x50-5", "mnist_fc 256x4", "oval21 base",
-         "cifar10_resnet 2b")
+CASES = ("digits_mlp", "digits_cnn_permute", "rram_small", "acasxu", "mnist_fc 256x4", "oval21 base", "resnet_2b")
 AIMS = {"crown": 10.0, "ibp kernel": 1.5, "backward": 0.9, "cold": 10.0, "warm": 1e-3}
 
 
@@ -44,21 +41,22 @@ class Runner:
         self.scratch = scratch
         self.cache = arguments.cache or os.path.join(scratch, "kernels")
         os.makedirs(self.cache, mode=0o700, exist_ok=True)
+        listed, missing = cases.find(CASES, scratch)
+        self.cases = [case for case in listed if re.search(arguments.only or "", case.name)]
+        for text in missing:
+            print(f"skipped: {text}")
 
     def environment(self, cache=None):
         return dict(support.single_thread_environment(), BOUNDFLOW_TVM_CACHE=cache or self.cache)
 
-    def run(self, command, model, box, method, executor, extra=(), cache=None, threads=1):
-        return support.run_json([self.binary, command, model, *box, "--method", method, "--executor", executor,
-                                 "--threads", str(threads), "--json", *extra], env=self.environment(cache))
+    def bound(self, case, method, executor, *extra, cache=None):
+        return support.bound(self.binary, case.model, case.box, method, "--executor", executor, *extra,
+                             env=self.environment(cache))
 
-    def bound(self, model, box, method, executor, repeats=1, **more):
-        return self.run("bound", model, box, method, executor, ["--repeat", str(repeats)], **more)
-
-    def traced(self, model, box, method, executor, repeats):
+    def traced(self, case, method, executor, repeats):
         """Events of every repeat, as lists of (task, kind, op, layer, lanes, seconds)."""
         path = os.path.join(self.scratch, "trace.json")
-        self.run("bound", model, box, method, executor, ["--repeat", str(repeats), "--trace", path])
+        self.bound(case, method, executor, "--repeat", str(repeats), "--trace", path)
         with open(path, encoding="utf-8") as stream:
             listed = [event for event in json.load(stream) if event["ph"] == "X"]
         events = [(event["args"]["task"], event["cat"], event["name"], event["args"]["layer"], event["args"]["lanes"],
@@ -67,9 +65,6 @@ class Runner:
             raise support.Failed(f"{len(events)} events of {repeats} runs")
         each = len(events) // repeats
         return [events[i * each:(i + 1) * each] for i in range(repeats)]
-
-    def repeats(self, seconds, most=300):
-        return max(1, min(most, int(self.budget / max(seconds, 1e-9))))
 
 
 def executors_here(runner):
@@ -84,11 +79,6 @@ def executors_here(runner):
     if bad:
         print(f"skipped: the executors tvm and auto ({bad[0]['name']}: {bad[0]['detail']})")
     return [name for name in EXECUTORS if name in known and not (bad and name in ("tvm", "auto"))]
-
-
-def best(old, new):
-    """The faster of two answers."""
-    return new if old is None or bench.fastest(new) < bench.fastest(old) else old
 
 
 def same_bounds(answers):
@@ -115,13 +105,11 @@ def fallbacks(runner, model, method):
 
 def kernel_times(runner, case, method, here, row):
     """Fastest sum of kernel times per task: {executor: {task: seconds}}, and what the tasks are."""
-    _, model, prop, _ = case
-    box = ["--vnnlib", prop]
     tasks, times = {}, {name: {} for name in here}
     for _ in range(runner.rounds):
         for name in here:
-            count = min(20, runner.repeats(row[name + "_s"]))
-            for events in runner.traced(model, box, method, name, count):
+            count = support.repeats(runner.budget, row[name + "_s"], 20)
+            for events in runner.traced(case, method, name, count):
                 sums = {}
                 for task, kind, _, layer, _, seconds in events:
                     tasks[task] = (kind, layer)
@@ -133,28 +121,23 @@ def kernel_times(runner, case, method, here, row):
 
 def measure(runner, case, method, here):
     """One row of the networks table: all executors in turn, |rounds| times."""
-    name, model, prop, _ = case
-    row = {"case": name, "method": method}
-    found, counts = {}, {}
-    box = ["--vnnlib", prop]
-    for executor in here:
-        first = runner.bound(model, box, method, executor)
-        counts[executor] = runner.repeats(bench.fastest(first))
-        found[executor] = first
-    for _ in range(runner.rounds):
-        for executor in here:
-            found[executor] = best(found[executor], runner.bound(model, box, method, executor, counts[executor]))
-    for executor, answer in found.items():
-        row[executor + "_s"] = bench.fastest(answer)
-        row[executor + "_bytes"] = answer["planned_bytes"]
-    row["bounds"] = same_bounds(found)
+    row = {"case": case.name, "method": method}
+    sides = support.in_turn(runner.rounds, {
+        name: support.bound_side(runner.binary, case.model, case.box, method, runner.budget, "--executor", name,
+                                 env=runner.environment()) for name in here})
+    for executor, side in sides.items():
+        if side.error:
+            raise support.Failed(side.error)
+        row[executor + "_s"] = side.seconds
+        row[executor + "_bytes"] = side.best["planned_bytes"]
+    row["bounds"] = same_bounds({name: side.best for name, side in sides.items()})
     tasks, times = kernel_times(runner, case, method, here, row)
     row["tasks"] = [{"task": task, "kind": tasks[task][0], "layer": tasks[task][1],
                      **{name + "_s": times[name].get(task) for name in here}} for task in sorted(tasks)]
     for executor in here:
         row[executor + "_kernel_s"] = sum(times[executor].values())
     if "tvm" in here:
-        row["tvm_ops"], row["other_ops"], row["fallbacks"] = fallbacks(runner, model, method)
+        row["tvm_ops"], row["other_ops"], row["fallbacks"] = fallbacks(runner, case.model, method)
     return row
 
 
@@ -162,48 +145,37 @@ def ratio(row, slow, fast, suffix="_s"):
     return row[slow + suffix] / row[fast + suffix] if slow + suffix in row and fast + suffix in row else None
 
 
-def judged(value, aim, smallest=True):
+def judged(value, aim, relation=">="):
     """A figure with what was aimed at, and whether it was met."""
-    if value is None:
-        return "-"
-    met = value >= aim if smallest else value <= aim
-    return f"{value:.2f} {'ok' if met else 'MISSED'}"
+    row = {"value": value}
+    support.aim(row, "value", relation, aim)
+    return support.judged(row, "value", "{:.2f}")
 
 
 def print_tasks(row, here):
     """The tasks that take most of the time, and the sum of the others."""
     listed = sorted(row["tasks"], key=lambda task: -(task[here[-1] + "_s"] or 0))
-    rows = [[f"{task['task']} {task['kind']}", task["layer"], *[microseconds(task[name + "_s"]) for name in here]]
+    rows = [[f"{task['task']} {task['kind']}", task["layer"], *[support.microseconds(task[name + "_s"]) for name in here]]
             for task in listed[:5]]
     if listed[5:]:
         rows.append([f"{len(listed) - 5} more", "",
-                     *[microseconds(sum(task[name + "_s"] or 0 for task in listed[5:])) for name in here]])
+                     *[support.microseconds(sum(task[name + "_s"] or 0 for task in listed[5:])) for name in here]])
     print(f"\n{row['case']}, {row['method']}: kernel time of its tasks")
     support.print_table(["task, us", "layer", *here], rows)
 
 
-def microseconds(seconds):
-    return "-" if seconds is None else f"{seconds * 1e6:.1f}"
-
-
-def find_cases(arguments):
-    arguments.only = arguments.only or "^(" + "|".join(re.escape(name) for name in CASES) + ")$"
-    listed = bench.find_cases(arguments)
-    return sorted(listed, key=lambda case: CASES.index(case[0]) if case[0] in CASES else len(CASES))
-
-
-def part_networks(runner, arguments, here, report):
-    print(f"\nNetworks, {arguments.rounds} processes of each executor in turn, fastest repeat (ms)")
+def part_networks(runner, here, report):
+    print(f"\nNetworks, {runner.rounds} processes of each executor in turn, fastest repeat (ms)")
     print(f"ref/tvm: aim {AIMS['crown']:.0f} for crown; KiB: planned bytes; bounds: equal bits, or the largest "
           "difference over the width; ops: run by tvm, by another backend that has kernels")
     rows = []
-    for case in find_cases(arguments):
+    for case in runner.cases:
         for method in METHODS:
             try:
                 row = measure(runner, case, method, here)
             except support.Failed as error:
-                report.append({"case": case[0], "method": method, "error": str(error)})
-                rows.append([case[0], method, str(error)])
+                report.append({"case": case.name, "method": method, "error": str(error)})
+                rows.append([case.name, method, str(error)])
                 continue
             report.append(row)
             speed = ratio(row, "reference", "tvm")
@@ -223,40 +195,19 @@ def part_networks(runner, arguments, here, report):
             print_tasks(row, here)
 
 
-def build_micro(runner):
-    """bench/micro/executors.c beside the program, whose library and compile helper it uses."""
-    folder = os.path.dirname(os.path.abspath(runner.binary))
-    source, program = os.path.join(support.ROOT, "bench", "micro", "executors.c"), os.path.join(folder, "bench_executors")
-    library = os.path.join(folder, "libboundflow_core.a")
-    command = ["cc", "-O3", "-D_GNU_SOURCE", *(f"-I{os.path.join(support.ROOT, name)}" for name in (".", "src", "include")),
-               source, library, "-lprotobuf-c", "-lz", "-lm", "-lpthread", "-ldl", "-o", program]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except OSError as error:
-        raise support.Failed(str(error)) from None
-    if done.returncode != 0:
-        raise support.Failed(f"cc: {(done.stderr.splitlines() or ['failed'])[0]}")
-    return program
-
-
 def part_micro(runner, here, report):
     print("\nKernels alone, us of one call, fastest; lanes of a linear or convolution layer on the way back; "
           "fused: and the relu below it, in one pass on tvm")
     print(f"aims: native/tvm {AIMS['backward']} for backward from 64 lanes, ref/tvm {AIMS['ibp kernel']} for ibp")
     try:
-        program = build_micro(runner)
-        done = subprocess.run([program], env=runner.environment(), capture_output=True, text=True, timeout=1200)
-    except (support.Failed, subprocess.TimeoutExpired) as error:
+        report.extend(support.run_lines([support.build_micro(runner.binary, "executors")], env=runner.environment()))
+    except support.Failed as error:
         print(f"skipped: {error}")
         return
-    if done.returncode != 0:
-        print(f"skipped: {done.stderr.strip()}")
-        return
-    report.extend(json.loads(line) for line in done.stdout.splitlines())
     rows, alone = [], [name for name in here if name != "auto"]
     for row in report:
         slow, beside = ratio(row, "reference", "tvm"), ratio(row, "native", "tvm")
-        rows.append([row["kernel"], row["kind"], row["lanes"], *[microseconds(row.get(name + "_s")) for name in alone],
+        rows.append([row["kernel"], row["kind"], row["lanes"], *[support.microseconds(row.get(name + "_s")) for name in alone],
                      *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-" for name in alone[1:]],
                      judged(slow, AIMS["ibp kernel"]) if row["kind"] == "ibp" else f"{slow:.1f}" if slow else "-",
                      judged(beside, AIMS["backward"]) if row["kind"] == "backward" and row["lanes"] >= 64 else
@@ -269,17 +220,16 @@ def part_micro(runner, here, report):
 
 def compile_row(runner, arguments, program, case):
     """Cold: fastest of |rounds| processes, each with an empty folder of kernels. Warm: plans in one process."""
-    name, model, prop, _ = case
     cold, cache = [], os.path.join(runner.scratch, "cold")
     for _ in range(runner.rounds):
         shutil.rmtree(cache, ignore_errors=True)
         os.makedirs(cache, mode=0o700)
         start = time.perf_counter()
-        runner.bound(model, ["--vnnlib", prop], "crown", "tvm", cache=cache, threads=arguments.threads)
+        runner.bound(case, "crown", "tvm", "--threads", str(arguments.threads), cache=cache)
         cold.append(time.perf_counter() - start)
-    row = support.run_json([program, "plan", model], env=runner.environment(cache))
+    row = support.run_json([program, "plan", case.model], env=runner.environment(cache))
     files = [entry.stat().st_size for entry in os.scandir(cache) if entry.name.endswith(".so")]
-    return {"case": name, "kernels": len(files), "bytes": sum(files), "cold_s": min(cold), **row,
+    return {"case": case.name, "kernels": len(files), "bytes": sum(files), "cold_s": min(cold), **row,
             "warm_s": row["tvm_s"] - row["native_s"]}
 
 
@@ -291,28 +241,27 @@ def part_compile(runner, arguments, here, report):
         print("skipped: no tvm")
         return
     rows = []
-    for case in find_cases(arguments):
+    for case in runner.cases:
         try:
-            row = compile_row(runner, arguments, build_micro(runner), case)
+            row = compile_row(runner, arguments, support.build_micro(runner.binary, "executors"), case)
         except support.Failed as error:
-            report.append({"case": case[0], "error": str(error)})
-            print(f"  {case[0]}: {error}")
+            report.append({"case": case.name, "error": str(error)})
+            print(f"  {case.name}: {error}")
             continue
         report.append(row)
-        rows.append([row["case"], row["kernels"], f"{row['bytes'] / 1024:.0f}", judged(row["cold_s"], AIMS["cold"], False),
+        rows.append([row["case"], row["kernels"], f"{row['bytes'] / 1024:.0f}", judged(row["cold_s"], AIMS["cold"], "<="),
                      f"{row['native_s'] * 1e3:.2f}", f"{row['tvm_s'] * 1e3:.2f}",
-                     judged(row["warm_s"] * 1e3, AIMS["warm"] * 1e3, False)])
+                     judged(row["warm_s"] * 1e3, AIMS["warm"] * 1e3, "<=")])
     support.print_table(["case, crown", "kernels", "KiB", "cold s", "native plan ms", "tvm plan ms", "warm over native, ms"],
                         rows)
 
 
 def part_permute(runner, here, report):
     print("\nThe network with a transpose: ops that move data")
-    model = os.path.join(support.ROOT, "models", "digits_cnn_permute.onnx")
-    box = ["--vnnlib", os.path.join(support.ROOT, "models", "vnnlib", "digits_cnn_permute_robust_eps0.015.vnnlib")]
+    (case,), _ = cases.find(("digits_cnn_permute",), runner.scratch)
     for method in METHODS:
         for executor in here:
-            events = runner.traced(model, box, method, executor, 1)[0]
+            events = runner.traced(case, method, executor, 1)[0]
             moving = sorted({f"{event[2]} ({event[3]})" for event in events
                              if re.search("permute|transpose|structural|sparse", event[2])})
             report.append({"method": method, "executor": executor, "moving": moving})
@@ -320,35 +269,30 @@ def part_permute(runner, here, report):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--boundflow", default=support.default_binary(), help="the program (default %(default)s)")
+    parser = support.parser(__doc__)
     parser.add_argument("--parts", default="networks,micro,compile,permute", help="comma separated (default %(default)s)")
-    parser.add_argument("--only", help="networks whose name matches this regular expression (default: seven of them)")
+    parser.add_argument("--only", help="networks whose name matches this regular expression, of the seven")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each executor per row, in turn (default 3)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of repeats in one process (default 1)")
     parser.add_argument("--threads", type=int, default=2, help="of cold compiles; all else has one (default 2)")
     parser.add_argument("--cache", help="folder of compiled kernels (default: a fresh one)")
-    parser.add_argument("--json", help="also write everything to this file")
-    return parser.parse_args()
+    return support.parse(parser)
 
 
 def main():
     arguments = parse_arguments()
     parts = arguments.parts.split(",")
-    report = {"date": datetime.datetime.now().isoformat(timespec="seconds"), "machine": support.machine(), "aims": AIMS}
-    print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores, load {report['machine']['load']}")
+    report = support.new_report(aims=AIMS)
     with tempfile.TemporaryDirectory() as scratch:
         runner = Runner(arguments, scratch)
         here = executors_here(runner)
-        for part, measured in (("networks", lambda rows: part_networks(runner, arguments, here, rows)),
+        for part, measured in (("networks", lambda rows: part_networks(runner, here, rows)),
                                ("micro", lambda rows: part_micro(runner, here, rows)),
                                ("compile", lambda rows: part_compile(runner, arguments, here, rows)),
                                ("permute", lambda rows: part_permute(runner, here, rows))):
             if part in parts:
                 measured(report.setdefault(part, []))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as stream:
-            json.dump(report, stream, indent=1)
+    support.write_json(report, arguments.json)
     return 0
 
 

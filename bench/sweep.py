@@ -7,7 +7,6 @@ Parts: radius  `boundflow radius` for every image and method: radii, radii tried
 Networks: digits_mlp and digits_resnet with the ten images of models/, mnist_fc's two and cifar10_resnet's
 resnet_2b with images of their properties. One thread. What is missing (public data) is said and left out.
 """
-import argparse
 import fractions
 import glob
 import gzip
@@ -172,25 +171,19 @@ def cache_part(arguments, cases, scratch):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--boundflow", default=support.default_binary())
+    parser = support.parser(__doc__)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--methods", default="ibp,crown-ibp,crown")
     parser.add_argument("--only", default="", help="networks whose name contains this")
     parser.add_argument("--images", type=int, default=10, help="most per network")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each; the fastest counts")
-    parser.add_argument("--json", help="where the figures go")
-    arguments = parser.parse_args()
-    facts = support.machine()
-    print(f"{facts['cpu']}, {facts['cores']} cores, {' '.join(facts['isa'])}, load {facts['load']}")
+    arguments = support.parse(parser)
     cases = [case for case in find_cases() if arguments.only in case[0]]
-    figures = {"machine": facts}
+    figures = support.new_report()
     with tempfile.TemporaryDirectory() as scratch:
         for part in arguments.parts.split(","):
             figures[part] = {"radius": radius_part, "cache": cache_part}[part](arguments, cases, scratch)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as out:
-            json.dump(figures, out, indent=1)
+    support.write_json(figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -125,9 +125,9 @@ static void print_notes(FILE *out, bfi_command command) {
         text =
             "Bounds are sound for every input in the box, rounding errors included, unless "
             "--rounding nearest is given. Decimal options are taken outward. JSON: time_s is the "
-            "median time of computing bounds, time_min_s the least, load_s that of reading and "
-            "planning, planned_bytes "
-            "what the plan and its workspace take, peak_bytes the most memory the process held.";
+            "median time of computing bounds, time_min_s the least, cpu_min_s the least of the "
+            "processor's in all threads, load_s that of reading and planning, planned_bytes what "
+            "the plan and its workspace take, peak_bytes the most memory the process held.";
     if (command == BFI_COMMAND_RADIUS)
         text =
             "The radius is certified: no input within it, rounding errors included, gives another "

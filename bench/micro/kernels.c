@@ -2,7 +2,7 @@
  * thread.
  *
  *   make build && cc -O3 -D_GNU_SOURCE -I. -Isrc bench/micro/kernels.c -L build -lboundflow_core
- * -lm -o build/bench_kernels build/bench_kernels [avx512|avx2|ref] [f32|f64] [json]
+ * -lm -o build/bench_kernels build/bench_kernels [avx512|avx2|ref|native] [f32|f64] [json]
  *
  * Rates count useful operations only (2 per weight and lane; 6 for interval kernels; taps inside
  * the source). GB/s counts weights, sources and results once. The last column is the share of the
@@ -169,7 +169,7 @@ static void bench_relax(const bench *b, int64_t n, int64_t lanes, int64_t ps) {
 }
 
 int main(int argc, char **argv) {
-    const char *isa = argc > 1 ? argv[1] : NULL;
+    const char *isa = argc > 1 && strcmp(argv[1], "native") != 0 ? argv[1] : NULL;
     bfi_dtype dtype = argc > 2 && strcmp(argv[2], "f64") == 0 ? BFI_F64 : BFI_F32;
     bench b = {bfi_kernels_native(dtype, isa), dtype == BFI_F32 ? 4 : 8, 0, 0};
     if (!b.k) {

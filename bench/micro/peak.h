@@ -77,36 +77,36 @@ static inline double fma_peak(const char *isa, int f32) {
 READ(read_avx512, "avx512f", __m512, _mm512_setzero_ps)
 READ(read_avx2, "avx2,fma", __m256, _mm256_setzero_ps)
 
-__attribute__((target("avx512f"))) static double pass_avx512(const void *p, size_t bytes,
-                                                             int passes) {
-    double best;
-    volatile __m512 sink;
-    FASTEST(best, sink = read_avx512(p, bytes / sizeof(__m512), passes));
-    (void)sink;
-    return best;
-}
+/* Seconds of the fastest |part| bytes of |parts| in turn, each read |passes| times. */
+#define PASS(name, isa, V, read)                                                              \
+    __attribute__((target(isa))) static double name(const char *p, size_t part, size_t parts, \
+                                                    int passes) {                             \
+        double best;                                                                          \
+        size_t at = 0;                                                                        \
+        volatile V sink;                                                                      \
+        FASTEST(best,                                                                         \
+                sink = read((const V *)(p + at++ % parts * part), part / sizeof(V), passes)); \
+        (void)sink;                                                                           \
+        return best;                                                                          \
+    }
 
-__attribute__((target("avx2,fma"))) static double pass_avx2(const void *p, size_t bytes,
-                                                            int passes) {
-    double best;
-    volatile __m256 sink;
-    FASTEST(best, sink = read_avx2(p, bytes / sizeof(__m256), passes));
-    (void)sink;
-    return best;
-}
+PASS(pass_avx512, "avx512f", __m512, read_avx512)
+PASS(pass_avx2, "avx2,fma", __m256, read_avx2)
 
 /* In bytes/s, of a core that reads the same |bytes| (rounded up) again and again: from the cache
- * they fit into. 0 without memory. */
+ * they fit into. Much is timed in parts, shorter than a time slice of a busy machine. 0 without
+ * memory. */
 static inline double read_rate(const char *isa, size_t bytes) {
-    size_t size = (bytes + 511) / 512 * 512;
-    int passes = size < 1 << 20 ? (int)((1 << 20) / size) : 1;
-    void *p = aligned_alloc(512, size);
+    size_t most = (size_t)4 << 20, part = bytes < most ? (bytes + 511) / 512 * 512 : most;
+    size_t parts = (bytes + part - 1) / part;
+    int passes = part < 1 << 20 ? (int)((1 << 20) / part) : 1;
+    char *p = aligned_alloc(512, part * parts);
     if (!p) return 0;
-    memset(p, 0, size);
-    double best =
-        strcmp(isa, "avx512") == 0 ? pass_avx512(p, size, passes) : pass_avx2(p, size, passes);
+    memset(p, 0, part * parts);
+    double best = strcmp(isa, "avx512") == 0 ? pass_avx512(p, part, parts, passes)
+                                             : pass_avx2(p, part, parts, passes);
     free(p);
-    return (double)size * passes / best;
+    return (double)part * passes / best;
 }
 
 #endif
