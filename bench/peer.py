@@ -1,6 +1,5 @@
 """auto_LiRPA beside BoundFlow: where it is, and its bounds on a box. How to get it: bench/README.md."""
 import collections
-import json
 import os
 
 import support
@@ -32,11 +31,8 @@ def find():
 
 def alpha_options(fixed, conv):
     """Twenty iterations at the rate that ours takes; on convolutions the faster of its two settings."""
-    options = ["--iters", "20", "--lr", "0.5"] + ["--fix-interm"] * fixed
-    if conv:
-        options += ["--bound-opts", json.dumps({"optimize_bound_args": {
-            "iteration": 20, "lr_alpha": 0.5, "lr_decay": 0.98, "use_full_conv_alpha": False}})]
-    return options
+    return (["--iters", "20", "--lr", "0.5"] + ["--fix-interm"] * fixed +
+            ["--bound-opts", '{"use_full_conv_alpha": false}'] * conv)
 
 
 def bounds(peer, model, box, method, *extra, repeats=1, warmup=1, budget=0.0, timeout=1800):
