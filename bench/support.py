@@ -96,14 +96,17 @@ def in_turn(rounds, sides):
 
 
 def bound_side(binary, model, box, method, budget, *extra, **options):
-    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds; the first
-    finds out how many those are."""
+    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the first
+    call finds out; where that is one, it is the first process."""
     count = None
 
     def run():
         nonlocal count
         if count is None:
-            count = repeats(budget, fastest(bound(binary, model, box, method, *extra, **options)))
+            first = bound(binary, model, box, method, *extra, **options)
+            count = repeats(budget, fastest(first))
+            if count == 1:
+                return first, fastest(first)
         answer = bound(binary, model, box, method, "--repeat", str(count), *extra, **options)
         return answer, fastest(answer)
 

@@ -12,7 +12,7 @@ METHODS = ("ibp", "crown-ibp", "crown")
 SAVING_AIMS = {"cnn": 40, "mlp": 20}  # percent against one buffer per value, median of the families' medians
 TIME_AIMS = {"acasxu": 2e-3, "resnet": 50e-3}  # of making a plan
 RUN_SECONDS = 0.2  # of repeats in a process
-SLOW = 30  # seconds that a process may take
+SLOW = 15  # seconds that a run may take
 
 
 def executors_here(run):
@@ -56,7 +56,7 @@ def find_networks(run):
 def plan_side(run, network, method, executor):
     def make():
         answer = support.run_json([run.binary, "plan", network["path"], "--method", method, "--executor", executor,
-                                   "--threads", "1", "--json"], timeout=SLOW)
+                                   "--threads", "1", "--json"], timeout=2 * SLOW)
         return answer, answer["plan_s"]
     return make
 
