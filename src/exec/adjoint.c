@@ -34,59 +34,132 @@ static const void *kept(const bfi_tile *t, int64_t offset) {
     return bfi_ws_numbers(t->ws, t->v.box[0], offset);
 }
 
-/* Vector |which| of the slopes in buffer |id| of node |node|. */
+/* Element |first| of |numbers|, |each| numbers per element; NULL stays. */
+static const void *at(const bfi_tile *t, const void *numbers, int64_t first, int64_t each) {
+    return numbers ? (const char *)numbers + (size_t)(first * each) * t->size : NULL;
+}
+
+/* Lanes of a line's first element in buffer |id|. */
+static void *element(const bfi_tile *t, int id, const bfi_line *line) {
+    return bfi_tile_at_line(t, id, line);
+}
+
+/* Elements per lane from one vector of the slopes in buffer |id| of node |node| to the next. */
+static int64_t slope_stride(const bfi_tile *t, int id, int node) {
+    bool window = bfi_tile_windowed(t, id);
+    return bfi_slope_stride(window ? bfi_tile_count(t, id) : t->plan->graph->nodes[node].count);
+}
+
+/* The same in vector |which| of them. */
+static void *slope(const bfi_tile *t, int id, int node, int which, const bfi_line *line) {
+    int64_t skip = which * slope_stride(t, id, node) * t->ls;
+    return (char *)element(t, id, line) + (size_t)skip * t->size;
+}
+
+/* The same from the first element of the tile on. */
 static void *slope_vector(const bfi_tile *t, int id, int node, int which) {
-    int64_t stride = bfi_slope_stride(t->plan->graph->nodes[node].count);
-    return (char *)buffer(t, id) + (size_t)(which * stride * t->ls) * t->size;
+    int64_t skip = which * slope_stride(t, id, node) * t->ls;
+    return (char *)buffer(t, id) + (size_t)skip * t->size;
 }
 
 static bool smooth(const bfi_tile *t, int node) {
     return bfi_slope_vectors(&t->plan->graph->nodes[node]) == BFI_SLOPE_SMOOTH_VECTORS;
 }
 
-static void run_slopes(const bfi_tile *t, const bfi_back_op *op) {
-    int64_t n = count_of(t, op), family = t->plan->state[op->node].family;
-    memset(buffer(t, op->out), 0, (size_t)(t->program->buffers[op->out].count * t->ls) * t->size);
-    void *lower = slope_vector(t, op->out, op->node, BFI_SLOPE_LOWER);
+static int64_t slope_elements(const bfi_tile *t, int id, int node) {
+    return bfi_slope_vectors(&t->plan->graph->nodes[node]) * slope_stride(t, id, node);
+}
+
+static void fill_line(const bfi_tile *t, const bfi_back_op *op, const bfi_line *line) {
+    void *lower = slope(t, op->out, op->node, BFI_SLOPE_LOWER, line);
     if (!smooth(t, op->node)) {
-        BY_DTYPE(t, fill, n, t->ls, kept(t, t->plan->state[op->node].s_pos), 1, lower);
+        const void *start = kept(t, t->plan->state[op->node].s_pos);
+        BY_DTYPE(t, fill, line->n, t->ls, at(t, start, line->first, 1), 1, lower);
         return;
     }
-    void *upper = slope_vector(t, op->out, op->node, BFI_SLOPE_UPPER);
-    const char *start = kept(t, family);
+    void *upper = slope(t, op->out, op->node, BFI_SLOPE_UPPER, line);
+    const void *family = kept(t, t->plan->state[op->node].family);
+    const char *start = at(t, family, line->first, BFI_FAMILY_NUMBERS);
     start += (size_t)(BFI_FAMILY_NUMBERS - 2) * t->size;
-    BY_DTYPE(t, fill, n, t->ls, (const void *)start, BFI_FAMILY_NUMBERS, lower);
-    BY_DTYPE(t, fill, n, t->ls, (const void *)(start + t->size), BFI_FAMILY_NUMBERS, upper);
+    BY_DTYPE(t, fill, line->n, t->ls, (const void *)start, BFI_FAMILY_NUMBERS, lower);
+    BY_DTYPE(t, fill, line->n, t->ls, (const void *)(start + t->size), BFI_FAMILY_NUMBERS, upper);
+}
+
+static void run_slopes(const bfi_tile *t, const bfi_back_op *op) {
+    int64_t elements = slope_elements(t, op->out, op->node);
+    memset(buffer(t, op->out), 0, (size_t)(elements * t->ls) * t->size);
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        fill_line(t, op, &line);
+    }
+}
+
+/* Makes the lines of an S-shaped function from its parameters in buffer |id|. */
+static void make_lines(const bfi_tile *t, int id, int node, const bfi_line *line) {
+    const void *family = kept(t, t->plan->state[node].family);
+    void *at_line[BFI_SLOPE_SMOOTH_VECTORS];
+    for (int i = 0; i < BFI_SLOPE_SMOOTH_VECTORS; i++) at_line[i] = slope(t, id, node, i, line);
+    family = at(t, family, line->first, BFI_FAMILY_NUMBERS);
+    BY_DTYPE(t, lines, line->n, t->ls, family, 0, at_line[BFI_SLOPE_LOWER],
+             at_line[BFI_SLOPE_S_POS], at_line[BFI_SLOPE_T_POS]);
+    BY_DTYPE(t, lines, line->n, t->ls, family, 1, at_line[BFI_SLOPE_UPPER],
+             at_line[BFI_SLOPE_S_NEG], at_line[BFI_SLOPE_T_NEG]);
+}
+
+/* The lines that slopes in buffer |id| make, in |step|. */
+static void take_lines(const bfi_tile *t, int id, int node, bfi_tile_step *step) {
+    bfi_parameter *const lines[4] = {&step->s_pos, &step->t_pos, &step->s_neg, &step->t_neg};
+    for (int i = 0; i < 4 && smooth(t, node); i++)
+        *lines[i] = (bfi_parameter){slope_vector(t, id, node, BFI_SLOPE_S_POS + i), BFI_BY_LANE};
+    if (!smooth(t, node))
+        step->s_pos = (bfi_parameter){slope_vector(t, id, node, BFI_SLOPE_LOWER), BFI_BY_LANE};
 }
 
 void bfi_adjoint_lines(const bfi_tile *t, const bfi_back_op *op, bfi_tile_step *step) {
-    void *lower = slope_vector(t, op->b, op->node, BFI_SLOPE_LOWER);
-    if (!smooth(t, op->node)) {
-        step->s_pos = (bfi_parameter){lower, BFI_BY_LANE};
-        return;
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->b) && smooth(t, op->node); i++) {
+        bfi_line line = bfi_tile_line(t, op->b, step->n, i);
+        make_lines(t, op->b, op->node, &line);
     }
-    void *lines[4];
-    for (int i = 0; i < 4; i++) lines[i] = slope_vector(t, op->b, op->node, BFI_SLOPE_S_POS + i);
-    const void *family = kept(t, t->plan->state[op->node].family);
-    BY_DTYPE(t, lines, step->n, t->ls, family, 0, lower, lines[0], lines[1]);
-    BY_DTYPE(t, lines, step->n, t->ls, family, 1, slope_vector(t, op->b, op->node, BFI_SLOPE_UPPER),
-             lines[2], lines[3]);
-    step->s_pos = (bfi_parameter){lines[0], BFI_BY_LANE};
-    step->t_pos = (bfi_parameter){lines[1], BFI_BY_LANE};
-    step->s_neg = (bfi_parameter){lines[2], BFI_BY_LANE};
-    step->t_neg = (bfi_parameter){lines[3], BFI_BY_LANE};
+    take_lines(t, op->b, op->node, step);
+}
+
+/* out = a line for each of the elements |line|, |what| says which. */
+static void follow_line(const bfi_tile *t, const bfi_back_op *op, const bfi_line *line,
+                        bfi_follow what) {
+    what.n = line->n, what.ls = t->ls, what.lanes = t->lanes;
+    what.out = element(t, op->out, line);
+    t->run.kernels->follow(&what);
 }
 
 static void run_corner(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
-    BY_DTYPE(t, corner, count_of(t, op), t->ls, buffer(t, op->a), kept(t, s->lo_t),
-             kept(t, s->hi_t), buffer(t, op->out));
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        bfi_follow corner = {.ps = 1,
+                             .a = element(t, op->a, &line),
+                             .t_pos = at(t, kept(t, s->lo_t), line.first, 1),
+                             .t_neg = at(t, kept(t, s->hi_t), line.first, 1)};
+        follow_line(t, op, &line, corner);
+    }
     if (t->splits) bfi_splits_corner(t, op);
+}
+
+/* out = scale |from| + shift, numbers of the layer's elements; either may be missing. */
+static void scale_value(const bfi_tile *t, const bfi_back_op *op, int from, const void *scale,
+                        const void *shift) {
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        const void *z = element(t, from, &line), *s = at(t, scale, line.first, 1),
+                   *shifts = at(t, shift, line.first, 1);
+        bfi_follow along = {.ps = 1, .a = z, .z = z};
+        along.s_pos = along.s_neg = s, along.t_pos = along.t_neg = shifts;
+        follow_line(t, op, &line, along);
+    }
 }
 
 static void add_bias(const bfi_tile *t, const bfi_back_op *op) {
     const void *bias = t->plan->constants->nodes[op->node].bias;
-    if (bias) BY_DTYPE(t, affine, count_of(t, op), t->ls, NULL, bias, buffer(t, op->out));
+    if (bias) scale_value(t, op, op->out, NULL, bias);
 }
 
 static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
@@ -107,21 +180,28 @@ static void run_sparse(const bfi_tile *t, const bfi_back_op *op) {
     if (op->which == 0) add_bias(t, op);
 }
 
+/* out = a, where out's window is. */
 static void copy(const bfi_tile *t, const bfi_back_op *op) {
-    size_t bytes = (size_t)(count_of(t, op) * t->ls) * t->size;
-    if (buffer(t, op->a) != buffer(t, op->out)) memcpy(buffer(t, op->out), buffer(t, op->a), bytes);
+    if (buffer(t, op->a) == buffer(t, op->out)) return;
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        memcpy(element(t, op->out, &line), element(t, op->a, &line),
+               (size_t)(line.n * t->ls) * t->size);
+    }
 }
 
 static void run_scale(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
-    copy(t, op);
-    BY_DTYPE(t, affine, count_of(t, op), t->ls, c->scale, c->bias, buffer(t, op->out));
+    scale_value(t, op, op->a, c->scale, c->bias);
 }
 
 static void run_sum(const bfi_tile *t, const bfi_back_op *op, int sign) {
     copy(t, op);
-    bfi_run_accumulate(&t->run, count_of(t, op), sign, buffer(t, op->b), buffer(t, op->out), t->ls,
-                       t->lanes);
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        bfi_run_accumulate(&t->run, line.n, sign, element(t, op->b, &line),
+                           element(t, op->out, &line), t->ls, t->lanes);
+    }
 }
 
 static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
@@ -131,19 +211,20 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
 }
 
 /* Steps the parameter |which| by the gradient a x. */
-static void ascend(const bfi_tile *t, const bfi_back_op *op, int which, const void *x) {
+static void ascend(const bfi_tile *t, const bfi_back_op *op, int which, const bfi_line *line,
+                   const void *x) {
     const bfi_node *node = &t->plan->graph->nodes[op->node];
     const bfi_ascent *up = t->ascent;
     bool kink = !smooth(t, op->node);
-    bfi_ascend step = {.n = node->count,
+    bfi_ascend step = {.n = line->n,
                        .ls = t->ls,
                        .lanes = t->lanes,
-                       .a = buffer(t, op->b),
+                       .a = element(t, op->b, line),
                        .x = x,
                        .side = which == BFI_SLOPE_LOWER ? 1 : -1,
-                       .p = slope_vector(t, op->c, op->node, which),
-                       .m = slope_vector(t, op->c, op->node, which + 1),
-                       .v = slope_vector(t, op->c, op->node, which + 2),
+                       .p = slope(t, op->c, op->node, which, line),
+                       .m = slope(t, op->c, op->node, which + 1, line),
+                       .v = slope(t, op->c, op->node, which + 2, line),
                        .rate_m = up->rate_m,
                        .rate_v = up->rate_v,
                        .step = up->step,
@@ -152,30 +233,31 @@ static void ascend(const bfi_tile *t, const bfi_back_op *op, int which, const vo
                        .high = 1};
     if (kink) {
         const bfi_value_state *in = &t->plan->state[node->inputs[0]];
-        step.lo = kept(t, in->lo), step.hi = kept(t, in->hi);
+        step.lo = bfi_ws_doubles(t->ws, t->v.box[0], in->lo) + line->first;
+        step.hi = bfi_ws_doubles(t->ws, t->v.box[0], in->hi) + line->first;
         step.low = bfi_slope_low(node, t->plan->dtype);
     }
     t->run.kernels->ascend(&step);
 }
 
-static void follow(const bfi_tile *t, const bfi_back_op *op, const bfi_tile_step *lines) {
+static void follow(const bfi_tile *t, const bfi_back_op *op, const bfi_tile_step *lines,
+                   const bfi_line *line) {
     const bfi_parameter *by[4] = {&lines->s_pos, &lines->t_pos, &lines->s_neg, &lines->t_neg};
-    const void *at[4];
+    const char *a = element(t, op->b, line);
+    size_t into = (size_t)(a - (const char *)buffer(t, op->b)); /* lines by lane stand like a */
+    const void *p[4];
     for (int i = 0; i < 4; i++)
-        at[i] = by[i]->by == BFI_BY_BOX ? bfi_tile_of_box(t, by[i]->data, 0) : by[i]->data;
-    bfi_follow f = {.n = lines->n,
-                    .ls = t->ls,
-                    .lanes = t->lanes,
-                    .ps = lines->t_pos.by == BFI_BY_LANE ? t->ls : 1,
+        p[i] = by[i]->by == BFI_BY_BOX ? at(t, bfi_tile_of_box(t, by[i]->data, 0), line->first, 1)
+                                       : (const char *)by[i]->data + into;
+    bfi_follow f = {.ps = lines->t_pos.by == BFI_BY_LANE ? t->ls : 1,
                     .ps_pos = lines->s_pos.by == BFI_BY_LANE ? t->ls : 1,
-                    .a = buffer(t, op->b),
-                    .z = buffer(t, op->a),
-                    .out = buffer(t, op->out),
-                    .s_pos = at[0],
-                    .t_pos = at[1],
-                    .s_neg = at[2],
-                    .t_neg = at[3]};
-    t->run.kernels->follow(&f);
+                    .a = a,
+                    .z = element(t, op->a, line),
+                    .s_pos = p[0],
+                    .t_pos = p[1],
+                    .s_neg = p[2],
+                    .t_neg = p[3]};
+    follow_line(t, op, line, f);
 }
 
 /* The lines that the way back took, before they are stepped. */
@@ -185,35 +267,39 @@ static bfi_tile_step lines_of(const bfi_tile *t, const bfi_back_op *op) {
     s.s_pos = bfi_tile_kept(t, state->s_pos), s.s_neg = bfi_tile_kept(t, state->s_neg);
     s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
     bfi_shared_lines(t, op, &s);
-    if (op->c < 0) return s;
-    bfi_parameter *const lines[4] = {&s.s_pos, &s.t_pos, &s.s_neg, &s.t_neg};
-    for (int i = 0; i < 4 && smooth(t, op->node); i++)
-        *lines[i] =
-            (bfi_parameter){slope_vector(t, op->c, op->node, BFI_SLOPE_S_POS + i), BFI_BY_LANE};
-    if (!smooth(t, op->node))
-        s.s_pos = (bfi_parameter){slope_vector(t, op->c, op->node, BFI_SLOPE_LOWER), BFI_BY_LANE};
+    if (op->c >= 0) take_lines(t, op->c, op->node, &s);
     return s;
+}
+
+/* Steps the slopes of S-shaped functions; the lines that they made are not needed any more. */
+static void ascend_smooth(const bfi_tile *t, const bfi_back_op *op, const bfi_line *line) {
+    const void *family =
+        at(t, kept(t, t->plan->state[op->node].family), line->first, BFI_FAMILY_NUMBERS);
+    for (int side = 0; side < 2; side++) {
+        int which = side == 0 ? BFI_SLOPE_LOWER : BFI_SLOPE_UPPER;
+        void *change = slope(t, op->c, op->node, BFI_SLOPE_S_POS, line);
+        BY_DTYPE(t, line_changes, line->n, t->ls, family, side,
+                 slope(t, op->c, op->node, which, line), element(t, op->a, line), change);
+        ascend(t, op, which, line, change);
+    }
 }
 
 /* Values follow the lines first: the steps change them. */
 static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step lines = lines_of(t, op);
-    const void *z = buffer(t, op->a);
-    if (op->out >= 0) follow(t, op, &lines);
-    if (t->splits) bfi_splits_follow(t, op);
-    bfi_shared_gradient(t, op);
-    if (op->c < 0 || (t->splits && t->splits->looking)) return;
-    if (!smooth(t, op->node)) {
-        ascend(t, op, BFI_SLOPE_LOWER, z);
-        return;
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->b); i++) {
+        bfi_line line = bfi_tile_line(t, op->b, lines.n, i);
+        if (op->out >= 0) follow(t, op, &lines, &line);
+        bfi_shared_gradient(t, op, &line);
     }
-    const void *family = kept(t, t->plan->state[op->node].family);
-    for (int side = 0; side < 2; side++) {
-        int which = side == 0 ? BFI_SLOPE_LOWER : BFI_SLOPE_UPPER;
-        void *change = slope_vector(t, op->c, op->node, BFI_SLOPE_S_POS);
-        BY_DTYPE(t, line_changes, lines.n, t->ls, family, side,
-                 slope_vector(t, op->c, op->node, which), z, change);
-        ascend(t, op, which, change);
+    if (t->splits) bfi_splits_follow(t, op);
+    if (op->c < 0 || (t->splits && t->splits->looking)) return;
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->b); i++) {
+        bfi_line line = bfi_tile_line(t, op->b, lines.n, i);
+        if (smooth(t, op->node))
+            ascend_smooth(t, op, &line);
+        else
+            ascend(t, op, BFI_SLOPE_LOWER, &line, element(t, op->a, &line));
     }
 }
 
@@ -255,21 +341,28 @@ void bfi_adjoint_run(const bfi_tile *t, const bfi_back_op *op) {
 }
 
 /* Buffers move towards the front of the tile, so they go in the order in which they stand. */
+/* The op that fills the slopes which stand first behind |done|, elements per lane from the tile's
+ * start. */
+static const bfi_back_op *next_slopes(const bfi_tile *t, int64_t done) {
+    const bfi_back_op *next = NULL;
+    for (int i = 0; i < t->program->loop; i++) {
+        const bfi_back_op *op = &t->program->ops[i];
+        int64_t offset = bfi_tile_offset(t, op->out);
+        if (offset > done && (!next || offset < bfi_tile_offset(t, next->out))) next = op;
+    }
+    assert(next);
+    return next;
+}
+
 void bfi_adjoint_compact(bfi_tile *t, const int64_t *from, int64_t lanes) {
-    int64_t ls = bfi_lane_stride(lanes), done = -1;
+    int64_t ls = bfi_tile_stride(t, lanes), done = -1;
     bfi_tile smaller = *t;
     smaller.lanes = lanes, smaller.ls = ls;
-    for (int round = 0; round < t->program->loop; round++) {
-        int next = -1;
-        for (int b = 0; b < t->program->buffer_count; b++) {
-            const bfi_buffer *buffer = &t->program->buffers[b];
-            if (buffer->first >= t->program->loop || buffer->offset <= done) continue;
-            if (next < 0 || buffer->offset < t->program->buffers[next].offset) next = b;
-        }
-        assert(next >= 0);
-        done = t->program->buffers[next].offset;
-        BY_DTYPE(t, compact, t->program->buffers[next].count, buffer(t, next), t->ls,
-                 buffer(&smaller, next), ls, from, lanes);
+    for (int i = 0; i < t->program->loop; i++) {
+        const bfi_back_op *op = next_slopes(t, done);
+        done = bfi_tile_offset(t, op->out);
+        BY_DTYPE(t, compact, slope_elements(t, op->out, op->node), buffer(t, op->out), t->ls,
+                 buffer(&smaller, op->out), ls, from, lanes);
     }
     *t = smaller;
 }

@@ -59,7 +59,7 @@ static void compact(search *s, bfi_tile *t) {
     int64_t from[BFI_WIDEST_TILE], lanes = 0;
     for (int64_t i = 0; i < t->lanes; i++)
         if (!leaves(s, s->lane[i])) from[lanes++] = i;
-    if (lanes == 0 || bfi_lane_stride(lanes) == t->ls) return;
+    if (lanes == 0 || bfi_tile_stride(t, lanes) == t->ls) return;
     for (int64_t i = 0; i < lanes; i++) s->lane[i] = s->lane[from[i]];
     bfi_adjoint_compact(t, from, lanes);
     load_lanes(s, t);

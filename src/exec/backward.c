@@ -211,26 +211,49 @@ static int64_t tap_source(int64_t dst, int64_t tap, int64_t stride, int64_t dil,
     return s >= 0 && s < size ? s : -1;
 }
 
+/* out[i step] = sign weight[i apart] */
+#define STRIDED(T, name)                                                                           \
+    static void name(int64_t n, T *out, int64_t step, const T *weight, int64_t apart, double by) { \
+        T sign = (T)by;                                                                            \
+        for (int64_t i = 0; i < n; i++) out[i * step] = sign * weight[i * apart];                  \
+    }
+STRIDED(float, strided_float)
+STRIDED(double, strided_double)
+#undef STRIDED
+
+/* Lane |lane| of |n| elements, |plane| apart from |place| on; their weights are |apart| from each
+ * other from |weight| on. */
+static void seed_plane(const bfi_tile *t, const bfi_back_op *op, int64_t lane, int64_t n,
+                       int64_t place, int64_t plane, int64_t weight, int64_t apart) {
+    const void *weights = t->plan->constants->nodes[op->node].weight;
+    int64_t first = place * t->ls + lane, step = plane * t->ls;
+    if (t->plan->dtype == BFI_F32)
+        strided_float(n, (float *)buffer(t, op->out) + first, step, (const float *)weights + weight,
+                      apart, t->v.sign[lane]);
+    else
+        strided_double(n, (double *)buffer(t, op->out) + first, step,
+                       (const double *)weights + weight, apart, t->v.sign[lane]);
+}
+
 static void seed_conv_lane(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
-    const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
-    const bfi_conv *g = &c->conv_forward;
+    const bfi_conv *g = &t->plan->constants->nodes[op->node].conv_forward;
     int64_t taps = g->kh * g->kw, neuron = t->v.row[lane];
     int64_t dx = neuron % g->w_dst, dy = neuron / g->w_dst % g->h_dst,
             channel = neuron / (g->w_dst * g->h_dst);
     int64_t group = channel / g->c_dst, m = channel % g->c_dst;
+    int64_t apart = g->transposed ? g->c_dst * taps : taps;
+    int64_t weight =
+        g->transposed ? (group * g->c_src * g->c_dst + m) * taps : channel * g->c_src * taps;
+    int64_t plane = g->h_src * g->w_src, first = group * g->c_src * plane;
+    if (bfi_tile_windowed(t, op->out)) plane = bfi_rect_area(bfi_tile_view(t, op->out).rect);
     for (int64_t tap = 0; tap < taps; tap++) {
         int64_t sy =
             tap_source(dy, tap / g->kw, g->stride_h, g->dil_h, g->pad_top, g->h_src, g->transposed);
         int64_t sx = tap_source(dx, tap % g->kw, g->stride_w, g->dil_w, g->pad_left, g->w_src,
                                 g->transposed);
         if (sy < 0 || sx < 0) continue;
-        for (int64_t s = 0; s < g->c_src; s++) {
-            int64_t weight = g->transposed ? ((group * g->c_src + s) * g->c_dst + m) * taps + tap
-                                           : (channel * g->c_src + s) * taps + tap;
-            int64_t element = ((group * g->c_src + s) * g->h_src + sy) * g->w_src + sx;
-            put(t, op->out, bfi_tile_place(t, op->out, element), lane,
-                t->v.sign[lane] * bfi_load(t->plan->dtype, c->weight, weight));
-        }
+        int64_t place = bfi_tile_place(t, op->out, first + sy * g->w_src + sx);
+        seed_plane(t, op, lane, g->c_src, place, plane, weight + tap, apart);
     }
 }
 
@@ -394,19 +417,12 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
     settle(t, true, false, 0, (flat_error){0});
 }
 
-/* out += the window that |from| holds; both are windows of one layer. */
-static void add_window(const bfi_tile *t, int from, int out) {
-    bfi_view in = bfi_tile_view(t, from);
-    int64_t height = in.rect.y.hi - in.rect.y.lo, width = in.rect.x.hi - in.rect.x.lo;
-    size_t element = (size_t)t->ls * t->size;
-    const char *a = buffer(t, from);
-    for (int64_t line = 0; line < in.planes.channels * height && width > 0; line++) {
-        int64_t first =
-            (line / height * in.planes.height + in.rect.y.lo + line % height) * in.planes.width +
-            in.rect.x.lo;
-        char *to = (char *)buffer(t, out) + (size_t)bfi_tile_place(t, out, first) * element;
-        t->run.kernels->accumulate(width, 1, a + (size_t)(line * width) * element, to, t->ls,
-                                   t->lanes);
+/* out += what |from| holds; both may be windows of a layer of |count| elements. */
+static void add_window(const bfi_tile *t, int from, int out, int64_t count) {
+    for (int64_t i = 0; i < bfi_tile_lines(t, from); i++) {
+        bfi_line line = bfi_tile_line(t, from, count, i);
+        t->run.kernels->accumulate(line.n, 1, bfi_tile_at_line(t, from, &line),
+                                   bfi_tile_at_line(t, out, &line), t->ls, t->lanes);
     }
 }
 
@@ -417,8 +433,8 @@ static void run_accumulate(const bfi_tile *t, const bfi_back_op *op) {
                    bfi_tile_windowed(t, op->b); /* a whole sum of windows: what reads it is whole */
     if (windows) {
         clear(t, op->out);
-        add_window(t, op->a, op->out);
-        add_window(t, op->b, op->out);
+        add_window(t, op->a, op->out, n);
+        add_window(t, op->b, op->out, n);
     } else {
         if (out != a) memcpy(out, a, (size_t)(n * t->ls) * t->size);
         bfi_run_accumulate(&t->run, n, 1, buffer(t, op->b), out, t->ls, t->lanes);
@@ -527,6 +543,8 @@ static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back
             return 2.0 * (double)(node->attrs.rows * c->backward.m * c->backward.k);
         case BFI_BACK_CONV:
             return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_backward;
+        case BFI_BACK_ADJOINT_CONV:
+            return 2.0 * (double)p->buffers[op->out].count * (double)c->terms_forward;
         case BFI_BACK_SPARSE:
             return 2.0 *
                    (double)c->sparse_backward[op->which].ptr[c->sparse_backward[op->which].rows];
@@ -551,6 +569,8 @@ static double tile_flops(const bfi_tile *t, const bfi_back_op *op) {
         flops = part_flops(&c->backward, flops, active_elements(t, op - 1), wanted_elements(t, op));
     else if (op->kind == BFI_BACK_CONV)
         flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_backward;
+    else if (op->kind == BFI_BACK_ADJOINT_CONV)
+        flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_forward;
     else if (op->kind != BFI_BACK_SPARSE && op->kind != BFI_BACK_ADJOINT_LINEAR && op->a >= 0)
         flops = 4.0 * (double)bfi_tile_count(t, op->a);
     return flops * (double)t->lanes;
@@ -609,7 +629,6 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
                   .worker = request->worker,
                   .memory = bfi_ws_tile(ws, request->worker),
                   .lanes = lanes,
-                  .ls = bfi_lane_stride(lanes),
                   .v = bfi_tile_vectors(plan, ws, request->worker),
                   .spec = request->spec,
                   .spec_stride = request->spec_stride,
@@ -619,8 +638,9 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
     t.one_box = one_box(t.v.box, lanes);
     bool plain =
         !bfi_program_optimises(t.program); /* slopes: the adjoint pass reads all coefficients */
-    t.parts = t.one_box && t.ls > 1 && plain && request->level < 0;
     if (request->level >= 0) open_windows(&t, request->level);
+    t.ls = bfi_tile_stride(&t, lanes);
+    t.parts = t.one_box && t.ls > 1 && plain && !t.level;
     return t;
 }
 

@@ -139,33 +139,35 @@ void bfi_shared_lines(const bfi_tile *t, const bfi_back_op *op, bfi_tile_step *s
             (bfi_parameter){vector(t->plan, t->ws, 0, op->node, BFI_SLOPE_LOWER), BFI_BY_BOX};
 }
 
-/* Adds the lanes' derivatives by the parameter |which|. */
-static void add_up(const bfi_tile *t, const bfi_back_op *op, int which) {
+/* Adds the lanes' derivatives by the parameter |which| of the elements |line|. */
+static void add_up(const bfi_tile *t, const bfi_back_op *op, int which, const bfi_line *line) {
     const bfi_node *node = node_at(t->plan, op->node);
     int64_t rows = node_at(t->plan, t->program->target)->count, box = t->v.box[0];
-    int change = BFI_SHARED_CHANGES + (which == BFI_SLOPE_UPPER ? 2 : 0);
-    bfi_gradient g = {.n = node->count,
+    bfi_gradient g = {.n = line->n,
                       .ls = t->ls,
-                      .a = bfi_tile_buffer(t, op->b),
-                      .z = bfi_tile_buffer(t, op->a),
+                      .a = bfi_tile_at_line(t, op->b, line),
+                      .z = bfi_tile_at_line(t, op->a, line),
                       .side = which == BFI_SLOPE_LOWER ? 1 : -1,
                       .scale = t->scale,
                       .limit = ldexp(1, EXACT_BITS - row_bits(rows)),
-                      .sum = sums_of(t->plan, t->ws, t->worker, op->node, which)};
+                      .sum = sums_of(t->plan, t->ws, t->worker, op->node, which) + line->first};
     if (smooth(node)) {
-        g.s = vector(t->plan, t->ws, box, op->node, change);
-        g.t = vector(t->plan, t->ws, box, op->node, change + 1);
+        int change = BFI_SHARED_CHANGES + (which == BFI_SLOPE_UPPER ? 2 : 0);
+        size_t skip = (size_t)line->first * t->size;
+        g.s = (char *)vector(t->plan, t->ws, box, op->node, change) + skip;
+        g.t = (char *)vector(t->plan, t->ws, box, op->node, change + 1) + skip;
     } else {
         const bfi_value_state *in = &t->plan->state[node->inputs[0]];
-        g.lo = bfi_ws_doubles(t->ws, box, in->lo), g.hi = bfi_ws_doubles(t->ws, box, in->hi);
+        g.lo = bfi_ws_doubles(t->ws, box, in->lo) + line->first;
+        g.hi = bfi_ws_doubles(t->ws, box, in->hi) + line->first;
     }
     t->run.kernels->gradient(&g);
 }
 
-void bfi_shared_gradient(const bfi_tile *t, const bfi_back_op *op) {
+void bfi_shared_gradient(const bfi_tile *t, const bfi_back_op *op, const bfi_line *line) {
     if (!chooses(t->plan, t->program, op)) return;
-    add_up(t, op, BFI_SLOPE_LOWER);
-    if (smooth(node_at(t->plan, op->node))) add_up(t, op, BFI_SLOPE_UPPER);
+    add_up(t, op, BFI_SLOPE_LOWER, line);
+    if (smooth(node_at(t->plan, op->node))) add_up(t, op, BFI_SLOPE_UPPER, line);
 }
 
 /* The sums of all workers as one gradient, in |x|. */

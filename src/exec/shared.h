@@ -24,9 +24,9 @@ void bfi_shared_step(const bf_plan *plan, bf_workspace *ws, int64_t box, int pro
                      const bfi_ascent *ascent);
 
 /* What ops ask: the lines that a RELAX op takes, filled in |step| (which has the planned ones)
- * where the node has shared slopes, and the part of the adjoint pass at an ADJOINT_RELAX. Without
- * shared slopes they do nothing. */
+ * where the node has shared slopes, and the part of the adjoint pass at the elements |line| of an
+ * ADJOINT_RELAX. Without shared slopes they do nothing. */
 void bfi_shared_lines(const bfi_tile *t, const bfi_back_op *op, bfi_tile_step *step);
-void bfi_shared_gradient(const bfi_tile *t, const bfi_back_op *op);
+void bfi_shared_gradient(const bfi_tile *t, const bfi_back_op *op, const bfi_line *line);
 
 #endif

@@ -179,6 +179,42 @@ int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index) {
     return (channel * height + y - view.rect.y.lo) * width + x - view.rect.x.lo;
 }
 
+/* Rows of positions of a window that one line takes: all of a plane's where they are whole. */
+static int64_t rows_by_line(const bfi_view *v) {
+    bool whole_rows = v->rect.x.hi - v->rect.x.lo == v->planes.width;
+    return whole_rows ? v->rect.y.hi - v->rect.y.lo : 1;
+}
+
+int64_t bfi_tile_lines(const bfi_tile *t, int buffer) {
+    if (!bfi_tile_windowed(t, buffer)) return 1;
+    bfi_view v = bfi_tile_view(t, buffer);
+    if (bfi_rect_area(v.rect) == 0) return 0;
+    return v.planes.channels * (v.rect.y.hi - v.rect.y.lo) / rows_by_line(&v);
+}
+
+bfi_line bfi_tile_line(const bfi_tile *t, int buffer, int64_t count, int64_t index) {
+    if (!bfi_tile_windowed(t, buffer)) return (bfi_line){.n = count};
+    bfi_view v = bfi_tile_view(t, buffer);
+    int64_t rows = rows_by_line(&v), by_plane = (v.rect.y.hi - v.rect.y.lo) / rows;
+    bfi_line line = {.n = rows * (v.rect.x.hi - v.rect.x.lo),
+                     .channel = index / by_plane,
+                     .y = v.rect.y.lo + index % by_plane,
+                     .x = v.rect.x.lo};
+    line.first = (line.channel * v.planes.height + line.y) * v.planes.width + line.x;
+    return line;
+}
+
+void *bfi_tile_at_line(const bfi_tile *t, int buffer, const bfi_line *line) {
+    int64_t place = line->first;
+    if (bfi_tile_windowed(t, buffer)) {
+        bfi_rect r = bfi_tile_view(t, buffer).rect;
+        assert(line->y >= r.y.lo && line->y < r.y.hi && line->x >= r.x.lo && line->x < r.x.hi);
+        place = (line->channel * (r.y.hi - r.y.lo) + line->y - r.y.lo) * (r.x.hi - r.x.lo) +
+                line->x - r.x.lo;
+    }
+    return (char *)bfi_tile_buffer(t, buffer) + (size_t)(place * t->ls) * t->size;
+}
+
 /* Lists a window's elements in the order in which the buffer has them, and the ends of those that
  * share a block of the whole layer's sum. */
 static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {

@@ -70,6 +70,11 @@ static inline int64_t bfi_lane_stride(int64_t lanes) {
     return lanes == 1 ? 1 : (lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
 }
 
+/* The same for a tile: on windows a lane alone has padding too, as kernels want it for cuts. */
+static inline int64_t bfi_tile_stride(const bfi_tile *t, int64_t lanes) {
+    return t->level && lanes == 1 ? BF_LANE_PAD : bfi_lane_stride(lanes);
+}
+
 /* Least value of the slopes of a (leaky) relu. */
 static inline double bfi_slope_low(const bfi_node *node, bfi_dtype dtype) {
     double low = node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
@@ -97,9 +102,13 @@ void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);
  * lanes. */
 bool bfi_tile_one_call(const bfi_tile *t, const bfi_tile_step *step, bfi_relax *call);
 
+/* Elements per lane from the tile's start. */
+static inline int64_t bfi_tile_offset(const bfi_tile *t, int id) {
+    return t->level ? t->level->offset[id] : t->program->buffers[id].offset;
+}
+
 static inline void *bfi_tile_buffer(const bfi_tile *t, int id) {
-    int64_t offset = t->level ? t->level->offset[id] : t->program->buffers[id].offset;
-    return t->memory + (size_t)(offset * t->ls) * t->size;
+    return t->memory + (size_t)(bfi_tile_offset(t, id) * t->ls) * t->size;
 }
 
 /* What a buffer of a windowed tile is a window of: planes of positions, and the window. */
@@ -115,6 +124,18 @@ bfi_view bfi_tile_view(const bfi_tile *t, int buffer);
 int64_t bfi_tile_count(const bfi_tile *t, int buffer);
 /* Where element |index| of the layer stands in the buffer, which holds it. */
 int64_t bfi_tile_place(const bfi_tile *t, int buffer, int64_t index);
+
+/* A buffer's elements line by line: runs that stand together both in it and in the layer, which has
+ * |count| elements. */
+typedef struct bfi_line {
+    int64_t first;         /* element of the layer */
+    int64_t n;             /* how many */
+    int64_t channel, y, x; /* of a window: where the first one is */
+} bfi_line;
+int64_t bfi_tile_lines(const bfi_tile *t, int buffer);
+bfi_line bfi_tile_line(const bfi_tile *t, int buffer, int64_t count, int64_t index);
+/* Lanes of the line's first element in any buffer of the layer that has them, slopes included. */
+void *bfi_tile_at_line(const bfi_tile *t, int buffer, const bfi_line *line);
 
 /* Vector of a value in the persistent part (offset -1: none). */
 static inline bfi_parameter bfi_tile_kept(const bfi_tile *t, int64_t offset) {

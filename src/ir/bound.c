@@ -17,6 +17,23 @@ const char *bfi_back_name(bfi_back_kind kind) { return kinds[kind].name; }
 
 bool bfi_back_in_place(bfi_back_kind kind) { return kinds[kind].in_place; }
 
+bool bfi_back_crosses(const bfi_back_op *op) {
+    switch (op->kind) {
+        case BFI_BACK_LINEAR:
+        case BFI_BACK_CONV:
+        case BFI_BACK_SCALE:
+        case BFI_BACK_PASS:
+        case BFI_BACK_RELAX:
+        case BFI_BACK_POOL:
+        case BFI_BACK_BOX:
+            return true;
+        case BFI_BACK_SPARSE:
+            return op->which == 0;
+        default: /* seeds, sums and negations leave the value as it is */
+            return false;
+    }
+}
+
 void bfi_program_clear(bfi_program *program) {
     free(program->ops);
     free(program->buffers);

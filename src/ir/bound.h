@@ -89,6 +89,10 @@ static inline int64_t bfi_slope_stride(int64_t count) { return (count + 15) / 16
 const char *bfi_back_name(bfi_back_kind kind);
 bool bfi_back_in_place(bfi_back_kind kind);
 
+/* |op| takes functionals across its node: its |a| are the coefficients at the node's value.
+ * (Structural nodes with several inputs have an op for each; the first one's counts.) */
+bool bfi_back_crosses(const bfi_back_op *op);
+
 /* Op |index| relaxes coefficients that the next op, a product with one matrix, reads and no other:
  * what the relaxation multiplies by zero need not be there at all. Requires liveness. */
 static inline bool bfi_relax_before_linear(const bfi_program *p, const bfi_graph *graph,

@@ -141,7 +141,9 @@ typedef struct bfi_keep {
 #define BF_MAGNITUDE_SUMS 8
 /* Values forward along the lines that lanes took on the way back, the adjoint of bfi_relax:
  *   out[j] = a[j] >= 0 ? s_pos[j] * z[j] + t_pos[j] : s_neg[j] * z[j] + t_neg[j]    (one fma; out
- * may be z) Strides of the parameters as in bfi_relax. */
+ * may be z) Strides of the parameters as in bfi_relax. Without |s_pos| all slopes are one (a bias:
+ * t_pos == t_neg), without |z| they are zero (a corner of a box); without |t_pos| all intercepts
+ * are zero. */
 typedef struct bfi_follow {
     int64_t n, ls, lanes, ps, ps_pos;
     const void *a, *z;

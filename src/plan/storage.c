@@ -33,11 +33,17 @@ static void find_aliases(bfi_program *p) {
     }
 }
 
+/* Ops whose operand may be on another window than their result. */
+static bool resizes(bfi_back_kind kind) {
+    return kind == BFI_BACK_ACCUMULATE || kind == BFI_BACK_ADJOINT_ADD ||
+           kind == BFI_BACK_ADJOINT_SUB || kind == BFI_BACK_ADJOINT_SCALE;
+}
+
 /* The buffer whose place |buffer| has. */
-static int root_of(const bfi_program *p, int buffer, bool sums_apart) {
+static int root_of(const bfi_program *p, int buffer, bool windows) {
     for (;;) {
         const bfi_buffer *b = &p->buffers[buffer];
-        bool own = b->alias_of < 0 || (sums_apart && p->ops[b->first].kind == BFI_BACK_ACCUMULATE);
+        bool own = b->alias_of < 0 || (windows && resizes(p->ops[b->first].kind));
         if (own) return buffer;
         buffer = b->alias_of;
     }
@@ -98,7 +104,7 @@ bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_
     return status;
 }
 
-bf_status bfi_program_place(const bfi_program *p, const int64_t *size, bool sums_apart,
+bf_status bfi_program_place(const bfi_program *p, const int64_t *size, bool windows,
                             int64_t *offset, int64_t *height, bf_error *err) {
     size_t n = (size_t)p->buffer_count;
     bfi_lifetime *items = bfi_calloc(n, sizeof *items);
@@ -107,7 +113,7 @@ bf_status bfi_program_place(const bfi_program *p, const int64_t *size, bool sums
     int count = 0;
     for (int b = 0; b < p->buffer_count && status == BF_STATUS_OK; b++) {
         const bfi_buffer *buffer = &p->buffers[b];
-        int root = root_of(p, b, sums_apart);
+        int root = root_of(p, b, windows);
         assert(buffer->first >= 0 && root <= b); /* liveness ran; roots come first */
         slot[b] = root == b ? count++ : slot[root];
         bfi_lifetime *item = &items[slot[b]];

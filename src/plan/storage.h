@@ -20,9 +20,10 @@ bf_status bfi_storage_place(bfi_lifetime *items, int count, int64_t *height, bf_
 void bfi_pass_liveness(bfi_program *program);
 
 /* Places the buffers of |program| (liveness and aliases stand) when buffer b takes size[b] elements
- * per lane: fills offset[b] and *|height|. An aliased buffer shares its operand's place, but not
- * that of a sum when |sums_apart|: there the operands may be smaller. */
-bf_status bfi_program_place(const bfi_program *program, const int64_t *size, bool sums_apart,
+ * per lane: fills offset[b] and *|height|. An aliased buffer shares its operand's place; with
+ * |windows| only where both are on the same one, which operands of sums, and of the adjoint pass,
+ * need not be. */
+bf_status bfi_program_place(const bfi_program *program, const int64_t *size, bool windows,
                             int64_t *offset, int64_t *height, bf_error *err);
 
 /* Requires liveness; provides in-place aliases where an op allows them and its operand dies there,

@@ -122,15 +122,36 @@ static void shape_op(const bfi_graph *graph, const bfi_constants *constants, con
 
 /* What is read whole is written whole: elementwise ops pass that on to what they read. */
 static void spread_whole(const bfi_program *p, bfi_planes *planes) {
-    for (int i = p->op_count - 1; i >= 0; i--) {
+    for (int i = p->adjoint - 1; i >= p->loop; i--) {
         const bfi_back_op *op = &p->ops[i];
         if (op->out >= 0 && elementwise(op->kind) && planes[op->out].whole)
             planes[op->a].whole = true;
     }
-    for (int i = 0; i < p->op_count; i++) {
+    for (int i = p->loop; i < p->adjoint; i++) {
         const bfi_back_op *op = &p->ops[i];
         if (op->out >= 0 && elementwise(op->kind) && planes[op->a].whole)
             planes[op->out].whole = true;
+    }
+}
+
+static bool in_loop(const bfi_program *p, int op) { return op >= p->loop && op < p->adjoint; }
+
+/* Coefficients at the value of |node|, which the program crosses. */
+static int coefficients_at(const bfi_program *p, int node) {
+    for (int i = p->loop; i < p->adjoint; i++)
+        if (p->ops[i].node == node && bfi_back_crosses(&p->ops[i])) return p->ops[i].a;
+    assert(!"the adjoint pass has values that the way back has not");
+    return -1;
+}
+
+/* Slopes and values stand where the coefficients of their node do. */
+static void find_likes(const bfi_program *p, bfi_windows *w) {
+    for (int b = 0; b < p->buffer_count; b++) w->like[b] = -1;
+    for (int i = 0; i < p->op_count; i++) {
+        int out = p->ops[i].out;
+        if (in_loop(p, i) || out < 0) continue;
+        w->like[out] = coefficients_at(p, p->ops[i].node);
+        w->buffers[out] = w->buffers[w->like[out]];
     }
 }
 
@@ -144,7 +165,7 @@ static bfi_span whole_span(axis a, const bfi_planes *planes) {
 /* One axis of bfi_windows_at. */
 static void spans_on(axis a, const bfi_constants *constants, const bfi_program *p,
                      const bfi_windows *w, bfi_span neurons, bfi_rect *rects) {
-    for (int i = 0; i < p->op_count; i++) {
+    for (int i = p->loop; i < p->adjoint; i++) {
         const bfi_back_op *op = &p->ops[i];
         if (op->out < 0) continue;
         const bfi_conv *back = &constants->nodes[op->node].conv_backward;
@@ -165,6 +186,8 @@ static void spans_on(axis a, const bfi_constants *constants, const bfi_program *
         else
             *out = *on(a, &rects[op->a]);
     }
+    for (int b = 0; b < p->buffer_count; b++)
+        if (w->like[b] >= 0) *on(a, &rects[b]) = *on(a, &rects[w->like[b]]);
 }
 
 void bfi_windows_at(const bfi_constants *constants, const bfi_program *program,
@@ -194,28 +217,40 @@ static void measure_axis(axis a, const bfi_constants *constants, const bfi_progr
     }
 }
 
+/* Flops per lane of op |op| on |positions| positions of what it writes; 0: no convolution. */
 static double conv_flops(const bfi_constants *constants, const bfi_back_op *op, double positions) {
     const bfi_node_constants *c = &constants->nodes[op->node];
-    const bfi_conv *back = &c->conv_backward;
-    return 2.0 * (double)(back->groups * back->c_dst) * (double)c->terms_backward * positions;
+    bool back = op->kind == BFI_BACK_CONV;
+    if (!back && op->kind != BFI_BACK_ADJOINT_CONV) return 0;
+    const bfi_conv *conv = back ? &c->conv_backward : &c->conv_forward;
+    int64_t terms = back ? c->terms_backward : c->terms_forward;
+    return 2.0 * (double)(conv->groups * conv->c_dst) * (double)terms * positions;
+}
+
+/* Elements per lane that buffer |b| takes when it is on a window of |count| elements. */
+static int64_t buffer_size(const bfi_graph *graph, const bfi_program *p, int b, int64_t count) {
+    if (p->buffers[b].first >= p->loop) return count;
+    const bfi_node *node = &graph->nodes[p->ops[p->buffers[b].first].node];
+    return bfi_slope_vectors(node) * bfi_slope_stride(count);
 }
 
 /* Places the buffers for blocks of |block|; *|worth| when they are much smaller than dense. */
-static bf_status find_level(const bfi_constants *constants, const bfi_program *p, bfi_windows *w,
-                            int64_t block, extents axes[2], int64_t *size, bool *worth,
-                            bf_error *err) {
+static bf_status find_level(const bfi_graph *graph, const bfi_constants *constants,
+                            const bfi_program *p, bfi_windows *w, int64_t block, extents axes[2],
+                            int64_t *size, bool *worth, bf_error *err) {
     bfi_window_level level = {.block = block};
     measure_axis(AXIS_Y, constants, p, w, block, &axes[AXIS_Y]);
     measure_axis(AXIS_X, constants, p, w, block, &axes[AXIS_X]);
     for (int b = 0; b < p->buffer_count; b++) {
-        size[b] = w->buffers[b].channels * axes[AXIS_Y].most[b] * axes[AXIS_X].most[b];
-        if (!w->buffers[b].whole && size[b] > level.widest) level.widest = size[b];
+        int64_t count = w->buffers[b].channels * axes[AXIS_Y].most[b] * axes[AXIS_X].most[b];
+        if (!w->buffers[b].whole && count > level.widest) level.widest = count;
+        size[b] = buffer_size(graph, p, b, count);
     }
     for (int i = 0; i < p->op_count; i++) {
-        const bfi_back_op *op = &p->ops[i];
-        if (op->kind == BFI_BACK_CONV)
+        int out = p->ops[i].out;
+        if (out >= 0)
             level.flops +=
-                conv_flops(constants, op, axes[AXIS_Y].mean[op->out] * axes[AXIS_X].mean[op->out]);
+                conv_flops(constants, &p->ops[i], axes[AXIS_Y].mean[out] * axes[AXIS_X].mean[out]);
     }
     *worth = false;
     level.offset = bfi_malloc((size_t)p->buffer_count, sizeof *level.offset);
@@ -233,19 +268,20 @@ static bf_status find_level(const bfi_constants *constants, const bfi_program *p
 static void find_planes(const bfi_graph *graph, const bfi_constants *constants,
                         const bfi_program *p, bfi_windows *w) {
     w->target = value_planes(&graph->nodes[p->target]);
-    for (int i = 0; i < p->op_count; i++) shape_op(graph, constants, &p->ops[i], w->buffers);
+    for (int i = p->loop; i < p->adjoint; i++) shape_op(graph, constants, &p->ops[i], w->buffers);
     spread_whole(p, w->buffers);
-    for (int i = 0; i < p->op_count; i++)
-        if (p->ops[i].kind == BFI_BACK_CONV) {
-            const bfi_conv *back = &constants->nodes[p->ops[i].node].conv_backward;
-            w->dense_flops +=
-                conv_flops(constants, &p->ops[i], (double)(back->h_dst * back->w_dst));
-        }
+    find_likes(p, w);
+    for (int i = 0; i < p->op_count; i++) {
+        const bfi_node_constants *c = &constants->nodes[p->ops[i].node];
+        bool back = p->ops[i].kind == BFI_BACK_CONV;
+        const bfi_conv *conv = back ? &c->conv_backward : &c->conv_forward;
+        w->dense_flops += conv_flops(constants, &p->ops[i], (double)(conv->h_dst * conv->w_dst));
+    }
 }
 
 static bool has_windows(const bfi_program *p, const bfi_windows *w) {
-    bfi_back_kind seed = p->ops[0].kind;
-    return !bfi_program_optimises(p) && !w->target.whole && w->dense_flops > 0 &&
+    bfi_back_kind seed = p->ops[p->loop].kind;
+    return !w->target.whole && w->dense_flops > 0 &&
            (seed == BFI_BACK_SEED_CONV || seed == BFI_BACK_SEED_UNIT);
 }
 
@@ -254,18 +290,20 @@ bf_status bfi_windows_find(const bfi_graph *graph, const bfi_constants *constant
     size_t n = (size_t)program->buffer_count;
     *out = (bfi_windows){0};
     out->buffers = bfi_calloc(n, sizeof *out->buffers);
+    out->like = bfi_calloc(n, sizeof *out->like);
     bfi_rect *rects = bfi_calloc(n, sizeof *rects);
     int64_t *lengths = bfi_calloc(3 * n, sizeof *lengths);
     double *means = bfi_calloc(2 * n, sizeof *means);
-    bf_status status =
-        out->buffers && rects && lengths && means ? BF_STATUS_OK : bfi_fail_memory(err);
+    bf_status status = out->buffers && out->like && rects && lengths && means
+                           ? BF_STATUS_OK
+                           : bfi_fail_memory(err);
     if (status == BF_STATUS_OK) {
         find_planes(graph, constants, program, out);
         extents axes[2] = {{rects, lengths, means}, {rects, lengths + n, means + n}};
         bool worth = has_windows(program, out);
         for (int i = 0; i < BFI_WINDOW_LEVELS && worth && status == BF_STATUS_OK; i++)
-            status = find_level(constants, program, out, (int64_t)1 << i, axes, lengths + 2 * n,
-                                &worth, err);
+            status = find_level(graph, constants, program, out, (int64_t)1 << i, axes,
+                                lengths + 2 * n, &worth, err);
     }
     free(rects);
     free(lengths);
@@ -303,5 +341,6 @@ bfi_window_room bfi_window_room_at(const bfi_program *program, const bfi_window_
 void bfi_windows_clear(bfi_windows *windows) {
     for (int i = 0; i < windows->level_count; i++) free(windows->levels[i].offset);
     free(windows->buffers);
+    free(windows->like);
     *windows = (bfi_windows){0};
 }

@@ -6,7 +6,9 @@
  * like the whole layer. Sums keep the block cuts of the original index, so a windowed run gives the
  * bits of a dense one (kernels/kernel.h). Where an op needs a whole layer (linear, structural, max
  * pooling) the buffer it reads is kept whole from its producer on: the dense case is the largest
- * window, not another representation.
+ * window, not another representation. Where slopes are optimised, the adjoint pass goes forward on
+ * the same windows: a coefficient of zero asks for no value, and what values on a window are made
+ * from lies in the windows before it.
  *
  * Reach of a convolution's adjoint: Boopathy et al. 2019 (CNN-Cert, arXiv:1811.12395), section 3.
  * Immutable after the pass, thread-safe to read. */
@@ -42,14 +44,17 @@ typedef struct bfi_window_level {
     int64_t height;  /* elements per lane that the buffers need together, whichever the block */
     int64_t widest;  /* elements per lane of the largest windowed buffer */
     int64_t lanes;   /* widest tile whose buffers and room fit in the memory of a dense one */
-    double flops;    /* multiply-adds times two per lane in convolutions, mean over the blocks */
+    double flops;    /* multiply-adds times two per lane in convolutions (of a round, where slopes
+                        are optimised), mean over the blocks */
 } bfi_window_level;
 
 enum { BFI_WINDOW_LEVELS = 4 };
 
 typedef struct bfi_windows {
-    bfi_planes target;                          /* what is bounded */
-    bfi_planes *buffers;                        /* by buffer of the program */
+    bfi_planes target;   /* what is bounded */
+    bfi_planes *buffers; /* by buffer of the program */
+    int *like; /* by buffer: slopes and values of the adjoint pass stand on the window of these
+                  coefficients; -1: the window is the buffer's own */
     bfi_window_level levels[BFI_WINDOW_LEVELS]; /* blocks of growing size */
     int level_count;                            /* 0: this program has no windows worth having */
     double dense_flops;                         /* like levels[].flops, without windows */

@@ -39,8 +39,8 @@ static int64_t lanes_per_row(const bf_plan *plan, int program) {
 /* The cheapest level when |count| rows lie evenly over the layer, -1: none is better than dense. */
 static int cheapest_level(const bf_plan *plan, int program, int64_t count) {
     const bfi_windows *w = &plan->windows[program];
-    double lanes = (double)(lanes_per_row(plan, program) * count), wide = (double)plan->tile_lanes,
-           tiles = lanes > wide ? lanes / wide : 1;
+    double lanes = (double)(lanes_per_row(plan, program) * count),
+           wide = (double)bfi_program_lanes(plan, program), tiles = lanes > wide ? lanes / wide : 1;
     double best =
         cost(tiles, lanes / tiles, w->dense_flops, (double)plan->programs[program].height);
     int found = -1;

@@ -149,7 +149,7 @@ static bfi_graph *pooled_sum_net(void) {
 }
 
 /* Returns whether windows were used. */
-static bool check_net(bfi_graph *graph, double width, int i) {
+static bool check_net(bfi_graph *graph, double width, bf_options o, int i) {
     int64_t n = graph->nodes[0].count;
     double *lo = calloc((size_t)(2 * n), sizeof *lo), *hi = lo + n, want[6], got[6];
     for (int64_t j = 0; j < n; j++) {
@@ -157,7 +157,6 @@ static bool check_net(bfi_graph *graph, double width, int i) {
         hi[j] = lo[j] + width * (double)pick(0, 8);
     }
     bf_model *model = net_model(graph);
-    bf_options o = bf_options_default();
     o.simplify = (int)pick(0, 1);
     o.dtype = pick(0, 1) ? BF_DTYPE_FLOAT64 : BF_DTYPE_FLOAT32;
     o.intersect = (int)pick(0, 1), o.all_neurons = !pick(0, 3);
@@ -179,16 +178,34 @@ static bool check_net(bfi_graph *graph, double width, int i) {
     return windowed.flops < windowed.dense_flops;
 }
 
+static bool check_some_net(bf_options o, int i) {
+    return i % 5 ? check_net(image_net(), 0x1p-6, o, i) : check_net(pooled_sum_net(), 0x1p-3, o, i);
+}
+
 static void test_same_bits(void **unused) {
     (void)unused;
     int used = 0, nets = 50;
-    for (int i = 0; i < nets; i++)
-        used += i % 5 ? check_net(image_net(), 0x1p-6, i) : check_net(pooled_sum_net(), 0x1p-3, i);
+    for (int i = 0; i < nets; i++) used += check_some_net(bf_options_default(), i);
+    assert_true(2 * used > nets);
+}
+
+/* Slopes are filled, followed and stepped on the windows too. */
+static void test_optimised_same_bits(void **unused) {
+    (void)unused;
+    int used = 0, nets = 60;
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    for (int i = 0; i < nets; i++) {
+        o.intermediate = i % 3 ? BF_INTERMEDIATE_PER_NEURON : BF_INTERMEDIATE_SHARED;
+        o.iterations = (int)pick(2, 5);
+        used += check_some_net(o, i);
+    }
     assert_true(2 * used > nets);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv_window),
-                                       cmocka_unit_test(test_same_bits)};
+                                       cmocka_unit_test(test_same_bits),
+                                       cmocka_unit_test(test_optimised_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

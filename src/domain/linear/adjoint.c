@@ -22,24 +22,8 @@ static bool has_slopes(const adjoint *a, const bfi_back_op *op) {
 /* The ops that stand for nodes on the way back; the program's array may move when ops are added, so
  * they are copies. */
 static void find_rules(adjoint *a, const bfi_back_op *ops, int count) {
-    for (int i = 0; i < count; i++) {
-        switch (ops[i].kind) {
-            case BFI_BACK_LINEAR:
-            case BFI_BACK_CONV:
-            case BFI_BACK_SCALE:
-            case BFI_BACK_PASS:
-            case BFI_BACK_RELAX:
-            case BFI_BACK_POOL:
-            case BFI_BACK_BOX:
-                a->rule[ops[i].node] = &ops[i];
-                break;
-            case BFI_BACK_SPARSE:
-                if (ops[i].which == 0) a->rule[ops[i].node] = &ops[i];
-                break;
-            default: /* seeds, sums and negations leave the value as it is */
-                break;
-        }
-    }
+    for (int i = 0; i < count; i++)
+        if (bfi_back_crosses(&ops[i])) a->rule[ops[i].node] = &ops[i];
 }
 
 /* Inputs of activations with slopes, and what their values are made from. */
