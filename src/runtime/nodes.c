@@ -183,9 +183,11 @@ static void run_tile(const nodes_run *r, int64_t first, int64_t lanes, int worke
                                           .spec = r->request->spec},
                                  .rounds = rounds,
                                  .stop = stop,
-                                 .lr = r->request->lr,
+                                 .lr = r->request->lr > 0 ? r->request->lr : BFI_NODES_LR,
                                  .splits = splits,
-                                 .multiplier_lr = r->request->multiplier_lr,
+                                 .multiplier_lr = r->request->multiplier_lr > 0
+                                                      ? r->request->multiplier_lr
+                                                      : BFI_NODES_MULTIPLIER_LR,
                                  .look = r->request->look,
                                  .user = r->request->user};
     bf_status status = bfi_alpha_tile(r->plan, r->ws, &request, lower, error);
