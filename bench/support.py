@@ -96,8 +96,8 @@ def in_turn(rounds, sides):
 
 
 def bound_side(binary, model, box, method, budget, *extra, **options):
-    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the
-    first call finds out; where that is one, it is the first process."""
+    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the first
+    call finds out; where that is one, it is the first process."""
     count = None
 
     def run():

@@ -16,17 +16,12 @@ SLOW = 15  # seconds that a run may take
 
 
 def executors_here(run):
-    """The executors that are measured; the others are named."""
-    if run.quick:
-        return ("native",)
-    why = None if run.tvm else "--tvm measures them too"
-    findings = support.run_json([run.binary, "doctor", "--json"])["findings"] if run.tvm else []
-    for finding in findings:
-        if finding["group"] == "TVM" and finding["state"] != "ok":
-            why = why or f"{finding['name']}: {finding['detail']}"
-    if why:
-        run.skip(f"plan: executors tvm and auto ({why})")
-    return EXECUTORS[:2] if why else EXECUTORS
+    """The executors that can be measured; the others are named."""
+    findings = support.run_json([run.binary, "doctor", "--json"])["findings"]
+    bad = [finding for finding in findings if finding["group"] == "TVM" and finding["state"] != "ok"]
+    if bad:
+        run.skip(f"executors tvm and auto ({bad[0]['name']}: {bad[0]['detail']})")
+    return EXECUTORS[1:2] if run.quick else EXECUTORS[:2] if bad else EXECUTORS
 
 
 def find_networks(run):
@@ -75,9 +70,9 @@ def measure_network(run, network, method, executors):
     """A row for each executor; they take turns."""
     box = ["--vnnlib", network["property"]] if network["property"] else None
     planned = support.in_turn(run.rounds, {name: plan_side(run, network, method, name) for name in executors})
-    ran = support.in_turn(run.rounds, {
-        name: support.bound_side(run.binary, network["path"], box, method, RUN_SECONDS, "--executor", name, "--timeout",
-                                 str(SLOW), timeout=2 * SLOW) for name in executors}) if box else {}
+    ran = support.in_turn(run.rounds, {name: support.bound_side(run.binary, network["path"], box, method, RUN_SECONDS,
+                                                                "--executor", name, "--timeout", str(SLOW), timeout=2 * SLOW)
+                                       for name in executors}) if box else {}
     for name in executors:
         row = new_row(network, method, name)
         plan, bound = planned[name].best, ran[name].best if box else None
@@ -150,8 +145,7 @@ def tables(found):
         yield (family, HEADER + [f"{name} ms" for name in executors],
                [network_cells(by_executor, executors) for by_executor in grouped.values()])
     if found.get("summary"):
-        yield ("Saving against one buffer per value, percent: medians of the families' medians",
-               ["kind", "families", "least", "median"],
+        yield ("Saving against one buffer per value, percent: medians of the families' medians", ["kind", "families", "least", "median"],
                [[row["case"], row["families"], f"{row['least']:.0f}", support.judged(row, "saving", "{:.0f}")]
                 for row in found["summary"]])
 
