@@ -16,11 +16,12 @@
 #include "verify/store/store.h"
 
 typedef enum bfi_solver_kind {
-    BFI_SOLVER_LP,  /* one linear program: decides where every neuron is stable or split */
-    BFI_SOLVER_MIP, /* branch and bound over the neurons that are not: decides piecewise linear nets
-                     */
-    BFI_SOLVER_SMT  /* Z3 */
+#define BF_SOLVER(KIND, name, library, functions, meaning) BFI_SOLVER_##KIND,
+#include "verify/solver/solver.def"
 } bfi_solver_kind;
+
+/* "lp", "mip", "smt". */
+const char *bfi_solver_name(bfi_solver_kind kind);
 
 typedef struct bfi_solver_options {
     bfi_solver_kind kind;

@@ -1,0 +1,37 @@
+/* The linear program of an encoding (verify/store/encode.h), solved by HiGHS, judged here.
+ *
+ * Columns and rows are the encoding's. A kink f of either sign is its triangle (Ehlers 2017,
+ * arXiv:1705.01320): out >= f's two lines (for a concave one <=) and out below (above) the chord of
+ * f over the box; fixed to a side it is that side's line. One more column t, the objective, is at
+ * least (left - right side) of every row of the disjunct: its minimum above zero says that no input
+ * is in the disjunct. One program serves a search: fixing a kink changes bounds only, so that HiGHS
+ * goes on from its last basis. */
+#ifndef BFI_VERIFY_SOLVER_LP_H
+#define BFI_VERIFY_SOLVER_LP_H
+
+#include "base/budget.h"
+#include "verify/solver/highs.h"
+#include "verify/store/encode.h"
+
+typedef struct bfi_lp bfi_lp;
+
+/* |highs| and |encoding| are borrowed and have to live longer. */
+bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, bfi_lp **out,
+                        bf_error *err);
+void bfi_lp_free(bfi_lp *lp);
+
+/* Puts the input of kink |kink| at or above zero (sign 1), at or below (-1), or on either side (0).
+ */
+void bfi_lp_fix(bfi_lp *lp, int32_t kink, int sign);
+
+typedef struct bfi_lp_answer {
+    bool refuted; /* certified */
+    double lower; /* certified: of the objective; +inf when the constraints contradict each other */
+    const double *x; /* columns at the optimum, as HiGHS has it; NULL: none */
+    double optimum;  /* there, as HiGHS has it */
+} bfi_lp_answer;
+
+/* Solves. BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED leave |answer| with what is known. */
+bf_status bfi_lp_solve(bfi_lp *lp, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err);
+
+#endif

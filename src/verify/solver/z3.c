@@ -1,0 +1,16 @@
+#include "verify/solver/z3.h"
+
+bf_status bfi_z3_load(bfi_dylib *lib, bfi_z3_functions *out, bf_error *err) {
+    static const char *const names[] = {
+#define BFI_Z3_NAME(result, name, arguments) "Z3_" #name,
+        BFI_Z3_FUNCTIONS(BFI_Z3_NAME)
+#undef BFI_Z3_NAME
+    };
+    _Static_assert(sizeof names / sizeof *names * sizeof(void *) == sizeof *out,
+                   "one pointer per name");
+    bf_status status = bfi_dylib_open(BFI_OPTIONAL_Z3, lib, err);
+    if (status != BF_STATUS_OK) return status;
+    status = bfi_dylib_functions(lib, names, sizeof names / sizeof *names, out, err);
+    if (status != BF_STATUS_OK) bfi_dylib_close(lib);
+    return status;
+}
