@@ -3,7 +3,8 @@
 
 Verdicts are compared with verdicts.csv (wrong: sat where unsat is known, or the reverse), every counterexample
 is replayed in onnxruntime (bench/witness.py, under BOUNDFLOW_PEER_PYTHON or this interpreter, whichever has it).
-Rows are written to --csv as they finish; a table per family comes at the end. Exit code 1: a wrong verdict,
+Rows are written to --csv as they finish; a table per family comes at the end, and one beside what the
+competition's tools published (on other hardware, often a GPU, start-up included). Exit code 1: a wrong verdict,
 an invalid counterexample, or a crash.
 """
 import argparse
@@ -20,8 +21,9 @@ import time
 import support
 
 VERDICTS = ("sat", "unsat", "unknown", "timeout")
-COLUMNS = ["family", "onnx", "vnnlib", "known", "verdict", "wrong", "by", "wall_s", "time_s", "witness",
-           "witness_detail", "exit", "message"]
+COLUMNS = ["family", "onnx", "vnnlib", "known", "limit_s", "verdict", "wrong", "by", "wall_s", "time_s", "nodes",
+           "witness", "witness_detail", "exit", "message"]
+TOOLS = ("alpha_beta_crown", "neuralsat", "pyrat", "nnenum", "marabou", "cora", "mn_bab", "verinet", "oval")
 
 
 class Replay:
@@ -69,14 +71,24 @@ def read_rows(path):
 
 
 def known_verdicts(folder):
-    """{(onnx, vnnlib): verdict} of verdicts.csv, or of our models' expected.csv, which has no header."""
+    """{(onnx, vnnlib): row as a dict} of verdicts.csv, or of our models' expected.csv, which has no header."""
     for name in ("verdicts.csv", "expected.csv"):
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             rows = read_rows(path)
-            column = rows[0].index("verdict") if "verdict" in rows[0] else 2
-            return {(row[0], row[1]): row[column] for row in rows}
+            header = rows[0] if "verdict" in rows[0] else ["onnx", "vnnlib", "verdict"]
+            return {(row[0], row[1]): dict(zip(header, row)) for row in rows}
     return {}
+
+
+def published(row):
+    """{tool: seconds} of those that decided the instance ("unsat:6.20@2023")."""
+    times = {}
+    for tool in TOOLS:
+        verdict, _, rest = row.get(tool + "_time", "").partition(":")
+        if verdict in ("sat", "unsat") and verdict == row.get("verdict"):
+            times[tool] = float(rest.split("@")[0])
+    return times
 
 
 def folders(arguments):
@@ -101,15 +113,18 @@ def instances(arguments):
     listed = []
     for family, folder in folders(arguments):
         known = known_verdicts(folder)
-        rows = read_rows(os.path.join(folder, "instances.csv"))[:arguments.limit]
-        for onnx, vnnlib, *_ in rows:
+        rows = read_rows(os.path.join(folder, "instances.csv"))[::arguments.every][:arguments.limit]
+        for onnx, vnnlib, *rest in rows:
+            row = known.get((onnx, vnnlib), {})
+            own = float(rest[0]) if rest and arguments.own_timeouts else arguments.timeout
             listed.append({"family": family, "folder": folder, "onnx": onnx, "vnnlib": vnnlib,
-                           "known": known.get((onnx, vnnlib), "unknown")})
+                           "known": row.get("verdict", "unknown"), "limit_s": min(own, arguments.timeout),
+                           "published": published(row)})
     return listed
 
 
 def read_answer(stdout):
-    """(verdict, how it was found, seconds the program counted itself) of the JSON object, or of the first line."""
+    """(verdict, how it was found, seconds the program counted itself, nodes) of the JSON object, or of the first line."""
     first = stdout.split("\n", 1)[0].strip()
     answer = {}
     for line in stdout.splitlines():
@@ -117,30 +132,31 @@ def read_answer(stdout):
             try:
                 answer = json.loads(line)
             except ValueError:
-                return "error", "", ""
+                return "error", "", "", ""
     verdict = answer.get("verdict", first)
     if verdict not in VERDICTS:
-        return "error", "", ""
+        return "error", "", "", ""
     guess = {"sat": "attack", "unsat": "bounds"}.get(verdict, "")
-    return verdict, str(answer.get("decided_by") or guess), answer.get("time_s", "")
+    return verdict, str(answer.get("decided_by") or guess), answer.get("time_s", ""), answer.get("nodes", "")
 
 
 def run(arguments, replay, instance):
     model = os.path.join(instance["folder"], instance["onnx"])
     prop = os.path.join(instance["folder"], instance["vnnlib"])
-    row = {key: instance[key] for key in ("family", "onnx", "vnnlib", "known")}
+    row = {key: instance[key] for key in ("family", "onnx", "vnnlib", "known", "limit_s", "published")}
+    limit = instance["limit_s"]
     with tempfile.TemporaryDirectory() as scratch:
         results = os.path.join(scratch, "results.txt")
-        command = [arguments.boundflow, "verify", prop, "--network", model, "--timeout", f"{arguments.timeout:g}",
+        command = [arguments.boundflow, "verify", prop, "--network", model, "--timeout", f"{limit:g}",
                    "--results-file", results, "--json", *arguments.extra]
         start = time.perf_counter()
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.timeout + arguments.grace)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit + arguments.grace)
             stdout, stderr, row["exit"] = done.stdout, done.stderr, done.returncode
         except subprocess.TimeoutExpired:
             stdout, stderr, row["exit"] = "", f"killed {arguments.grace:g} s after its time limit", "killed"
         row["wall_s"] = f"{time.perf_counter() - start:.4f}"
-        row["verdict"], row["by"], row["time_s"] = read_answer(stdout)
+        row["verdict"], row["by"], row["time_s"], row["nodes"] = read_answer(stdout)
         row["wrong"] = int({row["verdict"], row["known"]} == {"sat", "unsat"})
         if row["verdict"] == "error":
             row["message"] = (stderr.strip() or stdout.strip() or "no output").splitlines()[-1][:300]
@@ -167,6 +183,29 @@ def summary(family, rows):
             "/".join(map(str, witnesses)), f"{support.median(seconds):.3f}", f"{sum(seconds):.1f}"]
 
 
+def compare(family, rows):
+    """Instances decided, ours and the tools', and seconds on those that both we and alpha-beta-CROWN decided."""
+    ours = [row for row in rows if row["verdict"] in ("sat", "unsat") and not row["wrong"]]
+    solved = {tool: sum(tool in row["published"] for row in rows) for tool in TOOLS}
+    best = max(TOOLS, key=lambda tool: solved[tool])
+    both = [row for row in ours if TOOLS[0] in row["published"]]
+    mine = [float(row["wall_s"]) for row in both]
+    theirs = [row["published"][TOOLS[0]] for row in both]
+    return [family, len(rows), sum(row["known"] in ("sat", "unsat") for row in rows), len(ours), solved[TOOLS[0]],
+            f"{solved[best]} {best}" if solved[best] else "",
+            *(f"{support.median(times):.2f} / {sum(times):.0f}" if times else "" for times in (mine, theirs))]
+
+
+def print_published(rows):
+    families = [name for name in dict.fromkeys(row["family"] for row in rows) if name != "models"]
+    if not families:
+        return
+    print("\nDecided, beside the answers that the competition's tools published (on other hardware, start-up included):")
+    support.print_table(["family", "instances", "known", "ours", "a,b-CROWN", "most", "ours s, median / total",
+                         "a,b-CROWN s"],
+                        [compare(name, [row for row in rows if row["family"] == name]) for name in families])
+
+
 def print_summary(rows):
     families = list(dict.fromkeys(row["family"] for row in rows))
     header = ["family", "instances", *VERDICTS, "error", "wrong", "attack", "bounds", "witness e/n/m/i", "median s",
@@ -186,6 +225,9 @@ def parse_arguments():
     parser.add_argument("--boundflow", default=support.default_binary(), help="the program (default %(default)s)")
     parser.add_argument("--families", help="comma separated; `models` are our own (default: all)")
     parser.add_argument("--timeout", type=float, default=20, help="seconds per instance (default 20)")
+    parser.add_argument("--own-timeouts", action="store_true",
+                        help="the time limit that the instance has, at most --timeout")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th instance of each family")
     parser.add_argument("--grace", type=float, default=10, help="seconds after which a late process is killed")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time (default 1; times need 1)")
     parser.add_argument("--limit", type=int, help="at most so many instances of each family")
@@ -194,8 +236,8 @@ def parse_arguments():
     arguments = parser.parse_args()
     if not os.access(arguments.boundflow, os.X_OK):
         parser.error(f"no program at {arguments.boundflow}: build first (make build) or give --boundflow")
-    if arguments.jobs < 1 or arguments.timeout <= 0:
-        parser.error("--jobs must be at least 1 and --timeout positive")
+    if arguments.jobs < 1 or arguments.every < 1 or arguments.timeout <= 0:
+        parser.error("--jobs and --every must be at least 1 and --timeout positive")
     arguments.boundflow = os.path.abspath(arguments.boundflow)
     return arguments
 
@@ -211,7 +253,7 @@ def main():
         print(f"skipped: the replay of counterexamples ({replay.why})")
     rows = []
     with open(arguments.csv or os.devnull, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, restval="")
+        writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             futures = [pool.submit(run, arguments, replay, instance) for instance in listed]
@@ -224,6 +266,7 @@ def main():
                       f"{' WRONG' if row['wrong'] else ''} {row['wall_s']} s", file=sys.stderr, flush=True)
     replay.close()
     print_summary(rows)
+    print_published(rows)
     return int(any(row["wrong"] or row.get("witness") == "invalid" or crashed(row) for row in rows))
 
 
