@@ -15,6 +15,9 @@
 /* Lanes of one attack; its rounds after the bounds double their effort. */
 enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 };
 
+/* Inputs that vary: more are not split. */
+enum { MOST_SPLIT_INPUTS = 32 };
+
 typedef struct verifier {
     bf_session *session;
     const bf_model *model;
@@ -272,9 +275,15 @@ static void report_search(void *user, const bfi_search_progress *p) {
     v->options->progress(v->options->user, &progress);
 }
 
+/* Splitting inputs pays where few of them vary. */
+static bool searchable(const verifier *v) {
+    for (int32_t i = 0; i < v->property->count; i++)
+        if (!v->done[i] && bfi_search_free_inputs(v->property, i) > MOST_SPLIT_INPUTS) return false;
+    return v->options->bounds.method >= BF_METHOD_CROWN;
+}
+
 static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
     bfi_search_options options = {.bounds = v->options->bounds,
-                                  .branching = v->options->branching,
                                   .memory = v->options->bounds.memory,
                                   .deadline = v->deadline,
                                   .attack = v->attack,
@@ -285,7 +294,6 @@ static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
     bf_status status = bfi_search_case(v->session, v->model, v->property, index, &options,
                                        v->states + v->first[index], &result, err);
     v->result->nodes += result.progress.nodes;
-    memcpy(v->result->branching, result.branching, sizeof v->result->branching);
     if (status != BF_STATUS_OK) return status;
     if (result.outcome == BFI_SEARCH_FOUND) {
         v->result->x = result.witness.x, v->result->y = result.witness.y;
@@ -311,21 +319,29 @@ static bf_status search_all(verifier *v, bf_error *err) {
     return status;
 }
 
+/* The effort of one case is spread over all, when they are many: the search of a case tries points
+ * of its own. */
+static int steps_each(const verifier *v, int steps) {
+    return v->open_cases > MANY_CASES ? (int)(steps * MANY_CASES / v->open_cases) : steps;
+}
+
 static bf_status run_strategy(verifier *v, bf_error *err) {
     const bf_verify_options *o = v->options;
-    int cheap = v->open_cases > MANY_CASES ? 0 : CHEAP_STEPS; /* many boxes: probe points alone */
-    bf_status status = attack_all(v, o->restarts, cheap, o->seed, v->deadline, err);
+    bf_status status = BF_STATUS_OK;
+    /* of many boxes bounds decide most, each sooner than points could be tried in it */
+    if (v->open_cases <= MANY_CASES)
+        status = attack_all(v, o->restarts, CHEAP_STEPS, o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_IBP, "ibp", err);
     if (status == BF_STATUS_OK && !decided(v))
         status = try_bounds(v, BF_METHOD_CROWN_IBP, "crown-ibp", err);
     if (status == BF_STATUS_OK && !decided(v))
-        status = attack_all(v, o->restarts, o->steps, o->seed, v->deadline, err);
+        status = attack_all(v, o->restarts, steps_each(v, o->steps), o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v))
         status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_alpha(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
-    bool search = v->options->bounds.method >= BF_METHOD_CROWN;
-    if (status == BF_STATUS_OK && !decided(v) && search) status = search_all(v, err);
+    bool search = status == BF_STATUS_OK && !decided(v) && searchable(v);
+    if (search) status = search_all(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, 0.5, err);
     return status;
 }
