@@ -2,8 +2,8 @@
 """The benchmark suite: one JSON file and one HTML page of everything that is measured, one run, one machine.
 
 Parts: micro     kernels alone, against the measured fma peak and memory rate of one core (roofline)
-       plan      every network x method x executor: planned bytes, time to plan, time to run, flops against dense
        peers     auto_LiRPA in its own environment on the same boxes, in turn: time, width, memory
+       plan      every network x method x executor: planned bytes, time to plan, time to run, flops against dense
        threads   two threads against one
        startup   whole processes
        rounding  what the error terms cost
@@ -23,7 +23,7 @@ import peer
 import support
 from parts import micro, peers, plan, rounding, startup, threads
 
-PARTS = {"micro": micro, "plan": plan, "peers": peers, "threads": threads, "startup": startup, "rounding": rounding}
+PARTS = {"micro": micro, "peers": peers, "plan": plan, "threads": threads, "startup": startup, "rounding": rounding}
 
 
 class Run:
@@ -31,6 +31,7 @@ class Run:
 
     def __init__(self, arguments):
         self.binary, self.dtype, self.quick = arguments.boundflow, arguments.dtype, arguments.quick
+        self.tvm = arguments.tvm
         self.rounds = arguments.rounds or (1 if self.quick else 2)
         self.seconds = 0.3 if self.quick else 1.0  # of repeats in a process
         self.nets = os.path.join(arguments.out, "nets")
@@ -57,6 +58,8 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="a few cases of each part, one process each: two minutes")
     parser.add_argument("--rounds", type=int, help="processes of each side, in turn (default 2; 1 with --quick)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="of the part peers")
+    parser.add_argument("--tvm", action="store_true", help="executors tvm and auto in the part plan too: the first time "
+                                                           "kernels of every network are compiled, which takes long")
     parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
     parser.add_argument("--out", default=os.path.join(support.ROOT, "build", "bench"),
                         help="folder of bench.json, bench.html and of random networks (default %(default)s)")

@@ -16,12 +16,17 @@ SLOW = 15  # seconds that a run may take
 
 
 def executors_here(run):
-    """The executors that can be measured; the others are named."""
-    findings = support.run_json([run.binary, "doctor", "--json"])["findings"]
-    bad = [finding for finding in findings if finding["group"] == "TVM" and finding["state"] != "ok"]
-    if bad:
-        run.skip(f"executors tvm and auto ({bad[0]['name']}: {bad[0]['detail']})")
-    return EXECUTORS[1:2] if run.quick else EXECUTORS[:2] if bad else EXECUTORS
+    """The executors that are measured; the others are named."""
+    if run.quick:
+        return ("native",)
+    why = None if run.tvm else "--tvm measures them too"
+    findings = support.run_json([run.binary, "doctor", "--json"])["findings"] if run.tvm else []
+    for finding in findings:
+        if finding["group"] == "TVM" and finding["state"] != "ok":
+            why = why or f"{finding['name']}: {finding['detail']}"
+    if why:
+        run.skip(f"plan: executors tvm and auto ({why})")
+    return EXECUTORS[:2] if why else EXECUTORS
 
 
 def find_networks(run):

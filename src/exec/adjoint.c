@@ -210,6 +210,27 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
              kept(t, s->pick_lo), kept(t, s->pick_hi), kept(t, s->t_neg), buffer(t, op->out));
 }
 
+/* The plane that the lane took, operand by operand; the first one brings the intercept. */
+static void run_plane(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_value_state *s = &t->plan->state[op->node];
+    if (op->which) {
+        scale_value(t, op, op->a, kept(t, s->s_neg), NULL);
+        return;
+    }
+    for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
+        bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
+        const void *slopes = at(t, kept(t, s->s_pos), line.first, 1);
+        bfi_follow along = {.ps = 1,
+                            .a = element(t, op->b, &line),
+                            .z = element(t, op->a, &line),
+                            .s_pos = slopes,
+                            .s_neg = slopes,
+                            .t_pos = at(t, kept(t, s->t_pos), line.first, 1),
+                            .t_neg = at(t, kept(t, s->t_neg), line.first, 1)};
+        follow_line(t, op, &line, along);
+    }
+}
+
 /* Steps the parameter |which| by the gradient a x. */
 static void ascend(const bfi_tile *t, const bfi_back_op *op, int which, const bfi_line *line,
                    const void *x) {
@@ -332,6 +353,9 @@ void bfi_adjoint_run(const bfi_tile *t, const bfi_back_op *op) {
             break;
         case BFI_BACK_ADJOINT_RELAX:
             run_relax(t, op);
+            break;
+        case BFI_BACK_ADJOINT_PLANE:
+            run_plane(t, op);
             break;
         default:
             assert(op->kind == BFI_BACK_ADJOINT_POOL);

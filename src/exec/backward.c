@@ -351,6 +351,20 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     return s;
 }
 
+/* Both sides of a product have the same slopes. Its error counts once, with the first operand. */
+static void run_plane(const bfi_tile *t, const bfi_back_op *op) {
+    const bfi_value_state *state = &t->plan->state[op->node];
+    bfi_tile_step s = step_of(t, op);
+    assert(state->s_pos >= 0 && state->s_neg >= 0 && state->t_pos >= 0 && state->t_neg >= 0);
+    s.s_pos = s.s_neg = bfi_tile_kept(t, op->which ? state->s_neg : state->s_pos);
+    if (op->which) {
+        relax_and_settle(t, s, 0, flat_of_node(t, op->node));
+        return;
+    }
+    s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
+    relax_node(t, s, op->node);
+}
+
 static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = relax_step(t, op);
     s.active = active_elements(t, op);
@@ -518,6 +532,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_NEGATE] = run_negate,
     [BFI_BACK_PASS] = run_pass,
     [BFI_BACK_RELAX] = run_relax,
+    [BFI_BACK_PLANE] = run_plane,
     [BFI_BACK_POOL] = run_pool,
     [BFI_BACK_ACCUMULATE] = run_accumulate,
     [BFI_BACK_BOX] = run_box,
@@ -531,6 +546,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_ADJOINT_ADD] = bfi_adjoint_run,
     [BFI_BACK_ADJOINT_SUB] = bfi_adjoint_run,
     [BFI_BACK_ADJOINT_RELAX] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_PLANE] = bfi_adjoint_run,
     [BFI_BACK_ADJOINT_POOL] = bfi_adjoint_run,
 };
 

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <float.h>
 
+#include "exec/curves.h"
 #include "exec/forward_internal.h"
 
 /* Errors of float32 library functions (sigmoid, tanh, exp, ...) are taken as at most this many
@@ -261,10 +262,44 @@ static void square(bool outward, double a, double b, double *lo, double *hi) {
     *hi = outward ? bfi_up(large * large) : large * large;
 }
 
+/* Stores the plane of element j over [a, b] x [c, d], and its error: one rounded product for each
+ * operand, the intercept's sum. */
+static void put_plane(const bfi_transfer *t, int64_t j, double a, double b, double c, double d,
+                      double exec) {
+    bfi_dtype dtype = t->plan->dtype;
+    const bfi_value_state *s = t->state;
+    bfi_plane p = bfi_binary_plane(t->node->op, dtype, t->plan->outward, a, b, c, d);
+    if (t->plan->outward && dtype == BFI_F32) {
+        p.t_pos = (double)bfi_float_down(p.t_pos);
+        p.t_neg = (double)bfi_float_up(p.t_neg);
+    }
+    bfi_store(dtype, bfi_kept_numbers(t, s->s_pos), j, p.first);
+    bfi_store(dtype, bfi_kept_numbers(t, s->s_neg), j, p.second);
+    bfi_store(dtype, bfi_kept_numbers(t, s->t_pos), j, p.t_pos);
+    bfi_store(dtype, bfi_kept_numbers(t, s->t_neg), j, p.t_neg);
+    if (!t->plan->outward) return;
+    double products = p.first == 0 ? 0 : bfi_mul_up(fabs(p.first), bfi_magnitude(a, b));
+    if (p.second != 0) products += bfi_mul_up(fabs(p.second), bfi_magnitude(c, d));
+    double e = bfi_dot_gamma(t, j) * bfi_magnitude(p.t_pos, p.t_neg) + exec + t->u * products;
+    bfi_store_up(dtype, bfi_kept_numbers(t, s->e), j, e * BFI_ERROR_ROOM);
+}
+
+/* What products may lose to underflow on the way back. */
+static void put_flat(const bfi_transfer *t) {
+    const bfi_kernels *k = t->run.kernels;
+    double flat = 8 * t->eta * (double)t->n;
+    for (int i = 0; i < 2; i++) {
+        const double *lo = bfi_lo(t, t->node->inputs[i]), *hi = bfi_hi(t, t->node->inputs[i]);
+        flat += bfi_mul_up(2 * t->eta, k->magnitudes(t->n, lo, hi) * BFI_ERROR_ROOM);
+    }
+    bfi_kept_doubles(t, t->plan->e_flat)[t->id] = t->plan->outward ? bfi_up(flat) : 0;
+}
+
 static void forward_binary(const bfi_transfer *t) {
     int x = t->node->inputs[0], y = t->node->inputs[1];
     const double *a = bfi_lo(t, x), *b = bfi_hi(t, x), *c = bfi_lo(t, y), *d = bfi_hi(t, y);
-    bool outward = t->plan->outward;
+    bool outward = t->plan->outward, planes = t->state->s_pos >= 0;
+    if (planes) put_flat(t);
     for (int64_t j = 0; j < t->n; j++) {
         double lo, hi;
         bool exact = false;
@@ -285,10 +320,12 @@ static void forward_binary(const bfi_transfer *t) {
                 lo = fmin(a[j], c[j]), hi = fmin(b[j], d[j]), exact = true;
                 break;
         }
+        double exec = 0;
         if (float32_execution(t) && !exact) {
-            double exec = bfi_magnitude(lo, hi) * (4 * BF_U32) + 0x1p-148;
+            exec = bfi_magnitude(lo, hi) * (4 * BF_U32) + 0x1p-148;
             lo = bfi_down(lo - exec), hi = bfi_up(hi + exec);
         }
+        if (planes) put_plane(t, j, a[j], b[j], c[j], d[j], exec);
         bfi_put_interval(t, j, lo, hi);
     }
 }

@@ -1,7 +1,6 @@
 /* Intervals and linear relaxations of unary functions, in float64 with the fixed bits of base/fp.h.
  */
-#include <assert.h>
-
+#include "exec/curves.h"
 #include "exec/forward.h"
 #include "ir/evaluate.h"
 
@@ -188,8 +187,7 @@ static double s_shaped_tangent(const bfi_node *node, double k) {
     return bfi_log(k / ((1 + t) * (1 + t))) / 2;
 }
 
-/* f(x) - s x, enclosed. */
-static void gap(const bfi_node *node, bool outward, double s, double x, double *lo, double *hi) {
+void bfi_unary_gap(const bfi_node *node, bool outward, double s, double x, double *lo, double *hi) {
     double y_lo, y_hi;
     point(node, outward, x, &y_lo, &y_hi);
     *lo = s == 0 ? y_lo : step_down(outward, fma(-s, x, y_lo)); /* x may be infinite */
@@ -212,7 +210,7 @@ static double intercept(const bfi_node *node, bool outward, double s, double lo,
     for (int i = 0; i < 3; i++) {
         double x = candidates[i], below, above;
         if (!(x >= lo && x <= hi)) continue;
-        gap(node, outward, s, x, &below, &above);
+        bfi_unary_gap(node, outward, s, x, &below, &above);
         double slack = outward && smooth ? TANGENT_SLACK * (1 + (s == 0 ? 0 : fabs(s * x))) : 0;
         best = sign > 0 ? fmin(best, below - slack) : fmax(best, above + slack);
         if (!(below == below) || !(above == above)) return sign > 0 ? -INFINITY : INFINITY;
@@ -258,8 +256,9 @@ bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
         if (alpha > 1 || alpha < 0) { /* concave or not monotone: any pair of slopes will do */
             lines.s_pos = lines.s_neg;
         }
+    } else if (node->op != BFI_OP_SIGMOID && node->op != BFI_OP_TANH) {
+        return bfi_curve_lines(node, dtype, outward, lo, hi);
     } else {
-        assert(node->op == BFI_OP_SIGMOID || node->op == BFI_OP_TANH);
         if (isinf(lo) || isinf(hi))
             lines.s_pos = lines.s_neg = 0;
         else

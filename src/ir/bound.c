@@ -28,6 +28,7 @@ bool bfi_back_crosses(const bfi_back_op *op) {
         case BFI_BACK_BOX:
             return true;
         case BFI_BACK_SPARSE:
+        case BFI_BACK_PLANE:
             return op->which == 0;
         default: /* seeds, sums and negations leave the value as it is */
             return false;
@@ -106,6 +107,7 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_ACCUMULATE:
         case BFI_BACK_ADJOINT_ADD:
         case BFI_BACK_ADJOINT_SUB:
+        case BFI_BACK_ADJOINT_PLANE:
         case BFI_BACK_ADJOINT_POOL:
             return 7;
         default:

@@ -18,9 +18,9 @@ typedef enum bfi_back_kind {
 typedef struct bfi_back_op {
     bfi_back_kind kind;
     int node;  /* graph node whose rule this is */
-    int which; /* SPARSE: input number */
+    int which; /* SPARSE, PLANE: input number */
     int a, b;  /* buffers read, -1: none. b: ACCUMULATE, ADJOINT_ADD and _SUB: the other operand;
-                  RELAX: slopes; ADJOINT_RELAX and _POOL: coefficients */
+                  RELAX: slopes; ADJOINT_RELAX, _PLANE and _POOL: coefficients */
     int out;   /* buffer written, -1: none */
     int c;     /* ADJOINT_RELAX: slopes, which it steps; -1: none */
 } bfi_back_op;

@@ -33,6 +33,7 @@ static const signature signatures[BFI_BACK_COUNT] = {
     [BFI_BACK_NEGATE] = {1, {OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_PASS] = {1, {OF_NODE}, NONE, false, false},
     [BFI_BACK_RELAX] = {2, {OF_NODE, OF_SLOPES}, OF_INPUT, false, true},
+    [BFI_BACK_PLANE] = {1, {OF_NODE}, OF_INPUT, false, false},
     [BFI_BACK_POOL] = {1, {OF_NODE}, OF_INPUT, false, false},
     [BFI_BACK_ACCUMULATE] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_BOX] = {1, {OF_NODE}, NONE, false, false},
@@ -46,6 +47,7 @@ static const signature signatures[BFI_BACK_COUNT] = {
     [BFI_BACK_ADJOINT_ADD] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_ADJOINT_SUB] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_ADJOINT_RELAX] = {3, {OF_INPUT, OF_NODE, OF_SLOPES}, OF_NODE, true, true},
+    [BFI_BACK_ADJOINT_PLANE] = {2, {OF_INPUT, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_ADJOINT_POOL] = {2, {OF_INPUT, OF_NODE}, OF_NODE, false, false},
 };
 
@@ -145,6 +147,9 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
         case BFI_BACK_SCALE:
         case BFI_BACK_ADJOINT_SCALE:
             return node->op == BFI_OP_SCALE_SHIFT;
+        case BFI_BACK_PLANE:
+        case BFI_BACK_ADJOINT_PLANE:
+            return node->op == BFI_OP_MUL || node->op == BFI_OP_DIV;
         case BFI_BACK_POOL:
         case BFI_BACK_ADJOINT_POOL:
             return node->op == BFI_OP_MAX_POOL;

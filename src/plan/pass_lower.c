@@ -130,6 +130,7 @@ static int64_t back_depth(const bf_plan *plan, const bfi_back_op *op) {
         case BFI_BACK_BOX:
         case BFI_BACK_TRY:
         case BFI_BACK_RELAX:
+        case BFI_BACK_PLANE:
             return bfi_sum_depth(n);
         case BFI_BACK_SCALE:
         case BFI_BACK_ACCUMULATE:

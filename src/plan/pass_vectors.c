@@ -172,6 +172,7 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
         case BFI_BACK_ADJOINT_ADD:
         case BFI_BACK_ADJOINT_SUB:
         case BFI_BACK_ADJOINT_RELAX:
+        case BFI_BACK_ADJOINT_PLANE:
         case BFI_BACK_ADJOINT_POOL:
             return;
         case BFI_BACK_RELAX:
@@ -182,6 +183,9 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             }
             if (bfi_relax_before_linear(p, b->plan->graph, index))
                 touch_from(b, forward, id, BFI_ROLE_ACTIVE, step);
+            break;
+        case BFI_BACK_PLANE:
+            touch_lines(b, forward, id, step);
             break;
         case BFI_BACK_POOL:
             touch_from(b, forward, id, BFI_ROLE_T_NEG, step);

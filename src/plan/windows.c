@@ -109,6 +109,7 @@ static void shape_op(const bfi_graph *graph, const bfi_constants *constants, con
             break;
         case BFI_BACK_LINEAR:
         case BFI_BACK_SPARSE:
+        case BFI_BACK_PLANE:
         case BFI_BACK_POOL:
             planes[op->a].whole = true;
             out = value_planes(&graph->nodes[node->inputs[op->which]]);

@@ -218,7 +218,7 @@ class Suite(unittest.TestCase):
 
     def test_wants(self):
         arguments = type("Arguments", (), {"boundflow": "x", "dtype": "float32", "quick": True, "rounds": None, "out": "x",
-                                           "no_peer": True, "only": ["micro", "peers/acas.*crown$"]})
+                                           "no_peer": True, "tvm": False, "only": ["micro", "peers/acas.*crown$"]})
         with contextlib.redirect_stdout(io.StringIO()):
             run = bench.Run(arguments)
         self.assertTrue(run.wants("micro") and run.wants("micro", "any") and run.wants("peers"))

@@ -108,7 +108,10 @@ static inline buffer buffer_filled(bfi_dtype dtype, int64_t n) {
     return b;
 }
 
-static inline bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+/* The same number, and the same zero of the two; what kind of NaN does not matter. */
+static inline bool same(double a, double b) {
+    return (a == b && signbit(a) == signbit(b)) || (isnan(a) && isnan(b));
+}
 
 static inline int64_t random_special(void) { return chance(70) ? 0 : chance(50) ? 2 : 20; }
 

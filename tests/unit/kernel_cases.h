@@ -11,13 +11,14 @@ static void spoil_padding(buffer *b, int64_t rows, int64_t ls, int64_t lanes) {
         for (int64_t l = lanes; l < ls; l++) set(b, j * ls + l, NAN);
 }
 
-/* Lane counts from 1 to 33; single lanes are packed half of the time. */
+/* Lane counts from 1 to 40, sometimes up to 112; single lanes are packed half of the time. */
 typedef struct lane_count {
     int64_t ls, lanes;
 } lane_count;
 
 static lane_count random_lanes(void) {
-    lane_count c = {0, chance(25) ? 1 : random_int(1, 33)};
+    lane_count c = {0, chance(25) ? 1 : random_int(1, 40)};
+    if (chance(15)) c.lanes = random_int(41, 112);
     c.ls = (c.lanes + BF_LANE_PAD - 1) / BF_LANE_PAD * BF_LANE_PAD;
     if (chance(15)) c.ls += BF_LANE_PAD * random_int(1, 8);
     if (c.lanes == 1 && chance(60)) c.ls = 1;
@@ -103,6 +104,8 @@ static conv_case random_conv(bfi_dtype dtype, int64_t special) {
     if (chance(15)) c->c_dst = random_int(11, 40);
     if (chance(10)) c->c_src = random_int(10, 40);
     if (chance(5)) c->kh = random_int(5, 11), c->kw = random_int(5, 11);
+    if (chance(5)) c->h_src = random_int(9, 40), c->h_dst = random_int(9, 40);
+    if (chance(5)) c->w_src = random_int(13, 40), c->w_dst = random_int(15, 40);
     t.y1 = c->h_dst;
     if (chance(40)) {
         t.y0 = random_int(0, c->h_dst - 1);

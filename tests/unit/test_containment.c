@@ -2,6 +2,7 @@
  * is never looser than IBP when intersected. */
 #include "bounds_kit.h"
 #include "exact.h"
+#include "exec/curves.h"
 #include "exec/forward.h"
 #include "ir/evaluate.h"
 #include "op_cases.h"
@@ -312,6 +313,131 @@ static void lines_are_sound(void **state) {
     }
 }
 
+static long double curve_value(bfi_op op, long double x) {
+    switch (op) {
+        case BFI_OP_SIN:
+            return sinl(x);
+        case BFI_OP_COS:
+            return cosl(x);
+        case BFI_OP_EXP:
+            return expl(x);
+        case BFI_OP_LOG:
+            return logl(x);
+        case BFI_OP_SQRT:
+            return sqrtl(x);
+        case BFI_OP_RECIPROCAL:
+            return 1 / x;
+        case BFI_OP_ABS:
+            return fabsl(x);
+        default:
+            return x * x;
+    }
+}
+
+/* What long double itself may be off by, for numbers that add up to |size|. */
+static long double reference_slack(long double size) {
+    return 0x1p-1070L + size * (LDBL_MANT_DIG > 60 ? 0x1p-61L : 0x1p-50L);
+}
+
+/* Functions that are convex, concave or both by turns; by how much the lines leave them tells that
+ * the lines are more than the interval. */
+static void curves_are_sound(void **state) {
+    (void)state;
+    static const bfi_op ops[] = {BFI_OP_SIN,  BFI_OP_COS,        BFI_OP_EXP, BFI_OP_LOG,
+                                 BFI_OP_SQRT, BFI_OP_RECIPROCAL, BFI_OP_ABS, BFI_OP_SQUARE};
+    for (int i = 0; i < 32000; i++) {
+        bfi_node node = {.op = ops[i % 8]};
+        bfi_dtype dtype = (bfi_dtype)(i / 8 % 2);
+        double lo = i % 3 ? 8 * net_uniform() : line_end();
+        double hi = kit_int(0, 1) ? lo + ldexp(4 * (1 + net_uniform()), -(int)kit_int(0, 45))
+                                  : (i % 3 ? 8 * net_uniform() : line_end());
+        if (lo > hi) {
+            double swap = lo;
+            lo = hi, hi = swap;
+        }
+        bfi_lines l = bfi_unary_lines(&node, dtype, true, lo, hi);
+        if (dtype == BFI_F32)
+            assert_true(l.s_pos == (double)(float)l.s_pos && l.s_neg == (double)(float)l.s_neg);
+        for (int k = 0; k < 64; k++) {
+            double x = line_point(lo, hi, k);
+            long double y = curve_value(node.op, x), below = (long double)l.s_pos * x,
+                        above = (long double)l.s_neg * x;
+            if (!isfinite(y)) continue;
+            long double slack = reference_slack(fabsl(y) + fabsl(below) + fabsl(above));
+            if (!(below + (long double)l.t_pos <= y + slack) ||
+                !(above + (long double)l.t_neg >= y - slack))
+                fail_msg("%s at %a of [%a, %a]: lines %a x + %a and %a x + %a",
+                         bfi_op_name(node.op), x, lo, hi, l.s_pos, l.t_pos, l.s_neg, l.t_neg);
+        }
+    }
+}
+
+/* On [middle +- r] lines leave a smooth function by no more than r^2 times its second derivative.
+ */
+static void curves_are_tight(void **state) {
+    (void)state;
+    static const struct {
+        bfi_op op;
+        double middle, bend;
+    } cases[] = {{BFI_OP_SIN, 0, 1},    {BFI_OP_SIN, 1.5, 1},      {BFI_OP_COS, 1.6, 1},
+                 {BFI_OP_COS, -3, 1},   {BFI_OP_EXP, 1, 4},        {BFI_OP_LOG, 2, 1},
+                 {BFI_OP_SQRT, 1, 1},   {BFI_OP_RECIPROCAL, 2, 1}, {BFI_OP_RECIPROCAL, -2, 1},
+                 {BFI_OP_SQUARE, 0, 2}, {BFI_OP_SQUARE, 3, 2}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (double r = 0.5; r > 1e-4; r /= 4) {
+            double lo = cases[c].middle - r, hi = cases[c].middle + r;
+            bfi_node node = {.op = cases[c].op};
+            bfi_lines l = bfi_unary_lines(&node, BFI_F64, true, lo, hi);
+            for (int k = 0; k < 64; k++) {
+                double x = line_point(lo, hi, k),
+                       gap = fma(l.s_neg, x, l.t_neg) - fma(l.s_pos, x, l.t_pos);
+                assert_true(gap >= 0 && gap <= cases[c].bend * r * r + 1e-10);
+            }
+        }
+}
+
+/* Products and quotients: planes at points of the box, which is as wide as it is long or very flat.
+ */
+static void planes_are_sound(void **state) {
+    (void)state;
+    for (int i = 0; i < 40000; i++) {
+        bool product = i % 2 == 0;
+        bfi_dtype dtype = (bfi_dtype)(i / 2 % 2);
+        double e[4];
+        for (int k = 0; k < 4; k += 2) {
+            e[k] = kit_int(0, 1) ? 4 * net_uniform() : line_end();
+            e[k + 1] =
+                kit_int(0, 1) ? e[k] + ldexp(1 + net_uniform(), -(int)kit_int(0, 40)) : line_end();
+            if (e[k] <= e[k + 1]) continue;
+            double swap = e[k];
+            e[k] = e[k + 1], e[k + 1] = swap;
+        }
+        bfi_plane p = bfi_binary_plane(product ? BFI_OP_MUL : BFI_OP_DIV, dtype, true, e[0], e[1],
+                                       e[2], e[3]);
+        if (dtype == BFI_F32)
+            assert_true(p.first == (double)(float)p.first && p.second == (double)(float)p.second);
+        for (int k = 0; k < 64; k++) {
+            double x = line_point(e[0], e[1], (int)kit_int(0, 63)),
+                   y = line_point(e[2], e[3], (int)kit_int(0, 63));
+            long double z = product ? (long double)x * y : (long double)x / y;
+            long double u = (long double)p.first * x, v = (long double)p.second * y;
+            if (!isfinite(z)) continue;
+            long double slack = reference_slack(fabsl(z) + fabsl(u) + fabsl(v));
+            if (!(u + v + (long double)p.t_pos <= z + slack) ||
+                !(u + v + (long double)p.t_neg >= z - slack))
+                fail_msg("%s at %a, %a of [%a, %a] x [%a, %a]: %a x + %a y + [%a, %a]",
+                         product ? "product" : "quotient", x, y, e[0], e[1], e[2], e[3], p.first,
+                         p.second, p.t_pos, p.t_neg);
+        }
+        if (product &&
+            fabs(e[0]) + fabs(e[1]) + fabs(e[2]) + fabs(e[3]) < 100) { /* half McCormick's gap */
+            double size = 1 + (fabs(e[0]) + fabs(e[1])) * (fabs(e[2]) + fabs(e[3]));
+            double gap = (e[1] - e[0]) * (e[3] - e[2]) / 2, unit = dtype == BFI_F32 ? 1e-6 : 1e-12;
+            assert_true(p.t_neg - p.t_pos <= gap + unit * size);
+        }
+    }
+}
+
 /* Infinite ends: lines may be useless but never wrong. */
 static void lines_of_unbounded_intervals(void **state) {
     (void)state;
@@ -337,9 +463,15 @@ static void lines_of_unbounded_intervals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_sound),  cmocka_unit_test(lines_of_unbounded_intervals),
-        cmocka_unit_test(every_op),         cmocka_unit_test(mixtures),
-        cmocka_unit_test(crown_within_ibp), cmocka_unit_test(extreme_ends),
+        cmocka_unit_test(curves_are_sound),
+        cmocka_unit_test(curves_are_tight),
+        cmocka_unit_test(planes_are_sound),
+        cmocka_unit_test(lines_are_sound),
+        cmocka_unit_test(lines_of_unbounded_intervals),
+        cmocka_unit_test(every_op),
+        cmocka_unit_test(mixtures),
+        cmocka_unit_test(crown_within_ibp),
+        cmocka_unit_test(extreme_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,14 +270,14 @@ static void test_spread(void **state) {
     bfi_dtype dtype = dtype_of(state);
     const bfi_kernels *list[2];
     int count = tables(dtype, list);
-    enum { ARRAYS = 40, N = 50 };
+    enum { ARRAYS = 40, N = 50, LANES = 112 };
     buffer arrays[ARRAYS];
     for (int i = 0; i < ARRAYS; i++) arrays[i] = buffer_random(dtype, N, random_special());
     for (int64_t i = 0; i < 500; i++) {
         lane_count c = random_lanes();
         if (c.ls == 1) continue;
         int32_t index[N];
-        const void *from[ARRAYS];
+        const void *from[LANES];
         bfi_spread s = {.n = random_int(0, N), .ls = c.ls, .lanes = c.lanes, .from = from};
         if (chance(50)) s.index = index;
         for (int j = 0; j < N; j++) index[j] = (int32_t)random_int(0, N - 1);

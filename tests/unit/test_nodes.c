@@ -319,7 +319,7 @@ static void multipliers_earn(void **state) {
                                .lanes = &lane,
                                .count = 1,
                                .lr = 0.1,
-                               .multiplier_lr = with ? 0.1 : 0};
+                               .multiplier_lr = with ? 0.1 : 1e-300};
         assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, NULL), BF_STATUS_OK);
         assert_true(lane.lower <= 1e-6);
         found[with] = lane.lower;
@@ -341,7 +341,8 @@ static void nothing_split(void **state) {
         o.intermediate = BF_INTERMEDIATE_FIXED;
         if (plant(&s, net_mlp(NET_PLAIN), o, NET_PLAIN, 1)) {
             bfi_node_lane lane = {.row = 0, .stop = INFINITY, .rounds = 3, .lower = -INFINITY};
-            bfi_nodes_request q = {.spec = s.spec, .rows = ROWS, .lanes = &lane, .count = 1};
+            bfi_nodes_request q = {
+                .spec = s.spec, .rows = ROWS, .lanes = &lane, .count = 1, .lr = o.lr};
             assert_int_equal(bfi_nodes_run(s.engine.plan, s.engine.ws, &q, NULL), BF_STATUS_OK);
             assert_true(lane.lower <= s.root[0]);
             double gain = s.root[0] - lane.lower;

@@ -57,6 +57,16 @@ static int emit_sparse(adjoint *a, int id) {
     return sum;
 }
 
+/* The plane that the lane took, at the values of both operands. */
+static int emit_plane(adjoint *a, const bfi_back_op *op) {
+    const bfi_node *node = &a->graph->nodes[op->node];
+    int part[2];
+    for (int which = 0; which < 2; which++)
+        part[which] = emit(a, (bfi_back_op){BFI_BACK_ADJOINT_PLANE, op->node, which,
+                                            a->value[node->inputs[which]], op->a, -1, -1});
+    return emit(a, (bfi_back_op){BFI_BACK_ADJOINT_ADD, op->node, 0, part[0], part[1], -1, -1});
+}
+
 /* An activation's value may be wanted by nobody: its gradient alone is. */
 static int emit_relax(adjoint *a, const bfi_back_op *op, int z) {
     bfi_back_op step = {BFI_BACK_ADJOINT_RELAX, op->node, 0, z, op->a, -1, op->b};
@@ -82,6 +92,8 @@ static int emit_value(adjoint *a, int id, const bfi_back_op *op) {
             return emit_sparse(a, id);
         case BFI_BACK_RELAX:
             return emit_relax(a, op, z);
+        case BFI_BACK_PLANE:
+            return emit_plane(a, op);
         case BFI_BACK_POOL:
             return emit(a, (bfi_back_op){BFI_BACK_ADJOINT_POOL, id, 0, z, op->a, -1, -1});
         default:

@@ -61,6 +61,16 @@ static void emit_relax(emitter *e, int id, int a) {
     if (!e->failed) e->program->ops[last].b = e->slopes[id];
 }
 
+/* The coefficients of a product go to both operands. */
+static void emit_plane(emitter *e, int id, int a) {
+    const bfi_node *node = &e->graph->nodes[id];
+    for (int which = 0; which < 2; which++) {
+        int out = new_buffer(e, node->inputs[which]);
+        emit(e, (bfi_back_op){BFI_BACK_PLANE, id, which, a, -1, out, -1});
+        contribute(e, id, node->inputs[which], out);
+    }
+}
+
 static void emit_pool(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_POOL); }
 
 static void emit_sparse(emitter *e, int id, int a) {
@@ -134,6 +144,16 @@ static const rule rules[BFI_OP_COUNT] = {
     [BFI_OP_LEAKY_RELU] = emit_relax,
     [BFI_OP_SIGMOID] = emit_relax,
     [BFI_OP_TANH] = emit_relax,
+    [BFI_OP_SIN] = emit_relax,
+    [BFI_OP_COS] = emit_relax,
+    [BFI_OP_EXP] = emit_relax,
+    [BFI_OP_LOG] = emit_relax,
+    [BFI_OP_SQRT] = emit_relax,
+    [BFI_OP_RECIPROCAL] = emit_relax,
+    [BFI_OP_ABS] = emit_relax,
+    [BFI_OP_SQUARE] = emit_relax,
+    [BFI_OP_MUL] = emit_plane,
+    [BFI_OP_DIV] = emit_plane,
 };
 
 bool bfi_linear_has_rule(bfi_op op) { return rules[op] != NULL; }

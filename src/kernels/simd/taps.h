@@ -112,15 +112,21 @@ static inline int64_t next_block(tap_walk *w, int64_t ls, tap *list) {
 
 enum { LIST_BLOCKS = 20 };
 
-/* Several blocks of taps; block b is taps [ends[b - 1], ends[b]). */
+/* Several blocks of taps; block b is taps [ends[b - 1], ends[b]). With |step|, tap i is not stored:
+ * it is {i * step, i * BF_PACK}. */
 typedef struct tap_list {
     tap taps[LIST_BLOCKS * BF_SUM_BLOCK];
-    int64_t ends[LIST_BLOCKS], blocks;
+    int64_t ends[LIST_BLOCKS], blocks, step;
 } tap_list;
+
+static inline tap tap_at(const tap_list *list, int64_t i) {
+    return list->step ? (tap){i * list->step, i * BF_PACK} : list->taps[i];
+}
 
 /* Fills |list| with up to |most| blocks; false at the end. */
 static inline bool next_taps(tap_walk *walk, int64_t ls, int64_t most, tap_list *list) {
     int64_t n = 0, got;
+    list->step = 0;
     for (list->blocks = 0; list->blocks < most; list->blocks++) {
         got = next_block(walk, ls, list->taps + n);
         if (got == 0) break;
@@ -133,7 +139,7 @@ static inline bool next_taps(tap_walk *walk, int64_t ls, int64_t most, tap_list 
 /* The first |n| columns of a matrix, |stride| elements apart in the source; one empty block for 0.
  */
 static inline void matrix_taps(int64_t n, int64_t stride, tap_list *list) {
-    for (int64_t k = 0; k < n; k++) list->taps[k] = (tap){k * stride, k * BF_PACK};
+    list->step = stride;
     list->blocks = n > 0 ? (n + BF_SUM_BLOCK - 1) / BF_SUM_BLOCK : 1;
     for (int64_t b = 0; b < list->blocks; b++)
         list->ends[b] = b + 1 < list->blocks ? (b + 1) * BF_SUM_BLOCK : n;

@@ -1,0 +1,225 @@
+/* Lines of smooth functions that are convex or concave, or (sine, cosine) both by turns; planes of
+ * products and quotients. */
+#include "exec/curves.h"
+
+#include <assert.h>
+
+#include "exec/forward.h"
+#include "ir/evaluate.h"
+
+/* The trigonometric functions are followed up to here; beyond, and over more than a period, their
+ * lines are flat. */
+#define FARTHEST 1e4
+#define WIDEST 6.2
+
+enum { SLOPE_STEPS = 24 }; /* halvings of the slopes in question */
+
+typedef enum shape { FLAT, CONVEX, CONCAVE, WAVE } shape;
+
+static shape shape_of(const bfi_node *node, double lo, double hi) {
+    double below, above;
+    switch (node->op) {
+        case BFI_OP_SQUARE:
+        case BFI_OP_EXP:
+        case BFI_OP_ABS:
+            return CONVEX;
+        case BFI_OP_LOG:
+            return lo > 0 ? CONCAVE : FLAT;
+        case BFI_OP_SQRT:
+            return lo >= 0 && hi > 0 ? CONCAVE : FLAT;
+        case BFI_OP_RECIPROCAL:
+            return lo > 0 ? CONVEX : hi < 0 ? CONCAVE : FLAT;
+        default:
+            assert(node->op == BFI_OP_SIN || node->op == BFI_OP_COS);
+            if (!(hi - lo < WIDEST && lo > -FARTHEST && hi < FARTHEST)) return FLAT;
+            bfi_unary_interval(node, true, lo, hi, &below, &above);
+            return below >= 0 ? CONCAVE : above <= 0 ? CONVEX : WAVE; /* f'' = -f */
+    }
+}
+
+static double derivative(const bfi_node *node, double x) {
+    switch (node->op) {
+        case BFI_OP_SQUARE:
+            return 2 * x;
+        case BFI_OP_EXP:
+            return bfi_exp(x);
+        case BFI_OP_ABS:
+            return x > 0 ? 1 : -1;
+        case BFI_OP_LOG:
+            return 1 / x;
+        case BFI_OP_SQRT:
+            return 0.5 / sqrt(x);
+        case BFI_OP_RECIPROCAL:
+            return -1 / (x * x);
+        case BFI_OP_SIN:
+            return bfi_cos(x);
+        default:
+            return -bfi_sin(x);
+    }
+}
+
+static double up(bool outward, double x) { return outward ? bfi_up(x) : x; }
+static double down(bool outward, double x) { return outward ? bfi_down(x) : x; }
+
+/* The tangent of a convex function at |p|, its slope rounded to |s|, stays below it over [lo, hi]
+ * when it is lowered by what the slopes differ, times the distance: f(x) >= f(p) + f'(p) (x - p).
+ * Of a concave one (|sign| -1) it stays above when raised. The derivative is taken as right to 8
+ * units.
+ */
+static double tangent_intercept(const bfi_node *node, bool outward, double s, double p, double lo,
+                                double hi, int sign) {
+    double below, above, exact = derivative(node, p);
+    bfi_unary_gap(node, outward, s, p, &below, &above);
+    if (!outward) return sign > 0 ? below : above;
+    double off = bfi_up(fabs(exact - s) + fabs(exact) * 0x1p-46), far = fmax(hi - p, p - lo);
+    double slack = off > 0 ? bfi_up(off * bfi_up(far)) : 0;
+    return sign > 0 ? bfi_down(below - slack) : bfi_up(above + slack);
+}
+
+/* A chord's line: above a convex function at both ends is above everywhere. */
+static double chord_intercept(const bfi_node *node, bool outward, double s, double lo, double hi,
+                              int sign) {
+    double at_lo[2], at_hi[2];
+    bfi_unary_gap(node, outward, s, lo, &at_lo[0], &at_lo[1]);
+    bfi_unary_gap(node, outward, s, hi, &at_hi[0], &at_hi[1]);
+    return sign > 0 ? fmin(at_lo[0], at_hi[0]) : fmax(at_lo[1], at_hi[1]);
+}
+
+static double chord(const bfi_node *node, double lo, double hi) {
+    double rise = bfi_unary_value(node, hi) - bfi_unary_value(node, lo);
+    double middle = lo / 2 + hi / 2;
+    bool narrow = hi - lo <= 1e-9 * (fabs(lo) + fabs(hi));
+    return narrow ? derivative(node, middle) : rise / (hi - lo);
+}
+
+/* arccos of |s| in [-1, 1], to a relative error of 1e-9 or better: Abramowitz and Stegun 1964,
+ * 4.4.45, and two steps of Newton. */
+static double arc_cosine(double s) {
+    double x = fabs(s);
+    double y = sqrt(1 - x) * (1.5707288 + x * (-0.2121144 + x * (0.0742610 + x * -0.0187293)));
+    for (int i = 0; i < 2; i++) {
+        double sine = bfi_sin(y);
+        if (sine > 1e-6) y += (bfi_cos(y) - x) / sine;
+    }
+    return s < 0 ? 0x1.921fb54442d18p+1 - y : y;
+}
+
+/* Smallest (|sign| 1) or largest (-1) of f(x) - s x: at the ends or where f' = s, cos(x + shift)
+ * for both functions. Near such a point an error of 1e-7 in x is one of 1e-14 in f(x) - s x, within
+ * the slack. */
+static double wave_intercept(const bfi_node *node, bool outward, double s, double lo, double hi,
+                             int sign) {
+    const double half_pi = 0x1.921fb54442d18p+0;
+    double best = chord_intercept(node, outward, s, lo, hi, sign);
+    if (!(fabs(s) <= 1)) return best;
+    double shift = node->op == BFI_OP_SIN ? 0 : half_pi, arc = arc_cosine(s);
+    double slack = outward ? 0x1p-40 * (1 + fabs(s) * fmax(fabs(lo), fabs(hi))) : 0;
+    double first = floor((lo + shift) / (4 * half_pi)) - 1;
+    for (int turn = 0; turn < 4; turn++)
+        for (int side = -1; side <= 1; side += 2) {
+            double x = (first + turn) * (4 * half_pi) + side * arc - shift, below, above;
+            if (!(x > lo && x < hi)) continue;
+            bfi_unary_gap(node, outward, s, x, &below, &above);
+            best = sign > 0 ? fmin(best, down(outward, below - slack))
+                            : fmax(best, up(outward, above + slack));
+        }
+    return best;
+}
+
+/* The slope whose line is best in the middle: that of the convex (concave) hull there. What is
+ * maximised is concave in the slope, so thirds of the range can be left out. */
+static double wave_slope(const bfi_node *node, double lo, double hi, int sign) {
+    double middle = lo / 2 + hi / 2, a = -1, b = 1;
+    for (int i = 0; i < SLOPE_STEPS; i++) {
+        double p = a + (b - a) / 3, q = b - (b - a) / 3;
+        double at_p = sign * (p * middle + wave_intercept(node, false, p, lo, hi, sign));
+        double at_q = sign * (q * middle + wave_intercept(node, false, q, lo, hi, sign));
+        if (at_p < at_q)
+            a = p;
+        else
+            b = q;
+    }
+    return a / 2 + b / 2;
+}
+
+static double in_dtype(bfi_dtype t, double x) { return t == BFI_F32 ? (double)(float)x : x; }
+
+/* The line on one side of the function: |sign| 1 below. */
+static void one_line(const bfi_node *node, bfi_dtype dtype, bool outward, shape kind, double lo,
+                     double hi, int sign, double *s, double *t) {
+    double middle = lo / 2 + hi / 2;
+    if (kind == WAVE) {
+        *s = in_dtype(dtype, wave_slope(node, lo, hi, sign));
+        *t = wave_intercept(node, outward, *s, lo, hi, sign);
+    } else if ((kind == CONVEX) == (sign > 0)) {
+        *s = in_dtype(dtype, derivative(node, middle));
+        *t = tangent_intercept(node, outward, *s, middle, lo, hi, sign);
+    } else {
+        *s = in_dtype(dtype, chord(node, lo, hi));
+        *t = chord_intercept(node, outward, *s, lo, hi, sign);
+    }
+}
+
+bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
+                          double hi) {
+    bfi_lines flat = {0}, lines;
+    bfi_unary_interval(node, outward, lo, hi, &flat.t_pos, &flat.t_neg);
+    if (!isfinite(lo) || !isfinite(hi)) return flat;
+    shape kind = shape_of(node, lo, hi);
+    if (kind == FLAT) return flat;
+    one_line(node, dtype, outward, kind, lo, hi, 1, &lines.s_pos, &lines.t_pos);
+    one_line(node, dtype, outward, kind, lo, hi, -1, &lines.s_neg, &lines.t_neg);
+    bool finite = isfinite(lines.s_pos) && isfinite(lines.s_neg) && isfinite(lines.t_pos) &&
+                  isfinite(lines.t_neg);
+    return finite ? lines : flat;
+}
+
+/* ---- Products and quotients ---- */
+
+static double next_down(bool outward, double x) { return outward ? bfi_down(x) : x; }
+static double next_up(bool outward, double x) { return outward ? bfi_up(x) : x; }
+
+/* Widens |p|'s intercepts to z - first x - second y, z known up to |z_err|. Two rounded products
+ * and two sums: 4 units of what is added up. */
+static void meet(bfi_plane *p, bool outward, double x, double y, double z, double z_err) {
+    double u = p->first * x, v = p->second * y, rest = z - u - v;
+    double slack =
+        outward ? bfi_up((fabs(z) + fabs(u) + fabs(v)) * 0x1p-50 + z_err + 0x1p-1060) : 0;
+    p->t_pos = fmin(p->t_pos, next_down(outward, rest - slack));
+    p->t_neg = fmax(p->t_neg, next_up(outward, rest + slack));
+}
+
+/* x y - first x - second y takes its extremes at corners. */
+static void meet_product(bfi_plane *p, bool outward, double a, double b, double c, double d) {
+    const double x[2] = {a, b}, y[2] = {c, d};
+    for (int i = 0; i < 4; i++) meet(p, outward, x[i / 2], y[i % 2], x[i / 2] * y[i % 2], 0);
+}
+
+/* x / y - first x - second y is linear in x; in y its extremes are at the ends and where -x / y^2
+ * is the second slope. There it is flat: an error of 1e-15 in y does not count. */
+static void meet_quotient(bfi_plane *p, bool outward, double a, double b, double c, double d) {
+    const double xs[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        double x = xs[i], y = sqrt(fabs(x)) / sqrt(fabs(p->second));
+        if (c < 0) y = -y;
+        meet(p, outward, x, c, x / c, 0);
+        meet(p, outward, x, d, x / d, 0);
+        bool flat = (x > 0) != (p->second > 0); /* else the derivative has no zero */
+        if (flat && y > c && y < d) meet(p, outward, x, y, x / y, 0);
+    }
+}
+
+bfi_plane bfi_binary_plane(bfi_op op, bfi_dtype dtype, bool outward, double a, double b, double c,
+                           double d) {
+    bool product = op == BFI_OP_MUL;
+    bfi_plane p = {.t_pos = INFINITY, .t_neg = -INFINITY},
+              nothing = {.t_pos = -INFINITY, .t_neg = INFINITY};
+    if (!isfinite(a) || !isfinite(b) || !isfinite(c) || !isfinite(d)) return nothing;
+    if (!product && c <= 0 && d >= 0) return nothing;
+    double x = a / 2 + b / 2, y = c / 2 + d / 2;
+    p.first = in_dtype(dtype, product ? y : (1 / c + 1 / d) / 2);
+    p.second = in_dtype(dtype, product ? x : -x / c / d);
+    (product ? meet_product : meet_quotient)(&p, outward, a, b, c, d);
+    bool finite = isfinite(p.first) && isfinite(p.second) && isfinite(p.t_pos) && isfinite(p.t_neg);
+    return finite ? p : nothing;
+}

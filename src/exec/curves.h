@@ -1,0 +1,28 @@
+/* Relaxations of smooth functions that are not S-shaped, and of products. */
+#ifndef BFI_EXEC_CURVES_H
+#define BFI_EXEC_CURVES_H
+
+#include "exec/forward.h"
+
+/* bfi_unary_lines of square, exp, abs, log, sqrt, reciprocal, sin and cos: a chord on the side
+ * where the function is convex (concave), the tangent in the middle on the other; for sine and
+ * cosine across a turning point the lines of their convex and concave hulls in the middle. Where
+ * the function is not finite, or the interval is longer than a period, the lines are flat. */
+bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
+                          double hi);
+
+/* The product x y, or the quotient x / y, between first x + second y + t_pos and the same with
+ * t_neg for all x in [a, b], y in [c, d]; slopes representable in |dtype|. The slopes are those of
+ * the mean of McCormick's two planes on either side (McCormick 1976, Math. Prog. 10), which are the
+ * same on both: what depends on the same inputs cancels. Where the result is not finite, slopes are
+ * 0. */
+typedef struct bfi_plane {
+    double first, second, t_pos, t_neg;
+} bfi_plane;
+bfi_plane bfi_binary_plane(bfi_op op, bfi_dtype dtype, bool outward, double a, double b, double c,
+                           double d);
+
+/* Encloses f(x) - s x. */
+void bfi_unary_gap(const bfi_node *node, bool outward, double s, double x, double *lo, double *hi);
+
+#endif
