@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, arguments):
         self.binary, self.dtype, self.quick = arguments.boundflow, arguments.dtype, arguments.quick
-        self.tvm = arguments.tvm
+        self.tvm, self.core = arguments.tvm, None  # what one core can do, when micro has measured it
         self.rounds = arguments.rounds or (1 if self.quick else 2)
         self.seconds = 0.3 if self.quick else 1.0  # of repeats in a process
         self.nets = os.path.join(arguments.out, "nets")

@@ -3,6 +3,7 @@ import html
 import math
 
 OURS, PEER, AIM, GRID, TEXT = "#1b66b3", "#d1701c", "#222222", "#dddddd", "#222222"
+ROOF = "#999999"
 COLOURS = (OURS, PEER, "#2d8a4e", "#8a4fa3", "#777777")
 WIDTH, ROW, LABEL, RIGHT = 960, 20, 210, 190
 
@@ -64,7 +65,7 @@ def legend(y, entries, x=LABEL):
 
 def rows_chart(rows, series, unit, aim_words=None, from_one=False):
     """A row for each case: {"label", "values": one per series or None, "aim": number or None, "note": words on the right,
-    "missed": bool}. |series|: [(words, colour)]. A line joins the dots of a row, or the dot with 1."""
+    "missed": bool}. |series|: [(words, colour)]. A line joins the dots of a row, or the first with 1."""
     numbers = [value for row in rows for value in (*row["values"], row.get("aim")) if value and value > 0]
     if not numbers:
         return ""
@@ -85,7 +86,7 @@ def rows_chart(rows, series, unit, aim_words=None, from_one=False):
 def one_row(row, series, axis, y, from_one):
     parts = [text(LABEL - 10, y + 4, row["label"], "end")]
     shown = [(value, colour, words) for value, (words, colour) in zip(row["values"], series) if value and value > 0]
-    ends = [axis(value) for value, _, _ in shown] + ([axis(1)] if from_one else [])
+    ends = [axis(value) for value, _, _ in shown[:1 if from_one else None]] + ([axis(1)] if from_one else [])
     if len(ends) > 1:
         parts.append(line(min(ends), y, max(ends), y, "#b9c9da", 3))
     if row.get("aim"):

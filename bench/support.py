@@ -2,6 +2,7 @@
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
@@ -224,6 +225,17 @@ def size_words(count):
 
 def microseconds(seconds):
     return "-" if seconds is None else f"{seconds * 1e6:.1f}"
+
+
+def roof_seconds(core, flops, count):
+    """The least time that one core (a line of bench/micro/kernels.c) takes for |flops| that read |count| bytes. The rate for
+    so many is between those of the sizes that were measured, on a logarithmic scale."""
+    (size, rate), *larger = core["read"]
+    for next_size, next_rate in larger:
+        if size < count:
+            part = min(1.0, math.log(count / size) / math.log(next_size / size))
+            size, rate = next_size, rate * (next_rate / rate) ** part
+    return max(flops / core["peak"], count / rate)
 
 
 def new_report(**more):

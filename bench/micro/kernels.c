@@ -54,9 +54,10 @@ static void report(const bench *b, const char *name, double flops, double bytes,
                flops / s * 1e-9, 100 * flops / s / b->peak, bytes / s * 1e-9, 100 * least / s);
 }
 
-/* What one core can do: the fma peak, and reading 16 KiB, 512 KiB and 256 MiB again and again. */
+/* What one core can do: the fma peak, and reading as many bytes again and again. */
 static void report_machine(const bench *b, const char *dtype) {
-    static const size_t sizes[] = {(size_t)16 << 10, (size_t)512 << 10, (size_t)256 << 20};
+    static const size_t sizes[] = {(size_t)16 << 10, (size_t)512 << 10, (size_t)4 << 20,
+                                   (size_t)32 << 20, (size_t)256 << 20};
     if (!b->json) {
         printf("%s %s, fma peak %.1f GF/s\n", b->k->isa, dtype, b->peak * 1e-9);
         return;

@@ -7,23 +7,30 @@
 #include <string.h>
 #include <time.h>
 
-static double now(void) {
+static double clock_seconds(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Calls |body| until 0.15 s have passed; the fastest call in seconds is in |best|. */
-#define FASTEST(best, body)                   \
-    do {                                      \
-        double until = now() + 0.15;          \
-        (best) = 1e9;                         \
-        do {                                  \
-            double from = now();              \
-            body;                             \
-            double took = now() - from;       \
-            if (took < (best)) (best) = took; \
-        } while (now() < until);              \
+static double now(void) { return clock_seconds(CLOCK_MONOTONIC); }
+
+/* Calls |body| until 0.15 s have passed; the fastest call in seconds is in |best|, on the wall
+ * clock or of the thread's processor, whichever is less: others take time slices of a busy machine.
+ */
+#define FASTEST(best, body)                                      \
+    do {                                                         \
+        double until = now() + 0.15;                             \
+        (best) = 1e9;                                            \
+        do {                                                     \
+            double cpu = clock_seconds(CLOCK_THREAD_CPUTIME_ID); \
+            double from = now();                                 \
+            body;                                                \
+            double took = now() - from;                          \
+            cpu = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - cpu;  \
+            if (cpu < took) took = cpu;                          \
+            if (took < (best)) (best) = took;                    \
+        } while (now() < until);                                 \
     } while (0)
 
 #define PEAK(name, isa, V, n, set1, fma)                                        \

@@ -70,6 +70,7 @@ def measure(run):
             run.skip(f"micro, {what} ({error})")
             continue
         found["cores"].append(facts)
+        run.core = run.core or facts
         found["rows"] += rows
     return found
 
