@@ -92,26 +92,26 @@ static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
     relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat_of_node(t, id));
 }
 
-/* Elements that op |index| of the program, when it is a relaxation before a product, keeps in
- * |box|, their number first. NULL: all, or not known. */
-static const int32_t *active_in_box(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                                    const bfi_program *program, int index) {
-    if (!bfi_relax_before_linear(program, plan->graph, index)) return NULL;
-    int node = program->ops[index].node;
-    const int32_t *active = bfi_ws_ints(ws, box, plan->state[node].active);
-    return active && active[0] < plan->graph->nodes[node].count ? active : NULL;
-}
-
 static const int32_t *active_elements(const bfi_tile *t, const bfi_back_op *op) {
     if (!t->parts) return NULL;
-    return active_in_box(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
+    return bfi_active_elements(t->plan, t->ws, t->v.box[0], t->program,
+                               (int)(op - t->program->ops));
 }
 
-/* Op |index| and the next: the first's result is the second's alone. */
-static bool hands_over(const bfi_program *program, int index) {
-    int buffer = program->ops[index].out;
-    return index + 1 < program->op_count && program->ops[index + 1].a == buffer &&
-           program->buffers[buffer].last == index + 1;
+/* Op |index| and the next: the first's result is the second's alone, but for the adjoint pass,
+ * which asks a relaxation's operand for signs: there they choose between two lines that are zero.
+ */
+static bool hands_over(const bfi_program *p, int index) {
+    int buffer = p->ops[index].out, last = p->buffers[buffer].last;
+    const bfi_back_op *next = &p->ops[index + 1];
+    if (index + 1 >= p->op_count || next->a != buffer) return false;
+    for (int i = index + 2; i <= last; i++) {
+        const bfi_back_op *op = &p->ops[i];
+        bool signs = op->kind == BFI_BACK_ADJOINT_RELAX && op->b == buffer && op->a != buffer &&
+                     next->kind == BFI_BACK_RELAX && next->node == op->node;
+        if (!signs && (op->a == buffer || op->b == buffer || op->c == buffer)) return false;
+    }
+    return true;
 }
 
 /* The elements that the relaxation behind op |op| keeps of its result. */
@@ -288,28 +288,10 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
     }
 }
 
-static bool multiply_part(const bfi_tile *t, const bfi_back_op *op) {
-    const bfi_packed *w = &t->plan->constants->nodes[op->node].backward;
-    const int32_t *terms = active_elements(t, op - 1), *rows = wanted_elements(t, op);
-    if ((!terms && !rows) || t->plan->graph->nodes[op->node].attrs.rows != 1) return false;
-    bfi_part part = {.rows = rows ? rows + 1 : NULL,
-                     .terms = terms ? terms + 1 : NULL,
-                     .row_count = rows ? rows[0] : w->m,
-                     .term_count = terms ? terms[0] : w->k};
-    int64_t chunk = bfi_chunk(2.0 * (double)(part.term_count * t->lanes), 1);
-    for (int64_t i = 0; i < part.row_count; i += chunk) {
-        if (i && bfi_ws_stopped(t->ws)) break;
-        t->run.kernels->linear_part(w, &part, i,
-                                    i + chunk < part.row_count ? i + chunk : part.row_count,
-                                    buffer(t, op->a), buffer(t, op->out), t->ls, t->lanes);
-    }
-    return true;
-}
-
 static void multiply(const bfi_tile *t, const bfi_back_op *op) {
-    if (multiply_part(t, op)) return;
     bfi_tile_linear(t, &t->plan->constants->nodes[op->node].backward,
-                    t->plan->graph->nodes[op->node].attrs.rows, op->a, op->out);
+                    t->plan->graph->nodes[op->node].attrs.rows, active_elements(t, op - 1),
+                    wanted_elements(t, op), op->a, op->out);
 }
 
 static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
@@ -577,17 +559,34 @@ static double part_flops(const bfi_packed *w, double flops, const int32_t *terms
     return flops;
 }
 
+/* Likewise of an op of the program in |box|. */
+static double box_op_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                           const bfi_program *p, int index) {
+    const bfi_back_op *op = &p->ops[index];
+    const bfi_node_constants *c = &plan->constants->nodes[op->node];
+    double flops = op_flops(plan, p, op);
+    if (op->kind == BFI_BACK_ADJOINT_LINEAR) {
+        bfi_adjoint_part part = bfi_adjoint_part_of(plan, ws, box, p, index);
+        return part_flops(&c->forward, flops, part.active, part.wanted);
+    }
+    if (op->kind != BFI_BACK_LINEAR) return flops;
+    const int32_t *terms = bfi_active_elements(plan, ws, box, p, index - 1), *rows = NULL;
+    if (hands_over(p, index)) rows = bfi_active_elements(plan, ws, box, p, index + 1);
+    return part_flops(&c->backward, flops, terms, rows);
+}
+
 /* Of all lanes of the tile, on its windows. */
 static double tile_flops(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     double flops = op_flops(t->plan, t->program, op);
-    if (op->kind == BFI_BACK_LINEAR)
-        flops = part_flops(&c->backward, flops, active_elements(t, op - 1), wanted_elements(t, op));
+    bool linear = op->kind == BFI_BACK_LINEAR || op->kind == BFI_BACK_ADJOINT_LINEAR;
+    if (linear && t->parts)
+        flops = box_op_flops(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
     else if (op->kind == BFI_BACK_CONV)
         flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_backward;
     else if (op->kind == BFI_BACK_ADJOINT_CONV)
         flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_forward;
-    else if (op->kind != BFI_BACK_SPARSE && op->kind != BFI_BACK_ADJOINT_LINEAR && op->a >= 0)
+    else if (op->kind != BFI_BACK_SPARSE && !linear && op->a >= 0)
         flops = 4.0 * (double)bfi_tile_count(t, op->a);
     return flops * (double)t->lanes;
 }
@@ -652,11 +651,9 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
                   .constant = request->constant,
                   .size = bfi_dtype_size(plan->dtype)};
     t.one_box = one_box(t.v.box, lanes);
-    bool plain =
-        !bfi_program_optimises(t.program); /* slopes: the adjoint pass reads all coefficients */
     if (request->level >= 0) open_windows(&t, request->level);
     t.ls = bfi_tile_stride(&t, lanes);
-    t.parts = t.one_box && t.ls > 1 && plain && !t.level;
+    t.parts = t.one_box && t.ls > 1 && !t.level;
     return t;
 }
 
@@ -701,16 +698,6 @@ double bfi_program_flops(const bf_plan *plan, const bfi_program *program) {
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                      const bfi_program *program) {
     double total = 0;
-    for (int i = 0; i < program->op_count; i++) {
-        const bfi_back_op *op = &program->ops[i];
-        const bfi_packed *w = &plan->constants->nodes[op->node].backward;
-        double flops = op_flops(plan, program, op);
-        if (op->kind == BFI_BACK_LINEAR) {
-            const int32_t *terms = active_in_box(plan, ws, box, program, i - 1), *rows = NULL;
-            if (hands_over(program, i)) rows = active_in_box(plan, ws, box, program, i + 1);
-            flops = part_flops(w, flops, terms, rows);
-        }
-        total += flops;
-    }
+    for (int i = 0; i < program->op_count; i++) total += box_op_flops(plan, ws, box, program, i);
     return total;
 }

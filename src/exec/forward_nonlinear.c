@@ -127,17 +127,20 @@ static bool forward_elementwise(const bfi_transfer *t, const double *lo, const d
     return rounds;
 }
 
-/* Lists the elements whose lines are not both zero; all of them when |all|. */
+/* Lists the elements that leave anything behind, for some slope that lanes may choose; all of them
+ * when |all|. */
 static void list_active(const bfi_transfer *t, bool all) {
     int32_t *active = bfi_kept_ints(t, t->state->active), count = 0;
     if (!active) return;
     const void *lines[3] = {bfi_kept_numbers(t, t->state->s_pos),
                             bfi_kept_numbers(t, t->state->s_neg),
-                            bfi_kept_numbers(t, t->state->t_neg)};
+                            bfi_kept_numbers(t, t->state->t_neg)},
+               *e = bfi_kept_numbers(t, t->state->e);
     bfi_dtype dtype = t->plan->dtype;
     for (int64_t j = 0; j < t->n; j++) {
         bool zero = bfi_load(dtype, lines[0], j) == 0 && bfi_load(dtype, lines[1], j) == 0 &&
-                    bfi_load(dtype, lines[2], j) == 0;
+                    bfi_load(dtype, lines[2], j) == 0 &&
+                    !(t->plan->outward && e && bfi_load(dtype, e, j) != 0);
         active[1 + count] = (int32_t)j;
         count += all || !zero;
     }
@@ -148,8 +151,8 @@ void bfi_forward_unary(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     bool outward = t->plan->outward; /* the result may take over the operand's storage */
     double magnitudes = outward ? t->run.kernels->magnitudes(t->n, lo, hi) : 0;
-    bool relu = t->node->op == BFI_OP_RELU && !t->ws->choose && all_finite(t->n, lo, hi);
-    bool rounds = relu ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
+    bool relu = t->node->op == BFI_OP_RELU && all_finite(t->n, lo, hi);
+    bool rounds = relu && !t->ws->choose ? forward_relu(t, lo, hi) : forward_elementwise(t, lo, hi);
     list_active(t, !relu);
     double flat = 4 * t->eta * (double)t->n;
     if (rounds) flat += bfi_mul_up(2 * t->eta, magnitudes * BFI_ERROR_ROOM);

@@ -325,9 +325,37 @@ void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
     }
 }
 
-void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, int a, int out) {
+const int32_t *bfi_active_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                   const bfi_program *program, int index) {
+    if (!bfi_relax_before_linear(program, plan->graph, index)) return NULL;
+    int node = program->ops[index].node;
+    const int32_t *active = bfi_ws_ints(ws, box, plan->state[node].active);
+    return active && active[0] < plan->graph->nodes[node].count ? active : NULL;
+}
+
+static void multiply_part(const bfi_tile *t, const bfi_packed *w, const int32_t *active,
+                          const int32_t *wanted, const void *from, void *to) {
+    bfi_part part = {.rows = wanted ? wanted + 1 : NULL,
+                     .terms = active ? active + 1 : NULL,
+                     .row_count = wanted ? wanted[0] : w->m,
+                     .term_count = active ? active[0] : w->k};
+    int64_t chunk = bfi_chunk(2.0 * (double)(part.term_count * t->lanes), 1);
+    for (int64_t i = 0; i < part.row_count; i += chunk) {
+        if (i && bfi_ws_stopped(t->ws)) return;
+        t->run.kernels->linear_part(w, &part, i,
+                                    i + chunk < part.row_count ? i + chunk : part.row_count, from,
+                                    to, t->ls, t->lanes);
+    }
+}
+
+void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, const int32_t *active,
+                     const int32_t *wanted, int a, int out) {
     const char *from = bfi_tile_buffer(t, a);
     char *to = bfi_tile_buffer(t, out);
+    if (rows == 1 && (active || wanted)) {
+        multiply_part(t, w, active, wanted, from, to);
+        return;
+    }
     size_t row = (size_t)t->ls * t->size;
     int64_t chunk = bfi_chunk(2.0 * (double)(w->k * t->lanes), BF_PACK);
     for (int64_t r = 0; r < rows; r++)

@@ -143,7 +143,7 @@ typedef struct bfi_keep {
  *   out[j] = a[j] >= 0 ? s_pos[j] * z[j] + t_pos[j] : s_neg[j] * z[j] + t_neg[j]    (one fma; out
  * may be z) Strides of the parameters as in bfi_relax. Without |s_pos| all slopes are one (a bias:
  * t_pos == t_neg), without |z| they are zero (a corner of a box); without |t_pos| all intercepts
- * are zero. */
+ * are zero. A line without slope is t whatever z is, infinite or not a number. */
 typedef struct bfi_follow {
     int64_t n, ls, lanes, ps, ps_pos;
     const void *a, *z;

@@ -251,12 +251,15 @@ static void touch_again(builder *b) {
     }
 }
 
-/* The output's interval is a result; with keep_layers every value's is. */
+/* The output's interval is a result; with keep_layers every value's is, and what relaxations leave
+ * out stays with it: programs of all layers can be run again. */
 static void touch_results(builder *b) {
     int end = b->plan->tasks.step_count - 1;
     touch_interval(b, b->plan->graph->output, end);
-    for (int id = 0; b->plan->options.keep_layers && id < b->plan->graph->count; id++)
+    for (int id = 0; b->plan->options.keep_layers && id < b->plan->graph->count; id++) {
         touch_interval(b, id, end);
+        if (b->index[id][BFI_ROLE_ACTIVE] >= 0) touch(b, id, BFI_ROLE_ACTIVE, end);
+    }
 }
 
 /* Elementwise steps read element j of their operand before they write element j of the result. */
