@@ -103,14 +103,17 @@ def kind_of(kernel):
 
 def micro_plots(found):
     out = ["<p>A kernel's roof is the fma peak, or its flops per byte times the rate at which one core reads as many bytes as the "
-           "kernel touches: the lines are this rate for three sizes. All measured in this run.</p>"]
+           "kernel touches: the lines are this rate for some sizes. All measured in this run.</p>"]
     for core in found["cores"]:
         rows = [row for row in found["rows"] if row["isa"] == core["isa"] and row["dtype"] == core["dtype"]]
         points = [{"x": row["intensity"], "y": row["flop_rate"], "kind": kind_of(row["kernel"]),
                    "hollow": int(re.findall(r"(\d+) lanes", row["kernel"])[0]) < 16,
                    "hint": f"{row['kernel']}: {row['flop_rate'] * 1e-9:.1f} GF/s, {row['roof_share']:.0%} of its roof"}
                   for row in rows]
-        rates = [(f"reading {support.size_words(size)}", rate) for size, rate in core["read"]]
+        rates = []
+        for size, rate in core["read"]:
+            if not rates or rate < rates[-1][1] / 1.6:  # lines that lie closer would hide each other's words
+                rates.append((f"reading {support.size_words(size)}", rate))
         out.append(f"<h3>{core['isa']}, {core['dtype']}</h3>" + chart.roofline(points, core["peak"], rates, KINDS))
     return out
 

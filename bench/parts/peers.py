@@ -126,8 +126,8 @@ def measure(run):
     return {"rows": rows}
 
 
-HEADER = ["network", "ours ms", "of roof", "peer ms", "ratio", "at the roof", "width", "workspace MiB", "peer's growth MiB",
-          "memory ratio", "flops of dense"]
+HEADER = ["network", "ours ms", "of roof", "peer ms", "ratio", "at the roof", "width", "our MiB", "peer MiB", "peer / ours",
+          "flops of dense"]
 
 
 def cells(row):
