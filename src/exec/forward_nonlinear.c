@@ -12,8 +12,19 @@ static bool float32_execution(const bfi_transfer *t) {
     return t->plan->outward && t->plan->options.semantics == BF_SEMANTICS_FLOAT32;
 }
 
+/* Of exp, the most that its arguments may be off by, in units of the result: the exponentials of a softmax
+ * are those of differences, but an evaluation takes them of the distances to the largest argument, whose
+ * roundings count twice. */
+static double argument_units(const bfi_transfer *t) {
+    const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
+    double most = 0;
+    for (int64_t j = 0; t->node->op == BFI_OP_EXP && j < t->n; j++)
+        most = fmax(most, bfi_magnitude(lo[j], hi[j]));
+    return 2 * most;
+}
+
 /* What float32 evaluation of a unary node may add to a value in [lo, hi]. */
-static double unary_execution(const bfi_transfer *t, double lo, double hi) {
+static double unary_execution(const bfi_transfer *t, double lo, double hi, double units) {
     switch (t->node->op) {
         case BFI_OP_RELU:
         case BFI_OP_ABS:
@@ -22,7 +33,7 @@ static double unary_execution(const bfi_transfer *t, double lo, double hi) {
         case BFI_OP_CLIP:
             return 0;
         default:
-            return bfi_magnitude(lo, hi) * (FLOAT32_FUNCTION_UNITS * BF_U32) + 0x1p-140;
+            return bfi_mul_up(bfi_magnitude(lo, hi), (FLOAT32_FUNCTION_UNITS + units) * BF_U32) + 0x1p-140;
     }
 }
 
@@ -115,11 +126,12 @@ static bool forward_relu(const bfi_transfer *t, const double *lo, const double *
 
 static bool forward_elementwise(const bfi_transfer *t, const double *lo, const double *hi) {
     bool rounds = false, executes = float32_execution(t);
+    double units = executes ? argument_units(t) : 0;
     for (int64_t j = 0; j < t->n; j++) {
         double x_lo = lo[j], x_hi = hi[j], y_lo,
                y_hi; /* the result may take over the operand's storage */
         bfi_unary_interval(t->node, t->plan->outward, x_lo, x_hi, &y_lo, &y_hi);
-        double exec = executes ? unary_execution(t, y_lo, y_hi) : 0;
+        double exec = executes ? unary_execution(t, y_lo, y_hi, units) : 0;
         bfi_put_interval(t, j, exec > 0 ? bfi_down(y_lo - exec) : y_lo,
                          exec > 0 ? bfi_up(y_hi + exec) : y_hi);
         if (t->state->s_pos >= 0) rounds = put_lines(t, j, x_lo, x_hi, exec) || rounds;

@@ -365,6 +365,49 @@ bf_status bfi_onnx_cast(bfi_import *im) {
 }
 
 /* Before opset 13 the axes from |axis| on are one axis. */
+/* Softmax over more elements than this stays one op, whose bounds are intervals. */
+enum { MOST_SOFTMAX = 64, MOST_DIFFERENCES = 1 << 16 };
+
+/* x [..][size] to x_j - x_i, [..][i][j]; with i = j it is 0 whatever x. */
+static bf_status emit_differences(bfi_import *im, int x, int64_t size, int *id) {
+    int64_t rows = im->graph->nodes[x].count / size;
+    bfi_shape shape = {3, {rows, size, size}};
+    BFI_TRY(bfi_onnx_spend(im, size * size * size));
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_LINEAR, &x, 1, &shape, id));
+    bfi_node *node = &im->graph->nodes[*id];
+    node->attrs.rows = rows, node->attrs.k = size, node->attrs.n = size * size;
+    double *w = node->weight.data = bfi_calloc((size_t)(size * size * size), sizeof *w);
+    if (!w) return bfi_onnx_no_memory(im);
+    node->weight.count = size * size * size;
+    for (int64_t i = 0; i < size; i++)
+        for (int64_t j = 0; j < size; j++) {
+            w[(i * size + j) * size + j] += 1;
+            w[(i * size + j) * size + i] -= 1;
+        }
+    return BF_STATUS_OK;
+}
+
+/* Softmax along |axis| as 1 / sum_j exp(x_j - x_i), whose parts have linear rules; bounds of this
+ * form are tighter than those of exp(x_i) / sum_j exp(x_j) (Wei et al. 2023, arXiv:2303.01713). */
+static bf_status emit_softmax(bfi_import *im, int x, int axis, int *id) {
+    bfi_shape shape = *bfi_onnx_shape_of(im, x);
+    int64_t size = shape.dim[axis], perm[BFI_MAX_RANK];
+    for (int i = 0; i < shape.rank; i++) perm[i] = i;
+    perm[axis] = shape.rank - 1, perm[shape.rank - 1] = axis; /* its own inverse */
+    BFI_TRY(bfi_onnx_emit_transpose(im, x, perm, &x));
+    bfi_shape turned = *bfi_onnx_shape_of(im, x);
+    BFI_TRY(emit_differences(im, x, size, &x));
+    bfi_shape each = *bfi_onnx_shape_of(im, x), sums = each;
+    sums.dim[2] = 1;
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_EXP, &x, 1, &each, &x));
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_REDUCE_SUM, &x, 1, &sums, id));
+    im->graph->nodes[*id].attrs.reduce[2] = true;
+    x = *id;
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_RECIPROCAL, &x, 1, &sums, id));
+    BFI_TRY(bfi_onnx_emit_reshape(im, *id, &turned, &x));
+    return bfi_onnx_emit_transpose(im, x, perm, id);
+}
+
 bf_status bfi_onnx_softmax(bfi_import *im) {
     int64_t given;
     int x, id, axis;
@@ -379,8 +422,13 @@ bf_status bfi_onnx_softmax(bfi_import *im) {
         BFI_TRY(bfi_onnx_emit_reshape(im, x, &flat, &x));
         axis = 1;
     }
-    BFI_TRY(bfi_onnx_emit(im, BFI_OP_SOFTMAX, &x, 1, joined ? &flat : &shape, &id));
-    im->graph->nodes[id].attrs.axis = axis;
+    int64_t size = joined ? flat.dim[1] : shape.dim[axis];
+    if (size <= MOST_SOFTMAX && im->graph->nodes[x].count <= MOST_DIFFERENCES / size) {
+        BFI_TRY(emit_softmax(im, x, axis, &id));
+    } else {
+        BFI_TRY(bfi_onnx_emit(im, BFI_OP_SOFTMAX, &x, 1, joined ? &flat : &shape, &id));
+        im->graph->nodes[id].attrs.axis = axis;
+    }
     if (joined) BFI_TRY(bfi_onnx_emit_reshape(im, id, &shape, &id));
     return bfi_onnx_set_id(im, 0, id);
 }

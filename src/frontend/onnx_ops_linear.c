@@ -46,6 +46,28 @@ static bf_status need_real(bfi_import *im, const bfi_tensor *c) {
                          bfi_dtype_name(c->dtype));
 }
 
+/* Most products of two values that are spelt out one by one. */
+enum { MOST_PRODUCTS = 1 << 16 };
+
+/* The same as elementwise products of both, repeated to [batch][rows][n][k], and sums over k:
+ * products have a linear rule. */
+static bf_status emit_products(bfi_import *im, int a, int b, const bfi_attrs *size,
+                               const bfi_shape *shape, int *id) {
+    bfi_shape left = {4, {size->batch, size->rows, 1, size->k}},
+              right = {4, {size->batch, 1, size->n, size->k}}, all = left, sums = left;
+    all.dim[2] = sums.dim[2] = size->n, sums.dim[3] = 1;
+    BFI_TRY(bfi_onnx_emit_reshape(im, a, &left, &a));
+    BFI_TRY(bfi_onnx_emit_broadcast(im, a, &all, &a));
+    BFI_TRY(bfi_onnx_emit_swap(im, b, &b));
+    BFI_TRY(bfi_onnx_emit_reshape(im, b, &right, &b));
+    BFI_TRY(bfi_onnx_emit_broadcast(im, b, &all, &b));
+    int both[2] = {a, b}, x;
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_MUL, both, 2, &all, &x));
+    BFI_TRY(bfi_onnx_emit(im, BFI_OP_REDUCE_SUM, &x, 1, &sums, id));
+    im->graph->nodes[*id].attrs.reduce[3] = true;
+    return bfi_onnx_emit_reshape(im, *id, shape, id);
+}
+
 /* a [..,rows,k] times b [..,k,n] with equal leading axes, both values. */
 static bf_status emit_matmul(bfi_import *im, int a, int b, int *id) {
     bfi_shape shape = *bfi_onnx_shape_of(im, a), right = *bfi_onnx_shape_of(im, b);
@@ -53,12 +75,13 @@ static bf_status emit_matmul(bfi_import *im, int a, int b, int *id) {
     int both[2] = {a, b};
     for (int i = 0; i < shape.rank - 2; i++) batch *= shape.dim[i];
     shape.dim[shape.rank - 1] = right.dim[right.rank - 1];
+    bfi_attrs size = {.batch = batch, .rows = rows, .k = k, .n = shape.dim[shape.rank - 1]};
+    if (batch * rows <= MOST_PRODUCTS && k * size.n <= MOST_PRODUCTS / (batch * rows))
+        return emit_products(im, a, b, &size, &shape, id);
     BFI_TRY(bfi_onnx_emit(im, BFI_OP_MATMUL, both, 2, &shape, id));
     bfi_attrs *attrs = &im->graph->nodes[*id].attrs;
-    attrs->batch = batch;
-    attrs->rows = rows;
-    attrs->k = k;
-    attrs->n = right.dim[right.rank - 1];
+    attrs->batch = size.batch, attrs->rows = size.rows;
+    attrs->k = size.k, attrs->n = size.n;
     return BF_STATUS_OK;
 }
 

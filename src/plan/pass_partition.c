@@ -54,6 +54,16 @@ static void find_exactness(const bfi_graph *graph, facts *f) {
     }
 }
 
+/* The value whose elements |value| repeats or reorders: bounds of that one are bounds of both. */
+static int copied_value(const bfi_graph *graph, int value) {
+    for (;;) {
+        const bfi_node *node = &graph->nodes[value];
+        if (node->op != BFI_OP_EXPAND && node->op != BFI_OP_TRANSPOSE && node->op != BFI_OP_RESHAPE)
+            return value;
+        value = node->inputs[0];
+    }
+}
+
 /* Marks inputs of nonlinear ops; relu_only holds for values that feed (leaky) relus and nothing
  * else nonlinear: where those are stable their relaxation is exact whatever the bounds. */
 static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
@@ -63,7 +73,7 @@ static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
         if (!bfi_op_is_nonlinear(node->op)) continue;
         bool kink = node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU;
         for (int i = 0; i < node->n_inputs; i++) {
-            int value = bfi_value_root(graph, node->inputs[i]);
+            int value = copied_value(graph, node->inputs[i]);
             f->needed[value] = true;
             relu_only[value] = relu_only[value] && kink;
         }

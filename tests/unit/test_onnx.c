@@ -230,6 +230,15 @@ static void test_structure(void **state) {
     assert_int_equal(count_op(graph, BFI_OP_SCALE_SHIFT), 2); /* kept apart from the convolution */
     assert_int_equal(graph->nodes[1].bias.count, 0);
     bfi_graph_free(graph);
+    graph = load("matmul_values"); /* products one by one */
+    assert_int_equal(count_op(graph, BFI_OP_MATMUL), 0);
+    assert_int_equal(count_op(graph, BFI_OP_MUL), 1);
+    bfi_graph_free(graph);
+    graph = load("softmax_new"); /* one over a sum of exponentials of differences */
+    assert_int_equal(count_op(graph, BFI_OP_SOFTMAX), 0);
+    assert_int_equal(count_op(graph, BFI_OP_EXP), 1);
+    assert_int_equal(count_op(graph, BFI_OP_RECIPROCAL), 1);
+    bfi_graph_free(graph);
     graph = load("double_model");
     assert_true(graph->is_float64);
     bfi_graph_free(graph);

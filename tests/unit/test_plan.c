@@ -24,6 +24,33 @@ static bfi_graph *two_nodes(void) {
     return graph;
 }
 
+/* What is repeated for a product is bounded before it is repeated. */
+static void copies_are_bounded_once(void **state) {
+    (void)state;
+    bfi_graph *graph = kit_graph(KIT_SHAPE(4));
+    int a = net_linear(graph, NET_PLAIN, 0, 1, 4, 4);
+    a = net_same(graph, BFI_OP_RELU, a, -1);
+    int bounded = net_linear(graph, NET_PLAIN, a, 1, 4, 4);
+    kit_add(graph, BFI_OP_RESHAPE, bounded, -1, KIT_SHAPE(1, 4));
+    kit_add(graph, BFI_OP_EXPAND, graph->output, -1, KIT_SHAPE(3, 4));
+    kit_add(graph, BFI_OP_MUL, graph->output, graph->output, KIT_SHAPE(3, 4));
+    bf_model *model = net_model(graph);
+    bf_options o = bf_options_default();
+    bf_plan *plan = NULL;
+    assert_int_equal(bf_plan_create(kit_session(1), model, &o, &plan, NULL), BF_STATUS_OK);
+    int steps = 0;
+    for (int i = 0; i < plan->tasks.step_count; i++) {
+        const bfi_step *step = &plan->tasks.steps[i];
+        if (step->kind != BFI_STEP_BOUND || step->node < 3) continue;
+        assert_true(plan->graph->nodes[step->node].op == BFI_OP_LINEAR ||
+                    step->node == plan->graph->output);
+        steps++;
+    }
+    assert_true(steps >= 1);
+    bf_plan_free(plan);
+    bf_model_free(model);
+}
+
 static bfi_program unit_program(void) {
     bfi_program p = {.target = 1};
     assert_int_equal(bfi_program_add_buffer(&p, 4), 0);
@@ -582,6 +609,7 @@ static void life_cycle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(copies_are_bounded_once),
         cmocka_unit_test(good_program),   cmocka_unit_test(bad_programs),
         cmocka_unit_test(storage),        cmocka_unit_test(memory_limit),
         cmocka_unit_test(planned_memory), cmocka_unit_test(deadlines),
