@@ -37,6 +37,8 @@ bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf
     bf_status status = bfi_cli_options(args, &run->options.bounds, err);
     bfi_cli_attack(args, &run->options.seed, &run->options.restarts, &run->options.steps);
     run->semantics_given = args->given[BFI_OPTION_SEMANTICS];
+    if (args->given[BFI_OPTION_BRANCHING])
+        run->options.branching = (bf_branching)args->count[BFI_OPTION_BRANCHING];
     if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
     return status;
 }
@@ -116,6 +118,7 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_number(&json, "bounds_s", r->bounds_s);
     bfi_json_number(&json, "search_s", r->search_s);
     bfi_json_integer(&json, "nodes", r->nodes);
+    bfi_json_string(&json, "branching", r->branching);
     bfi_json_integer(&json, "seed", (int64_t)run->options.seed);
     bfi_json_integer(&json, "threads", bf_session_threads(run->session));
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());

@@ -23,12 +23,20 @@ typedef struct bf_progress {
     double lowest;       /* branch and bound: the worst margin among those waiting */
 } bf_progress;
 
+/* What branch and bound splits. */
+typedef enum bf_branching {
+    BF_BRANCHING_AUTO,   /* inputs where few of them vary, else neurons */
+    BF_BRANCHING_INPUTS, /* the box, bounded by |bounds| again and again */
+    BF_BRANCHING_NEURONS /* hidden neurons, bounded by beta-CROWN */
+} bf_branching;
+
 typedef struct bf_verify_options {
-    bf_options bounds; /* method: strongest one to try */
-    double timeout;    /* seconds; 0: none */
-    int restarts;      /* attack: random starts per case (lanes) */
-    int steps;         /* attack: gradient steps per start */
-    uint64_t seed;     /* the same seed gives the same witness on every machine and thread count */
+    bf_options bounds; /* method: strongest one to try before branch and bound, which needs crown */
+    bf_branching branching;
+    double timeout; /* seconds; 0: none */
+    int restarts;   /* attack: random starts per case (lanes) */
+    int steps;      /* attack: gradient steps per start */
+    uint64_t seed;  /* the same seed gives the same witness on every machine and thread count */
     void (*progress)(
         void *user, const bf_progress *progress); /* may be NULL; called from the caller's thread */
     /* Called for every workspace of the bounds: with |done| 0 when it was made (start a trace here,
@@ -51,7 +59,8 @@ typedef struct bf_verify_result {
     double margin;       /* unsat/unknown: smallest, over what had to be refuted, of the certified
                             lower bound of the best row minus its right-hand side; NaN when none */
     double attack_s, bounds_s, search_s, total_s;
-    int64_t nodes; /* bounded by branch and bound */
+    int64_t nodes;       /* bounded by branch and bound */
+    char branching[128]; /* what it split last, and why; "" nothing */
 } bf_verify_result;
 
 /* Decides |property| on |model|. Returns an error only when the question cannot be asked (shapes do

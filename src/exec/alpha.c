@@ -29,7 +29,8 @@ static void take(search *s, const bfi_tile *t, const double *lower, const double
         bool better = lower[i] > s->lower[l];
         s->idle[l] = better ? 0 : s->idle[l] + 1;
         if (better) s->lower[l] = lower[i], s->error[l] = error[i];
-        if (s->idle[l] >= BFI_ALPHA_PATIENCE) s->done[l] = true;
+        bool patient = s->request->splits; /* numbers that come back must not depend on company */
+        if (s->idle[l] >= BFI_ALPHA_PATIENCE && !patient) s->done[l] = true;
     }
     for (int64_t l = 0; l < s->request->tile.lanes && s->request->stop; l++) {
         if (!(s->lower[l] >= s->request->stop[l])) continue;

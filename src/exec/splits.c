@@ -129,6 +129,13 @@ static void hide(const bfi_tile *t, const bfi_back_op *op, int64_t l, bool hidde
             put(t, op->b, s->crossings[i].neuron, l, hidden ? 0 : s->crossings[i].a);
 }
 
+/* Parameters that an activation chooses by lane: one of a kink, two of an S-shaped function. */
+static int parameters(const bfi_node *node) {
+    return bfi_slope_vectors(node) == BFI_SLOPE_SMOOTH_VECTORS ? 2
+           : bfi_slope_vectors(node) > 0                       ? 1
+                                                               : 0;
+}
+
 static void look(const bfi_tile *t, const bfi_back_op *op, int64_t l) {
     const bfi_node *node = &t->plan->graph->nodes[op->node];
     const bfi_lane_splits *s = t->splits->lane[l];
@@ -146,9 +153,10 @@ static void look(const bfi_tile *t, const bfi_back_op *op, int64_t l) {
                           .lo = bfi_ws_doubles(t->ws, box, in->lo),
                           .hi = bfi_ws_doubles(t->ws, box, in->hi),
                           .bias = bias_before(t, node)};
-    hide(t, op, l, true);
+    bool kink = parameters(node) == 1;
+    if (kink) hide(t, op, l, true);
     t->splits->look(t->splits->user, s->index, &view);
-    hide(t, op, l, false);
+    if (kink) hide(t, op, l, false);
 }
 
 void bfi_splits_follow(const bfi_tile *t, const bfi_back_op *op) {
@@ -175,13 +183,6 @@ void bfi_splits_corner(const bfi_tile *t, const bfi_back_op *op) {
     for (int64_t l = 0; l < t->lanes; l++)
         for (int64_t j = 0; t->splits->lane[l]->corner && j < n; j++)
             t->splits->lane[l]->corner[j] = load(t, op->out, j, l);
-}
-
-/* Parameters that an activation chooses by lane: one of a kink, two of an S-shaped function. */
-static int parameters(const bfi_node *node) {
-    return bfi_slope_vectors(node) == BFI_SLOPE_SMOOTH_VECTORS ? 2
-           : bfi_slope_vectors(node) > 0                       ? 1
-                                                               : 0;
 }
 
 int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program) {
@@ -228,7 +229,8 @@ static uint8_t *move_slopes(const bfi_tile *t, const bfi_back_op *op, int64_t l,
 
 static void move_all(const bfi_tile *t, bool save) {
     for (int64_t l = 0; l < t->lanes; l++) {
-        uint8_t *bytes = t->splits->lane[l]->slopes;
+        const bfi_lane_splits *splits = t->splits->lane[l];
+        uint8_t *bytes = save || !splits->fresh ? splits->slopes : NULL;
         for (int i = 0; i < t->program->loop && bytes; i++)
             if (t->program->ops[i].kind == BFI_BACK_SLOPES)
                 bytes = move_slopes(t, &t->program->ops[i], l, bytes, save);

@@ -36,7 +36,7 @@ typedef struct bfi_node_view {
     const bfi_node *op; /* the activation */
     int64_t n, stride;
     bfi_dtype dtype;       /* of |a| and |z| */
-    const void *a;         /* coefficients of its outputs; 0 where the lane has split it */
+    const void *a;         /* coefficients of its outputs; 0 where the lane has split a kink */
     const void *z;         /* its inputs, where the functional is smallest */
     const double *lo, *hi; /* intervals of its inputs in the lane's box; stride 1 */
     const double *bias;    /* of the layer before, in float64; stride 1; NULL: none, or not known */
@@ -50,6 +50,7 @@ typedef struct bfi_lane_splits {
     int rounds; /* ways back */
     uint8_t
         *slopes; /* bfi_splits_slope_bytes: where to start, in 255ths, and where it ended; NULL */
+    bool fresh;  /* starts with the planned slopes all the same */
     double *corner; /* network's inputs: minimiser of the last functional; NULL: not wanted */
     bool look;
     int64_t index; /* for |look| */

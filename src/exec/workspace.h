@@ -26,6 +26,7 @@ struct bf_workspace {
     bf_request request; /* when bound */
     bfi_trace *trace;   /* NULL: not recording */
     bfi_reuse *reuse;   /* NULL until a run has a cache */
+    bool uncached;      /* no run has (bfi_reuse_refuse) */
 };
 
 /* Vector at |offset| of the persistent part of box |box|; NULL for offset -1. */

@@ -149,6 +149,7 @@ static bf_status prepare(nodes_run *r, bf_error *err) {
         r->splits[i] = (bfi_lane_splits){.crossings = r->crossings + first * MOST_TAKERS,
                                          .rounds = lane->rounds,
                                          .slopes = lane->slopes,
+                                         .fresh = lane->fresh,
                                          .corner = lane->corner,
                                          .look = lane->look,
                                          .index = (int64_t)i};
@@ -183,11 +184,9 @@ static void run_tile(const nodes_run *r, int64_t first, int64_t lanes, int worke
                                           .spec = r->request->spec},
                                  .rounds = rounds,
                                  .stop = stop,
-                                 .lr = r->request->lr > 0 ? r->request->lr : BFI_NODES_LR,
+                                 .lr = r->request->lr,
                                  .splits = splits,
-                                 .multiplier_lr = r->request->multiplier_lr > 0
-                                                      ? r->request->multiplier_lr
-                                                      : BFI_NODES_MULTIPLIER_LR,
+                                 .multiplier_lr = r->request->multiplier_lr,
                                  .look = r->request->look,
                                  .user = r->request->user};
     bf_status status = bfi_alpha_tile(r->plan, r->ws, &request, lower, error);
@@ -198,14 +197,17 @@ static void run_tile(const nodes_run *r, int64_t first, int64_t lanes, int worke
     }
 }
 
-/* Lanes of one base that stand together, cut where a tile is full. */
+/* Lanes of one base and as many rounds that stand together, cut where a tile is full. */
 static void run_item(void *user, int64_t item, int worker) {
     const nodes_run *r = user;
     int64_t first = item * r->width, last = first + r->width;
     if (last > r->open_count) last = r->open_count;
     for (int64_t at = first, end; at < last && !bfi_ws_stopped(r->ws); at = end) {
-        int64_t base = r->request->lanes[r->open[at]].base;
-        for (end = at + 1; end < last && r->request->lanes[r->open[end]].base == base;) end++;
+        const bfi_node_lane *first_lane = &r->request->lanes[r->open[at]];
+        for (end = at + 1; end < last; end++) {
+            const bfi_node_lane *lane = &r->request->lanes[r->open[end]];
+            if (lane->base != first_lane->base || lane->rounds != first_lane->rounds) break;
+        }
         run_tile(r, at, end - at, worker);
     }
 }

@@ -15,11 +15,6 @@
 
 #include "exec/splits.h"
 
-/* Steps that earn most in the first rounds after a warm start (bench/micro/nodes.c, MNIST and CIFAR
- * networks): five rounds get four fifths of what forty do. */
-#define BFI_NODES_LR 0.25
-#define BFI_NODES_MULTIPLIER_LR 4.0
-
 typedef struct bfi_node_lane {
     int64_t base; /* box of the workspace's last run */
     int64_t row;  /* of the spec */
@@ -31,6 +26,7 @@ typedef struct bfi_node_lane {
     float *multipliers; /* split_count, >= 0: where to start; where it ended comes back */
     uint8_t *slopes; /* bfi_nodes_slope_bytes: likewise, in 255ths; NULL: the planned ones, and none
                         come back */
+    bool fresh;      /* |slopes| are not looked at: starts with the planned ones */
 
     double lower, error; /* in: what is known already (-inf, 0: nothing); out: never less. +inf when
                             a split contradicts the base's bounds */
@@ -47,9 +43,8 @@ typedef struct bfi_nodes_request {
      * different nodes may run at the same time. */
     bfi_look look;
     void *user;
-    double lr;            /* of slopes; 0: BFI_NODES_LR */
-    double multiplier_lr; /* of multipliers, relative to the layer's typical coefficient; 0:
-                             BFI_NODES_MULTIPLIER_LR */
+    double lr;            /* of slopes; 0: the plan's */
+    double multiplier_lr; /* of multipliers, relative to the layer's typical coefficient */
     double deadline;
 } bfi_nodes_request;
 

@@ -223,9 +223,11 @@ static void hold(const bf_workspace *ws) {
     r->held = true;
 }
 
+void bfi_reuse_refuse(bf_workspace *ws) { ws->uncached = true; }
+
 /* The session's cache, if there is one and all that it takes. */
 static bool attach(bf_workspace *ws) {
-    bf_cache *cache = ws->plan->session->cache;
+    bf_cache *cache = ws->uncached ? NULL : ws->plan->session->cache;
     if (!ws->reuse && cache) ws->reuse = bfi_calloc(1, sizeof *ws->reuse);
     bfi_reuse *r = ws->reuse;
     if (!r) return false;

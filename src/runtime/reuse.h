@@ -13,6 +13,10 @@
  * needs them. Optional: what is missing then is made by the first run. */
 void bfi_reuse_prepare(bf_workspace *ws);
 
+/* The workspace's runs neither ask nor fill a cache: for who reads its layers afterwards, which an
+ * answer would leave out. */
+void bfi_reuse_refuse(bf_workspace *ws);
+
 /* What is left to run. */
 typedef enum bfi_reuse_left {
     BFI_REUSE_LEFT_ALL,

@@ -138,11 +138,8 @@ static void find_enough(const bfi_refuter *r, const bf_case *c, const bfi_disjun
                         int64_t rows, double *enough) {
     int64_t row = 0;
     for (int32_t d = 0; d < c->count; d++)
-        for (int32_t i = 0; !states[d].refuted && i < c->disjuncts[d].count; i++, row++) {
-            const bf_halfspace *h = &c->disjuncts[d].rows[i];
-            double at = -bfi_row_margin(h, 0, c->lo, c->hi, r->y_lo, r->y_hi);
-            enough[row] = at + 1e-6 * fabs(at) + 1e-12;
-        }
+        for (int32_t i = 0; !states[d].refuted && i < c->disjuncts[d].count; i++, row++)
+            enough[row] = bfi_row_enough(&c->disjuncts[d].rows[i], c->lo, c->hi, r->y_lo, r->y_hi);
     for (; row < rows; row++) enough[row] = -INFINITY;
 }
 

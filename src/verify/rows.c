@@ -47,3 +47,9 @@ double bfi_row_margin(const bf_halfspace *h, double lower, const double *lo, con
     if (lower == h->rhs_hi) margin = 0;
     return margin == margin ? margin : -INFINITY;
 }
+
+double bfi_row_enough(const bf_halfspace *h, const double *lo, const double *hi, const double *y_lo,
+                      const double *y_hi) {
+    double at = -bfi_row_margin(h, 0, lo, hi, y_lo, y_hi);
+    return at + 1e-6 * fabs(at) + 1e-12;
+}

@@ -18,6 +18,11 @@ void bfi_row_write(const bf_halfspace *h, int64_t outputs, double *row);
 double bfi_row_margin(const bf_halfspace *h, double lower, const double *lo, const double *hi,
                       const double *y_lo, const double *y_hi);
 
+/* A lower bound of the row with which it is refuted, a little more than needed: where optimising
+ * the bound may stop. +inf when none is enough. */
+double bfi_row_enough(const bf_halfspace *h, const double *lo, const double *hi, const double *y_lo,
+                      const double *y_hi);
+
 /* True when no input with that margin satisfies the half-space. */
 static inline bool bfi_row_refuted(const bf_halfspace *h, double margin) {
     return margin > 0 || (h->strict && margin == 0);

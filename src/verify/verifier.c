@@ -15,9 +15,6 @@
 /* Lanes of one attack; its rounds after the bounds double their effort. */
 enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 };
 
-/* Inputs that vary: more are not split. */
-enum { MOST_SPLIT_INPUTS = 32 };
-
 typedef struct verifier {
     bf_session *session;
     const bf_model *model;
@@ -275,15 +272,9 @@ static void report_search(void *user, const bfi_search_progress *p) {
     v->options->progress(v->options->user, &progress);
 }
 
-/* Splitting inputs pays where few of them vary. */
-static bool searchable(const verifier *v) {
-    for (int32_t i = 0; i < v->property->count; i++)
-        if (!v->done[i] && bfi_search_free_inputs(v->property, i) > MOST_SPLIT_INPUTS) return false;
-    return v->options->bounds.method >= BF_METHOD_CROWN;
-}
-
 static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
     bfi_search_options options = {.bounds = v->options->bounds,
+                                  .branching = v->options->branching,
                                   .memory = v->options->bounds.memory,
                                   .deadline = v->deadline,
                                   .attack = v->attack,
@@ -294,6 +285,7 @@ static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
     bf_status status = bfi_search_case(v->session, v->model, v->property, index, &options,
                                        v->states + v->first[index], &result, err);
     v->result->nodes += result.progress.nodes;
+    memcpy(v->result->branching, result.branching, sizeof v->result->branching);
     if (status != BF_STATUS_OK) return status;
     if (result.outcome == BFI_SEARCH_FOUND) {
         v->result->x = result.witness.x, v->result->y = result.witness.y;
@@ -340,8 +332,8 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
         status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_alpha(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
-    bool search = status == BF_STATUS_OK && !decided(v) && searchable(v);
-    if (search) status = search_all(v, err);
+    bool search = v->options->bounds.method >= BF_METHOD_CROWN;
+    if (status == BF_STATUS_OK && !decided(v) && search) status = search_all(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, 0.5, err);
     return status;
 }

@@ -55,8 +55,11 @@ static bfi_search_result search(const bf_model *model, const bf_property *proper
     bf_error err = {""};
     bfi_disjunct_state states[2] = {{.margin = -INFINITY}, {.margin = -INFINITY}};
     assert_int_equal(bfi_attack_create(model->graph, 64, NULL, &attack, &err), BF_STATUS_OK);
-    bfi_search_options o = {
-        .bounds = bf_options_default(), .memory = memory, .deadline = deadline, .attack = attack};
+    bfi_search_options o = {.bounds = bf_options_default(),
+                            .branching = BF_BRANCHING_INPUTS,
+                            .memory = memory,
+                            .deadline = deadline,
+                            .attack = attack};
     o.bounds.intersect = 1;
     bf_status status =
         bfi_search_case(kit_session(threads), model, property, 0, &o, states, &result, &err);

@@ -7,6 +7,7 @@
 #ifndef BFI_VERIFY_BAB_BRANCH_H
 #define BFI_VERIFY_BAB_BRANCH_H
 
+#include "exec/splits.h"
 #include "verify/bab/tree.h"
 
 /* A possible decision. Estimates and gains are in units of margins; INFINITY: not known yet. */
@@ -35,6 +36,46 @@ double bfi_branch_gain(int64_t rows, const bool *wanted, const float *parent, co
 /* Estimates for the children of a node: |measured| first ones have been measured, |chosen| is cut.
  */
 void bfi_branch_inherit(bfi_candidate *candidates, int count, int measured, int chosen);
+
+/* How much cutting the range of a neuron may gain, from what a way back showed of its activation: a
+ * number >= 0 in units of the bound. [lo, hi] is what the node's splits leave of the neuron's
+ * range, which holds a kink or bends. Pure functions. */
+typedef struct bfi_neuron_rule {
+    const char *name;
+    double (*score)(const bfi_node_view *view, int64_t neuron, double lo, double hi);
+} bfi_neuron_rule;
+
+/* Of BaBSR (Bunel et al. 2020, JMLR 21, section 5.3.2): what of the bound hangs on the neuron's
+ * relaxation, its layer's bias included; and the part of the relaxation's intercept alone, which
+ * ranks well where the first one does not (De Palma et al. 2021, arXiv:2104.06718, section 5). */
+extern const bfi_neuron_rule bfi_rule_babsr, bfi_rule_intercept;
+/* How far from the function the relaxation is where the bound has its minimum. */
+extern const bfi_neuron_rule bfi_rule_gap;
+
+/* Where the range [lo, hi] of the neuron is cut: at the kink, else at the minimiser if that is well
+ * inside, else in the middle. False: there is nothing to gain. */
+bool bfi_branch_point(const bfi_node_view *view, int64_t neuron, double lo, double hi,
+                      double *point);
+
+/* Neurons by several rules, the best of each. */
+enum { BFI_NEURON_RULES = 3, BFI_RANKED = 4, BFI_RANKINGS = BFI_NEURON_RULES * BFI_RANKED };
+typedef struct bfi_rankings {
+    bfi_candidate best[BFI_NEURON_RULES][BFI_RANKED]; /* by estimate, largest first */
+    int count[BFI_NEURON_RULES];
+} bfi_rankings;
+
+/* Adds the neurons of an activation under the node's |splits| (ascending by activation, then
+ * neuron). */
+void bfi_branch_rank(const bfi_node_view *view, const bf_split *splits, int32_t count,
+                     bfi_rankings *rankings);
+
+/* The candidates of all rules, each once: the best of every rule first, then the second ones, and
+ * so on; at most BFI_RANKINGS. Returns their number. */
+int bfi_branch_merge(const bfi_rankings *rankings, bfi_candidate *out);
+
+/* Filtered strong branching: of |count| candidates the one whose worse child rises most, given the
+ * rises of the low and the high side of each; ties by the better child. */
+int bfi_branch_choose(int count, const double *low, const double *high);
 
 /* Applies an input cut to the box; cuts of activations leave it as it is. */
 void bfi_branch_apply(const bfi_cut *cut, double *lo, double *hi);

@@ -1,417 +1,57 @@
 #include "verify/bab/search.h"
 
-#include <assert.h>
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
-#include "verify/bab/bounder.h"
-#include "verify/bab/branch.h"
-#include "verify/bab/clip.h"
-#include "verify/bab/state.h"
-#include "verify/rows.h"
+#include "frontend/model.h"
+#include "ir/bound.h"
+#include "verify/bab/loop.h"
 
-enum {
-    BOXES_AT_ONCE = 128, /* bounded together */
-    MOST_MEASURED = 1,   /* candidates of a node whose children are bounded, but first ones */
-    MOST_CANDIDATES = 64,
-    EXACT_AT_ONCE = 32,  /* boxes bounded again in float64 together */
-    MOST_CELLS = 1 << 24 /* numbers of the lines of all boxes */
-};
-#define TREE_BYTES ((int64_t)1 << 30)
-#define NODE_BYTES 96 /* of the tree, with its place in the queue */
+/* Inputs that vary: where they are few, cutting them in half soon makes all neurons stable; where
+ * they are many, it would take too many cuts. */
+enum { FEW_INPUTS = 8 };
 
-/* A node that is being branched on: its candidates, the first |measured| of which have boxes from
- * |first| on, low and high child of each. */
-typedef struct trial {
-    int32_t node;
-    int first, measured, count, chosen;
-    uint64_t mask;
-    bfi_candidate candidates[MOST_CANDIDATES];
-} trial;
-
-/* A child that is kept, unless its box turns out closed. */
-typedef struct child {
-    int box, trial; /* trial -1: the root */
-    int sign;
-} child;
-
-typedef struct search {
-    bfi_problem problem;
-    const bfi_search_options *options;
-    bfi_search_result *result;
-    bf_error *err;
-
-    bfi_bounder *bounders[2]; /* as asked; float64, made when rounding decides */
-    bfi_tree *tree;
-    int room; /* boxes at once */
-
-    trial trials[BOXES_AT_ONCE / 2];
-    child children[BOXES_AT_ONCE];
-    int trial_count, child_count;
-    double *lo, *hi;                 /* n: a node's box */
-    float *before;                   /* rows: a node's margins */
-    bool *wanted;                    /* rows */
-    double *points, *lines;          /* by child: n */
-    double *weights, *offsets, *cut; /* while a child is clipped: rows, rows, 4 n */
-    bfi_cut *cuts;
-    size_t cut_room;
-    bfi_state_bytes bytes;
-    int64_t nodes;
-} search;
-
-int64_t bfi_search_free_inputs(const bf_property *property, int32_t case_index) {
-    const bf_case *c = &property->cases[case_index];
+static int64_t free_inputs(const bf_case *c, int64_t n) {
     int64_t count = 0;
-    for (int64_t i = 0; i < property->n_in; i++) count += c->lo[i] < c->hi[i];
+    for (int64_t i = 0; i < n; i++) count += c->lo[i] < c->hi[i];
     return count;
 }
 
-static bool allocate(search *s) {
-    size_t n = (size_t)s->problem.n, rows = (size_t)s->problem.rows, room = (size_t)s->room, all;
-    if (!bfi_mul_size(room, n, &all)) return false;
-    s->lo = bfi_malloc(n, sizeof *s->lo);
-    s->hi = bfi_malloc(n, sizeof *s->hi);
-    s->cut = bfi_malloc(4 * n, sizeof *s->cut);
-    s->points = bfi_malloc(all, sizeof *s->points);
-    s->lines = bfi_malloc(all, sizeof *s->lines);
-    s->before = bfi_malloc(rows, sizeof *s->before);
-    s->wanted = bfi_malloc(rows, sizeof *s->wanted);
-    s->weights = bfi_malloc(rows, sizeof *s->weights);
-    s->offsets = bfi_malloc(rows, sizeof *s->offsets);
-    return s->lo && s->hi && s->cut && s->points && s->lines && s->before && s->wanted &&
-           s->weights && s->offsets;
+/* Neurons that can be split: those with a slope to choose. */
+static int64_t neurons(const bfi_graph *graph) {
+    int64_t count = 0;
+    for (int id = 0; id < graph->count; id++)
+        if (bfi_op_class_of(graph->nodes[id].op) == BFI_CLASS_UNARY)
+            count += graph->nodes[id].count;
+    return count;
 }
 
-static void clear(search *s) {
-    free(s->lo);
-    free(s->hi);
-    free(s->cut);
-    free(s->points);
-    free(s->lines);
-    free(s->before);
-    free(s->wanted);
-    free(s->weights);
-    free(s->offsets);
-    s->lo = s->hi = s->cut = s->points = s->lines = s->weights = s->offsets = NULL;
-    s->before = NULL;
-    s->wanted = NULL;
-    bfi_tree_free(s->tree);
-    s->tree = NULL;
-    for (int b = 0; b < 2; b++) {
-        bfi_bounder_free(s->bounders[b]);
-        s->bounders[b] = NULL;
-    }
-}
-
-static bool ended(const search *s) { return s->result->outcome == BFI_SEARCH_FOUND; }
-
-static bf_status give_up(search *s, const char *why) {
-    if (!s->result->reason[0]) snprintf(s->result->reason, sizeof s->result->reason, "%s", why);
-    return BF_STATUS_LIMIT;
-}
-
-/* The decisions on the way to a node, room for one more behind them. */
-static bf_status find_path(search *s, int32_t node, int32_t *depth) {
-    *depth = bfi_tree_depth(s->tree, node);
-    if (!bfi_grow((void **)&s->cuts, &s->cut_room, (size_t)*depth + 1, sizeof *s->cuts))
-        return bfi_fail_memory(s->err);
-    bfi_tree_path(s->tree, node, s->cuts);
-    return BF_STATUS_OK;
-}
-
-/* The box of a node: as remembered, else the case's, cut by the decisions on its path. */
-static void find_box(search *s, const bfi_state *state, int32_t depth) {
-    size_t bytes = (size_t)s->problem.n * sizeof *s->lo;
-    memcpy(s->lo, state->lo ? state->lo : s->problem.c->lo, bytes);
-    memcpy(s->hi, state->lo ? state->hi : s->problem.c->hi, bytes);
-    for (int32_t i = 0; !state->lo && i < depth; i++) bfi_branch_apply(&s->cuts[i], s->lo, s->hi);
-}
-
-/* Places the children of candidate |k| of trial |t|, whose path and box have been found. */
-static bf_status place_children(search *s, trial *t, int k, int32_t depth) {
-    bf_status status = BF_STATUS_OK;
-    for (int side = 0; side < 2 && status == BF_STATUS_OK; side++) {
-        bfi_bounder *b = s->bounders[0];
-        int box = t->first + 2 * k + side;
-        s->cuts[depth] = (bfi_cut){t->candidates[k].decision, side ? 1 : -1};
-        status = bfi_bounder_place(b, box, s->lo, s->hi, s->cuts, depth + 1, t->mask, s->err);
-        if (status == BF_STATUS_OK)
-            bfi_branch_apply(&s->cuts[depth], bfi_bounder_lo(b, box), bfi_bounder_hi(b, box));
-    }
-    return status;
-}
-
-/* Chooses what to try at |node|, and places the children; *boxes counts them. */
-static bf_status begin_trial(search *s, int32_t node, int most, int *boxes) {
-    trial *t = &s->trials[s->trial_count++];
-    bfi_state state;
-    size_t size;
-    int32_t depth;
-    *t = (trial){.node = node, .first = *boxes, .mask = bfi_tree_mask(s->tree, node)};
-    bool known = bfi_state_unpack(s->problem.n, s->problem.rows,
-                                  bfi_tree_data(s->tree, node, &size), &state);
-    bf_status status = find_path(s, node, &depth);
-    if (status != BF_STATUS_OK) return status;
-    find_box(s, &state, depth);
-    t->count = state.count;
-    if (known) memcpy(t->candidates, state.candidates, (size_t)state.count * sizeof *t->candidates);
-    if (t->count == 0)
-        t->count = bfi_branch_inputs(s->problem.n, s->lo, s->hi, NULL, NULL, 0, MOST_CANDIDATES,
-                                     t->candidates);
-    if (t->count == 0)
-        return give_up(s, "a box that floating point cannot divide further stays open");
-    t->measured = bfi_branch_filter(t->candidates, t->count, MOST_MEASURED, most);
-    *boxes += 2 * t->measured;
-    for (int k = 0; k < t->measured && status == BF_STATUS_OK; k++)
-        status = place_children(s, t, k, depth);
-    return status;
-}
-
-/* Rows of the disjuncts that are open in |mask|. */
-static void find_wanted(search *s, uint64_t mask) {
-    for (int bit = 0; bit < s->problem.count; bit++)
-        for (int32_t r = s->problem.first_row[bit]; r < s->problem.first_row[bit + 1]; r++)
-            s->wanted[r] = mask >> bit & 1;
-}
-
-static void find_before(search *s, int32_t node) {
-    bfi_state state;
-    size_t size;
-    bool known = bfi_state_unpack(s->problem.n, s->problem.rows,
-                                  bfi_tree_data(s->tree, node, &size), &state);
-    for (int64_t r = 0; r < s->problem.rows; r++)
-        s->before[r] = known ? state.margins[r] : (float)bfi_tree_margin(s->tree, node);
-}
-
-/* Picks the candidate whose children gain most, and lists these. */
-static void end_trial(search *s, trial *t) {
-    const bfi_bounder *b = s->bounders[0];
-    double best = -1;
-    find_wanted(s, t->mask);
-    find_before(s, t->node);
-    for (int k = 0; k < t->measured; k++) {
-        const double *low = b->margins + (t->first + 2 * k) * s->problem.rows;
-        double gain =
-            bfi_branch_gain(s->problem.rows, s->wanted, s->before, low, low + s->problem.rows);
-        t->candidates[k].estimate = gain;
-        if (gain > best) best = gain, t->chosen = k;
-    }
-    bfi_tree_decide(s->tree, t->node, t->candidates[t->chosen].decision);
-    for (int side = 0; side < 2; side++)
-        s->children[s->child_count++] =
-            (child){t->first + 2 * t->chosen + side, (int)(t - s->trials), side ? 1 : -1};
-    bfi_branch_inherit(t->candidates, t->count, t->measured, t->chosen);
-}
-
-/* Bounds again in float64 the children that only error terms keep open, some at a time. */
-static bf_status bound_exactly(search *s) {
-    bf_status status = BF_STATUS_OK;
-    bf_options o = s->options->bounds;
-    if (o.dtype == BF_DTYPE_FLOAT64) return status;
-    o.dtype = BF_DTYPE_FLOAT64;
-    for (int i = 0; i < s->child_count && status == BF_STATUS_OK;) {
-        int again[EXACT_AT_ONCE], count = 0;
-        for (; i < s->child_count && count < EXACT_AT_ONCE; i++) {
-            const bfi_box *box = &s->bounders[0]->boxes[s->children[i].box];
-            if (box->mask && box->rounding) again[count++] = s->children[i].box;
-        }
-        if (count == 0) break;
-        if (!s->bounders[1])
-            status = bfi_bounder_create(&s->problem, &o, EXACT_AT_ONCE, &s->bounders[1], s->err);
-        for (int k = 0; k < count && status == BF_STATUS_OK; k++)
-            status = bfi_bounder_take(s->bounders[1], k, s->bounders[0], again[k], s->err);
-        if (status == BF_STATUS_OK)
-            status = bfi_bounder_run(s->bounders[1], count, s->options->deadline, s->err);
-        for (int k = 0; k < count && status == BF_STATUS_OK; k++)
-            bfi_bounder_give(s->bounders[1], k, s->bounders[0], again[k]);
-    }
-    return status;
-}
-
-/* Cuts [lo, hi] at what the lines of a disjunct say together, and leaves their best combination in
- * |line|. False: no counterexample is there. */
-static bool clip_disjunct(search *s, int box, int bit, double *line, double *lo, double *hi) {
-    const bfi_problem *p = &s->problem;
-    const bfi_bounder *b = s->bounders[0];
-    int32_t first = p->first_row[bit], rows = p->first_row[bit + 1] - first;
-    const double *a = bfi_bounder_line(b, box, first);
-    double constant;
-    for (int32_t r = 0; r < rows; r++)
-        s->offsets[r] =
-            bfi_row_margin(bfi_problem_row(p, bit, first + r),
-                           b->constant[box * p->rows + first + r], lo, hi, p->y_lo, p->y_hi);
-    memset(s->weights, 0, (size_t)rows * sizeof *s->weights);
-    if (bfi_clip_combine(p->n, rows, a, s->offsets, lo, hi, s->weights, line, &constant) > 0)
-        return false;
-    if (!bfi_clip_box(p->n, line, constant, lo, hi)) return false;
-    for (int32_t r = 0; rows > 1 && r < rows; r++)
-        if (!bfi_clip_box(p->n, a + r * p->n, s->offsets[r], lo, hi)) return false;
-    return true;
-}
-
-/* Closes the disjuncts of a child whose lines exclude each other, and cuts its box to the hull of
- * what the others leave. */
-static void clip(search *s, int index) {
-    const bfi_problem *p = &s->problem;
-    int k = s->children[index].box;
-    bfi_box *box = &s->bounders[0]->boxes[k];
-    double *lo = bfi_bounder_lo(s->bounders[0], k), *hi = bfi_bounder_hi(s->bounders[0], k);
-    double *l = s->cut, *h = l + p->n, *hull_lo = h + p->n, *hull_hi = hull_lo + p->n;
-    size_t bytes = (size_t)p->n * sizeof *lo;
-    bool any = false;
-    for (int bit = 0; bit < p->count; bit++) {
-        if (!(box->mask >> bit & 1)) continue;
-        memcpy(l, lo, bytes), memcpy(h, hi, bytes);
-        if (!clip_disjunct(s, k, bit, s->lines + index * p->n, l, h)) {
-            box->mask &= ~((uint64_t)1 << bit);
-            continue;
-        }
-        for (int64_t i = 0; i < p->n; i++) {
-            hull_lo[i] = any ? fmin(hull_lo[i], l[i]) : l[i];
-            hull_hi[i] = any ? fmax(hull_hi[i], h[i]) : h[i];
-        }
-        any = true;
-    }
-    if (any) memcpy(lo, hull_lo, bytes), memcpy(hi, hull_hi, bytes);
-}
-
-/* Tries the minimisers of the open children's lines. */
-static bf_status try_points(search *s) {
-    const bfi_problem *p = &s->problem;
-    const bfi_bounder *b = s->bounders[0];
-    int64_t points = 0;
-    for (int k = 0; k < s->child_count; k++) {
-        int box = s->children[k].box;
-        if (!b->boxes[box].mask) continue;
-        const double *lo = bfi_bounder_lo(b, box), *hi = bfi_bounder_hi(b, box);
-        const double *a = s->lines + k * p->n;
-        for (int64_t i = 0; i < p->n; i++)
-            s->points[points * p->n + i] = a[i] > 0   ? lo[i]
-                                           : a[i] < 0 ? hi[i]
-                                                      : lo[i] / 2 + hi[i] / 2;
-        points++;
-    }
-    bool found = false;
-    bfi_budget budget = {s->options->deadline, NULL};
-    bf_status status = bfi_attack_points(s->options->attack, p->property, p->index, s->points,
-                                         points, s->options->bounds.semantics, &budget, &found,
-                                         &s->result->witness, s->err);
-    if (status == BF_STATUS_OK && found) s->result->outcome = BFI_SEARCH_FOUND;
-    return status;
-}
-
-/* Adds an open child to the tree. */
-static bf_status keep_child(search *s, int index) {
-    const bfi_problem *p = &s->problem;
-    const child *c = &s->children[index];
-    const bfi_box *box = &s->bounders[0]->boxes[c->box];
-    trial *t = c->trial >= 0 ? &s->trials[c->trial] : NULL;
-    bfi_candidate candidates[MOST_CANDIDATES];
-    bfi_state state = {.lo = bfi_bounder_lo(s->bounders[0], c->box),
-                       .hi = bfi_bounder_hi(s->bounders[0], c->box),
-                       .margins = s->before,
-                       .candidates = candidates};
-    state.count =
-        bfi_branch_inputs(p->n, state.lo, state.hi, s->lines + index * p->n,
-                          t ? t->candidates : NULL, t ? t->count : 0, MOST_CANDIDATES, candidates);
-    for (int64_t r = 0; r < p->rows; r++)
-        s->before[r] = (float)s->bounders[0]->margins[c->box * p->rows + r];
-    bf_status status = bfi_state_pack(p->n, p->rows, &state, &s->bytes, s->err);
-    if (status != BF_STATUS_OK) return status;
-    status = bfi_tree_add(s->tree, t ? t->node : -1, c->sign, (bfi_decision){-1, 0, 0}, box->margin,
-                          box->mask, s->err);
-    if (status == BF_STATUS_OK) bfi_tree_attach(s->tree, s->bytes.data, s->bytes.size);
-    return status == BF_STATUS_LIMIT ? give_up(s, "the search tree's memory is full") : status;
-}
-
-static void report(search *s) {
-    bfi_tree_stats t = bfi_tree_stats_of(s->tree);
-    s->result->progress = (bfi_search_progress){s->nodes, t.open, t.lowest, t.bytes};
-    if (s->options->report) s->options->report(s->options->user, &s->result->progress);
-}
-
-/* Clips the children that have been bounded, tries their points, keeps what is open. */
-static bf_status settle_children(search *s) {
-    bf_status status = bound_exactly(s);
-    for (int k = 0; k < s->child_count && status == BF_STATUS_OK; k++) clip(s, k);
-    if (status == BF_STATUS_OK) status = try_points(s);
-    for (int k = 0; k < s->child_count && status == BF_STATUS_OK && !ended(s); k++)
-        if (s->bounders[0]->boxes[s->children[k].box].mask) status = keep_child(s, k);
-    return status;
-}
-
-static bf_status bound(search *s, int boxes) {
-    s->nodes += boxes;
-    return bfi_bounder_run(s->bounders[0], boxes, s->options->deadline, s->err);
-}
-
-static bf_status begin_root(search *s) {
-    uint64_t all = s->problem.count == 64 ? UINT64_MAX : ((uint64_t)1 << s->problem.count) - 1;
-    const bf_case *c = s->problem.c;
-    s->child_count = 1;
-    s->children[0] = (child){0, -1, 0};
-    bf_status status = bfi_bounder_place(s->bounders[0], 0, c->lo, c->hi, NULL, 0, all, s->err);
-    if (status == BF_STATUS_OK) status = bound(s, 1);
-    return status == BF_STATUS_OK ? settle_children(s) : status;
-}
-
-/* Branches on |count| nodes. */
-static bf_status expand(search *s, const int32_t *nodes, int32_t count) {
-    bf_status status = BF_STATUS_OK;
-    int boxes = 0, most = s->room / 2 / count;
-    s->trial_count = s->child_count = 0;
-    for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++)
-        status = begin_trial(s, nodes[i], most, &boxes);
-    if (status == BF_STATUS_OK) status = bound(s, boxes);
-    for (int i = 0; i < s->trial_count && status == BF_STATUS_OK; i++) end_trial(s, &s->trials[i]);
-    return status == BF_STATUS_OK ? settle_children(s) : status;
-}
-
-static bf_status run_group(search *s) {
-    int32_t taken[BOXES_AT_ONCE], n, most = s->room / 2 / MOST_MEASURED;
-    bf_status status = begin_root(s);
-    while (status == BF_STATUS_OK && !ended(s) &&
-           (n = bfi_tree_take(s->tree, most > 0 ? most : 1, taken)) > 0) {
-        status = expand(s, taken, n);
-        for (int32_t i = 0; i < n; i++) {
-            if (status != BF_STATUS_OK && bfi_tree_is_leaf(s->tree, taken[i]))
-                bfi_tree_put_back(s->tree, taken[i]);
-            else
-                bfi_tree_close(s->tree, taken[i]);
-        }
-        report(s);
-    }
-    return status;
-}
-
-static bf_status open_group(search *s) {
-    int64_t cells = s->problem.n * s->problem.rows;
-    int64_t bytes = s->options->memory > 0 ? s->options->memory : TREE_BYTES;
-    for (s->room = BOXES_AT_ONCE; s->room > 2 && cells > MOST_CELLS / s->room;) s->room /= 2;
-    bf_status status = allocate(s) ? BF_STATUS_OK : bfi_fail_memory(s->err);
-    if (status == BF_STATUS_OK)
-        status =
-            bfi_bounder_create(&s->problem, &s->options->bounds, s->room, &s->bounders[0], s->err);
-    if (status == BF_STATUS_OK) status = bfi_tree_create(bytes / 2 / NODE_BYTES, &s->tree, s->err);
-    if (status == BF_STATUS_OK) bfi_tree_limit_data(s->tree, bytes / 2);
-    return status;
+static const bfi_splitter *choose(const bf_model *model, const bf_property *property,
+                                  const bf_case *c, bf_branching asked, bfi_search_result *result) {
+    int64_t vary = free_inputs(c, property->n_in), split = neurons(model->graph);
+    const bfi_splitter *splitter = asked == BF_BRANCHING_INPUTS       ? &bfi_input_splits
+                                   : asked == BF_BRANCHING_NEURONS    ? &bfi_neuron_splits
+                                   : vary <= FEW_INPUTS || split == 0 ? &bfi_input_splits
+                                                                      : &bfi_neuron_splits;
+    snprintf(result->branching, sizeof result->branching,
+             "%s: %s%lld of %lld inputs vary, %lld neurons can be split", splitter->what,
+             asked == BF_BRANCHING_AUTO ? "" : "as asked, ", (long long)vary,
+             (long long)property->n_in, (long long)split);
+    return splitter;
 }
 
 /* One group of disjuncts after the other, each with a tree of its own. */
-static bf_status run_groups(search *s, bfi_disjunct_state *states) {
+static bf_status run_groups(bfi_loop *loop, const bfi_splitter *splitter,
+                            bfi_disjunct_state *states) {
+    const bfi_problem *p = &loop->problem;
     bf_status status = BF_STATUS_OK;
-    for (int32_t next = 0; next < s->problem.c->count && status == BF_STATUS_OK && !ended(s);) {
-        status = bfi_problem_gather(&s->problem, states, &next, s->err);
-        if (status != BF_STATUS_OK || s->problem.count == 0) break;
-        status = open_group(s);
-        if (status == BF_STATUS_OK) status = run_group(s);
-        if (s->tree) report(s);
-        for (int bit = 0; bit < s->problem.count && status == BF_STATUS_OK && !ended(s); bit++)
-            states[s->problem.disjuncts[bit]].refuted = true;
-        clear(s);
+    for (int32_t next = 0; next < p->c->count && status == BF_STATUS_OK && !bfi_loop_ended(loop);) {
+        status = bfi_problem_gather(&loop->problem, states, &next, loop->err);
+        if (status != BF_STATUS_OK || p->count == 0) break;
+        status = bfi_loop_run(loop, splitter);
+        for (int bit = 0; bit < p->count && status == BF_STATUS_OK && !bfi_loop_ended(loop); bit++)
+            states[p->disjuncts[bit]].refuted = true;
     }
     return status;
 }
@@ -419,17 +59,14 @@ static bf_status run_groups(search *s, bfi_disjunct_state *states) {
 bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_property *property,
                           int32_t case_index, const bfi_search_options *options,
                           bfi_disjunct_state *states, bfi_search_result *result, bf_error *err) {
-    search *s = bfi_calloc(1, sizeof *s);
-    if (!s) return bfi_fail_memory(err);
+    bfi_loop loop = {.options = options, .result = result, .err = err};
     *result = (bfi_search_result){.outcome = BFI_SEARCH_OPEN};
-    s->options = options, s->result = result, s->err = err;
-    bf_status status = bfi_problem_create(session, model, property, case_index, &s->problem, err);
-    if (status == BF_STATUS_OK) status = run_groups(s, states);
-    if (status == BF_STATUS_OK && !ended(s)) result->outcome = BFI_SEARCH_REFUTED;
+    const bfi_splitter *splitter =
+        choose(model, property, &property->cases[case_index], options->branching, result);
+    bf_status status = bfi_problem_create(session, model, property, case_index, &loop.problem, err);
+    if (status == BF_STATUS_OK) status = run_groups(&loop, splitter, states);
+    if (status == BF_STATUS_OK && !bfi_loop_ended(&loop)) result->outcome = BFI_SEARCH_REFUTED;
     if (status == BF_STATUS_LIMIT && result->reason[0]) status = BF_STATUS_OK;
-    bfi_problem_clear(&s->problem);
-    free(s->cuts);
-    free(s->bytes.data);
-    free(s);
+    bfi_loop_clear(&loop);
     return status;
 }

@@ -9,7 +9,9 @@
 #ifndef BFI_VERIFY_BAB_SEARCH_H
 #define BFI_VERIFY_BAB_SEARCH_H
 
+#include "boundflow/verify.h"
 #include "verify/attack/attack.h"
+#include "verify/bab/tree.h"
 #include "verify/refute.h"
 
 typedef struct bfi_search_progress {
@@ -18,12 +20,25 @@ typedef struct bfi_search_progress {
     int64_t bytes;       /* of the tree */
 } bfi_search_progress;
 
+/* A part of the input space that was bounded: what satisfies all |depth| |cuts|, in no order. Of
+ * the disjuncts in |was| (bits of problem->disjuncts) those in |open| are left. */
+typedef struct bfi_search_child {
+    const struct bfi_problem *problem;
+    const bfi_cut *cuts;
+    int32_t depth;
+    uint64_t was, open;
+    double margin;
+} bfi_search_child;
+
 typedef struct bfi_search_options {
     bf_options bounds; /* of every node; batch is chosen here */
-    int64_t memory;    /* bytes for the tree; 0: 1 GiB */
-    double deadline;   /* bf_clock() time; 0: none */
+    bf_branching branching;
+    int64_t memory;  /* bytes for the tree; 0: 1 GiB */
+    double deadline; /* bf_clock() time; 0: none */
     bfi_attack *attack;
     void (*report)(void *user, const bfi_search_progress *progress); /* may be NULL */
+    /* Sees every root and child, open or closed, once; may be NULL. */
+    void (*watch)(void *user, const bfi_search_child *child);
     void *user;
 } bfi_search_options;
 
@@ -38,10 +53,8 @@ typedef struct bfi_search_result {
     bfi_witness witness;
     bfi_search_progress progress; /* at the end */
     char reason[160];
+    char branching[128]; /* what was split, and why */
 } bfi_search_result;
-
-/* Coordinates of the case's box that are not fixed: input splitting suits few of them. */
-int64_t bfi_search_free_inputs(const bf_property *property, int32_t case_index);
 
 /* Searches case |case_index|; disjuncts refuted by the |states| of the case are left out, and those
  * refuted here are marked in it.

@@ -123,6 +123,10 @@ bf_status bfi_tree_add(bfi_tree *t, int32_t parent, int sign, bfi_decision decis
 
 void bfi_tree_limit_data(bfi_tree *t, int64_t bytes) { t->data_limit = bytes; }
 
+double bfi_tree_data_part(const bfi_tree *t) {
+    return (double)t->data_bytes / (double)t->data_limit;
+}
+
 void bfi_tree_attach(bfi_tree *t, const void *data, size_t size) {
     node *n = &t->nodes[t->newest];
     assert(n->open && !n->data && size > 0);

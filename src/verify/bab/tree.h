@@ -55,6 +55,8 @@ bf_status bfi_tree_add(bfi_tree *tree, int32_t parent, int sign, bfi_decision de
  * none: the caller must be able to go on without. */
 void bfi_tree_attach(bfi_tree *tree, const void *data, size_t size);
 void bfi_tree_limit_data(bfi_tree *tree, int64_t bytes);
+/* How much of that limit is taken, from 0 to 1. */
+double bfi_tree_data_part(const bfi_tree *tree);
 
 /* Takes up to |most| open nodes out, in the order of the search; returns their number. A node taken
  * out is being branched on: its children may be added until bfi_tree_close(node). */

@@ -1,0 +1,513 @@
+/* Splitting neurons: nodes are rows of a disjunct under split constraints, lanes of beta-CROWN on
+ * the hidden bounds of one root. Every disjunct is a root of its own, so that splits fit its rows.
+ */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "verify/bab/branch.h"
+#include "verify/bab/lane_state.h"
+#include "verify/bab/lanes.h"
+#include "verify/bab/loop.h"
+#include "verify/rows.h"
+
+enum {
+    ROUNDS = 10,      /* ways back of a child, whose numbers start where the parent's ended */
+    ROOT_ROUNDS = 20, /* of a root, which starts with the planned slopes */
+    MEASURED = 4,     /* candidates of a node whose children are bounded to choose one */
+    NODES_MIN = 16,   /* expanded together */
+    LEAF_ROUNDS = 300 /* of a node in which nothing is left to split */
+};
+#define BATCH_FLOPS 4e9 /* of the children that are bounded together */
+#define LANE_BYTES ((int64_t)256 << 20)
+
+/* A node that is being branched on. */
+typedef struct trial {
+    int32_t node;
+    int bit; /* its disjunct */
+    bfi_lane_state state;
+    bool closed;
+    char *own;           /* storage of the state, NULL: the tree's */
+    int64_t first_split; /* in |splits| of the search */
+    int32_t split_count;
+    int first, measured, chosen;
+} trial;
+
+/* Something that is being bounded: all rows of a disjunct under the same splits. */
+typedef struct item {
+    int trial; /* -1: a root */
+    int sign;  /* side of the trial's decision; 0: a root, or the trial's node itself */
+    int bit;
+    int lane;            /* of its first row; -1: nothing is left to bound */
+    bool open, rounding; /* open only for error terms */
+    double margin;       /* of its best row, */
+    int best;            /* the lane of which is this one */
+    double lower, error; /* known of the row that was measured */
+} item;
+
+typedef struct neuron_splits {
+    bfi_loop *loop;
+    bfi_root roots[2];      /* as asked; float64, made when rounding decides */
+    bfi_lanes lanes, again; /* all items; one that is bounded once more */
+    int nodes;              /* expanded together */
+    trial *trials;
+    item *items;
+    int trial_count, item_count;
+    bf_split *splits; /* of all trials */
+    bf_split *under;  /* of one child */
+    size_t split_room, under_room;
+    int64_t split_count;
+    double *points;  /* by item: n */
+    double *numbers; /* lower bounds and errors of an item's rows */
+    bfi_state_bytes bytes;
+} neuron_splits;
+
+static int rows_of(const bfi_problem *p, int bit) {
+    return p->first_row[bit + 1] - p->first_row[bit];
+}
+
+static int most_rows(const bfi_problem *p) {
+    int most = 1;
+    for (int bit = 0; bit < p->count; bit++)
+        if (rows_of(p, bit) > most) most = rows_of(p, bit);
+    return most;
+}
+
+static int bit_of(uint64_t mask) { return __builtin_ctzll(mask); }
+
+static double margin_of(const bfi_problem *p, int bit, int64_t row, double lower) {
+    return bfi_row_margin(bfi_problem_row(p, bit, row), lower, p->c->lo, p->c->hi, p->y_lo,
+                          p->y_hi);
+}
+
+/* Puts a split among |count| others, which are ascending and has room for it; of two on one side of
+ * a neuron the tighter one is kept. Where the new one stands, -1: another one covers it. */
+static int32_t insert_split(bf_split *splits, int32_t *count, bf_split s) {
+    int32_t at = *count;
+    for (; at > 0; at--) {
+        const bf_split *b = &splits[at - 1];
+        if (b->activation != s.activation ? b->activation < s.activation
+            : b->neuron != s.neuron       ? b->neuron < s.neuron
+                                          : b->sign <= s.sign)
+            break;
+    }
+    bf_split *same = at > 0 ? &splits[at - 1] : NULL;
+    if (same && same->activation == s.activation && same->neuron == s.neuron &&
+        same->sign == s.sign) {
+        same->point = s.sign > 0 ? fmax(same->point, s.point) : fmin(same->point, s.point);
+        return -1;
+    }
+    memmove(splits + at + 1, splits + at, (size_t)(*count - at) * sizeof *splits);
+    splits[at] = s;
+    ++*count;
+    return at;
+}
+
+static bf_split split_of(const bfi_decision *d, int sign) {
+    return (bf_split){d->activation, d->index, sign, d->point};
+}
+
+/* The splits on the way to a trial's node. */
+static bf_status find_splits(neuron_splits *s, trial *t) {
+    bfi_loop *l = s->loop;
+    int32_t depth;
+    bf_status status = bfi_loop_path(l, t->node, &depth);
+    if (status != BF_STATUS_OK) return status;
+    t->first_split = s->split_count;
+    if (!bfi_grow((void **)&s->splits, &s->split_room, (size_t)(s->split_count + depth) + 1,
+                  sizeof *s->splits) ||
+        !bfi_grow((void **)&s->under, &s->under_room, (size_t)depth + 1, sizeof *s->under))
+        return bfi_fail_memory(l->err);
+    for (int32_t i = 0; i < depth; i++)
+        insert_split(s->splits + t->first_split, &t->split_count,
+                     split_of(&l->cuts[i].decision, l->cuts[i].sign));
+    s->split_count += t->split_count;
+    return BF_STATUS_OK;
+}
+
+static bf_status begin_trial(neuron_splits *s, int32_t node) {
+    trial *t = &s->trials[s->trial_count++];
+    size_t size;
+    *t = (trial){.node = node, .bit = bit_of(bfi_tree_mask(s->loop->tree, node))};
+    bfi_lane_state_unpack(bfi_tree_data(s->loop->tree, node, &size), &t->state);
+    return find_splits(s, t);
+}
+
+/* The row of the trial's node that is nearest to refuting it. */
+static int best_row(const neuron_splits *s, const trial *t) {
+    const bfi_problem *p = &s->loop->problem;
+    double most = -INFINITY;
+    int best = 0;
+    for (int r = 0; r < t->state.rows; r++) {
+        double margin = margin_of(p, t->bit, p->first_row[t->bit] + r, t->state.lower[r]);
+        if (margin > most) most = margin, best = r;
+    }
+    return best;
+}
+
+/* Row |r| of trial |t| (-1: of a root) under its splits and the |sign| side of |d|, if that is not
+ * 0, as a lane. */
+static bf_status add_lane(neuron_splits *s, const trial *t, int64_t row, int r,
+                          const bfi_decision *d, int sign, bfi_lane_start start) {
+    start.row = row;
+    start.fresh = -1;
+    if (!(start.lower > -INFINITY)) start.lower = -INFINITY, start.error = 0;
+    if (t) {
+        const bfi_lane_state *state = &t->state;
+        start.count = t->split_count;
+        if (t->split_count > 0)
+            memcpy(s->under, s->splits + t->first_split, (size_t)t->split_count * sizeof *s->under);
+        if (sign != 0) start.fresh = insert_split(s->under, &start.count, split_of(d, sign));
+        start.splits = s->under;
+        if (state->rows > 0) {
+            if (state->lower[r] > start.lower)
+                start.lower = state->lower[r], start.error = state->error[r];
+            assert(state->splits == t->split_count);
+            start.multipliers = state->multipliers + (int64_t)r * state->splits;
+            if (state->slopes) start.slopes = state->slopes + r * s->lanes.slope_bytes;
+        }
+    }
+    return bfi_lanes_add(&s->lanes, &start, s->loop->err);
+}
+
+static bf_status run_lanes(neuron_splits *s) {
+    return bfi_lanes_run(&s->lanes, &s->roots[0], s->loop->options->deadline, s->loop->err);
+}
+
+static bf_status place_item(neuron_splits *s, item *it, int rounds) {
+    const bfi_problem *p = &s->loop->problem;
+    const trial *t = it->trial >= 0 ? &s->trials[it->trial] : NULL;
+    const bfi_decision *d = it->sign ? &t->state.candidates[t->chosen].decision : NULL;
+    bf_status status = BF_STATUS_OK;
+    int measured = t && it->sign && t->measured > 0 ? best_row(s, t) : -1;
+    it->lane = s->lanes.count;
+    for (int r = 0; r < rows_of(p, it->bit) && status == BF_STATUS_OK; r++) {
+        bfi_lane_start start = {.lower = -INFINITY, .rounds = rounds, .look = true};
+        if (r == measured) start.lower = it->lower, start.error = it->error;
+        status = add_lane(s, t, p->first_row[it->bit] + r, r, d, it->sign, start);
+    }
+    return status;
+}
+
+/* What the bounds say of an item. */
+static void judge(neuron_splits *s, item *it) {
+    const bfi_problem *p = &s->loop->problem;
+    it->margin = -INFINITY;
+    it->rounding = false;
+    it->best = it->lane;
+    it->open = true;
+    for (int r = 0; r < rows_of(p, it->bit); r++) {
+        const bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
+        double margin = margin_of(p, it->bit, lane->row, lane->lower);
+        if (bfi_row_refuted(bfi_problem_row(p, it->bit, lane->row), margin)) it->open = false;
+        it->rounding = it->rounding || margin + 2 * lane->error > 0;
+        if (margin > it->margin) it->margin = margin, it->best = it->lane + r;
+    }
+}
+
+/* Bounds the rows of an item again, from where they ended, on |root| and in |rounds| ways back. */
+static bf_status bound_again(neuron_splits *s, item *it, const bfi_root *root, int rounds) {
+    const bfi_problem *p = &s->loop->problem;
+    bf_status status = BF_STATUS_OK;
+    if (!s->again.lanes)
+        status = bfi_lanes_create(p, most_rows(p), s->lanes.slope_bytes, &s->again, s->loop->err);
+    bfi_lanes_reset(&s->again);
+    for (int r = 0; r < rows_of(p, it->bit) && status == BF_STATUS_OK; r++) {
+        const bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
+        bfi_lane_start start = {.row = lane->row,
+                                .lower = lane->lower,
+                                .error = lane->error,
+                                .rounds = rounds,
+                                .splits = bfi_lanes_splits(&s->lanes, it->lane + r),
+                                .count = lane->split_count,
+                                .multipliers = bfi_lanes_multipliers(&s->lanes, it->lane + r),
+                                .fresh = -1,
+                                .slopes = lane->slopes};
+        status = bfi_lanes_add(&s->again, &start, s->loop->err);
+    }
+    if (status == BF_STATUS_OK)
+        status = bfi_lanes_run(&s->again, root, s->loop->options->deadline, s->loop->err);
+    for (int r = 0; r < s->again.count && status == BF_STATUS_OK; r++) {
+        bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
+        lane->lower = s->again.lanes[r].lower, lane->error = s->again.lanes[r].error;
+    }
+    if (status == BF_STATUS_OK) judge(s, it);
+    return status;
+}
+
+/* Nothing of the item is left to split. */
+static bool is_leaf(const neuron_splits *s, const item *it) {
+    const bfi_rankings *r = &s->lanes.rankings[it->best];
+    int count = 0;
+    for (int rule = 0; rule < BFI_NEURON_RULES; rule++) count += r->count[rule];
+    return count == 0;
+}
+
+/* Leaves get all the rounds that they need; what only error terms keep open is bounded in float64.
+ */
+static bf_status settle_hard(neuron_splits *s, item *it) {
+    bf_options o = s->loop->options->bounds;
+    bool leaf = is_leaf(s, it);
+    bf_status status = leaf ? bound_again(s, it, &s->roots[0], LEAF_ROUNDS) : BF_STATUS_OK;
+    if (!it->open || !it->rounding || o.dtype == BF_DTYPE_FLOAT64) return status;
+    o.dtype = BF_DTYPE_FLOAT64;
+    if (status == BF_STATUS_OK && !s->roots[1].plan)
+        status = bfi_root_create(&s->loop->problem, &o, s->loop->options->deadline, &s->roots[1],
+                                 s->loop->err);
+    return status == BF_STATUS_OK ? bound_again(s, it, &s->roots[1], leaf ? LEAF_ROUNDS : ROUNDS)
+                                  : status;
+}
+
+static bf_status bound_items(neuron_splits *s) {
+    bf_status status = run_lanes(s);
+    s->loop->nodes += s->item_count;
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK; i++) {
+        judge(s, &s->items[i]);
+        if (s->items[i].open) status = settle_hard(s, &s->items[i]);
+    }
+    return status;
+}
+
+static bf_status try_corners(neuron_splits *s) {
+    size_t n = (size_t)s->loop->problem.n;
+    int64_t count = 0;
+    for (int i = 0; i < s->item_count; i++)
+        if (s->items[i].open)
+            memcpy(s->points + (size_t)count++ * n, bfi_lanes_corner(&s->lanes, s->items[i].best),
+                   n * sizeof *s->points);
+    return count > 0 ? bfi_loop_try(s->loop, s->points, count) : BF_STATUS_OK;
+}
+
+/* What is known of an open item, as bytes. |full|: with its slopes. */
+static bf_status pack(neuron_splits *s, const item *it, bool full) {
+    bfi_candidate candidates[BFI_RANKINGS];
+    const bfi_lanes *l = &s->lanes;
+    int rows = rows_of(&s->loop->problem, it->bit);
+    bfi_lane_state state = {.rows = rows,
+                            .splits = l->lanes[it->lane].split_count,
+                            .lower = s->numbers,
+                            .error = s->numbers + rows,
+                            .candidates = candidates,
+                            .multipliers = bfi_lanes_multipliers(l, it->lane),
+                            .slopes = full ? bfi_lanes_slopes(l, it->lane) : NULL};
+    for (int r = 0; r < rows; r++) {
+        s->numbers[r] = l->lanes[it->lane + r].lower;
+        s->numbers[rows + r] = l->lanes[it->lane + r].error;
+    }
+    state.count = bfi_branch_merge(&l->rankings[it->best], candidates);
+    return bfi_lane_state_pack(&state, l->slope_bytes, &s->bytes, s->loop->err);
+}
+
+static bf_status settle_item(neuron_splits *s, const item *it) {
+    const trial *t = it->trial >= 0 ? &s->trials[it->trial] : NULL;
+    uint64_t bit = (uint64_t)1 << it->bit;
+    bfi_loop_child child = {.parent = t ? t->node : -1,
+                            .sign = it->sign,
+                            .was = bit,
+                            .mask = it->open ? bit : 0,
+                            .margin = it->margin};
+    if (it->open) {
+        bf_status status = pack(s, it, bfi_tree_data_part(s->loop->tree) < 0.5);
+        if (status != BF_STATUS_OK) return status;
+        child.data = s->bytes.data, child.size = s->bytes.size;
+    }
+    return bfi_loop_settle(s->loop, &child);
+}
+
+static bf_status settle_items(neuron_splits *s) {
+    bf_status status = try_corners(s);
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop); i++)
+        status = settle_item(s, &s->items[i]);
+    return status;
+}
+
+/* Nodes whose state the tree has dropped are bounded again themselves. */
+static bf_status revive(neuron_splits *s) {
+    bf_status status = BF_STATUS_OK;
+    bfi_lanes_reset(&s->lanes);
+    s->item_count = 0;
+    for (int i = 0; i < s->trial_count && status == BF_STATUS_OK; i++) {
+        if (s->trials[i].state.rows > 0) continue;
+        item *it = &s->items[s->item_count++];
+        *it = (item){.trial = i, .bit = s->trials[i].bit};
+        status = place_item(s, it, ROUNDS);
+    }
+    if (status != BF_STATUS_OK || s->item_count == 0) return status;
+    status = bound_items(s);
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK; i++) {
+        trial *t = &s->trials[s->items[i].trial];
+        t->closed = !s->items[i].open;
+        if (t->closed) continue;
+        status = pack(s, &s->items[i], true);
+        if (status != BF_STATUS_OK) break;
+        t->own = s->bytes.data;
+        s->bytes = (bfi_state_bytes){0};
+        bfi_lane_state_unpack(t->own, &t->state);
+    }
+    return status;
+}
+
+/* Bounds both children of the best candidates of every node, on the row nearest to refuting it. */
+static bf_status measure(neuron_splits *s) {
+    const bfi_problem *p = &s->loop->problem;
+    bf_status status = BF_STATUS_OK;
+    bfi_lanes_reset(&s->lanes);
+    for (int i = 0; i < s->trial_count; i++) {
+        trial *t = &s->trials[i];
+        t->first = s->lanes.count;
+        if (t->closed || t->state.count < 2) continue;
+        int r = best_row(s, t);
+        t->measured = t->state.count < MEASURED ? t->state.count : MEASURED;
+        for (int k = 0; k < 2 * t->measured && status == BF_STATUS_OK; k++)
+            status =
+                add_lane(s, t, p->first_row[t->bit] + r, r, &t->state.candidates[k / 2].decision,
+                         k % 2 ? 1 : -1, (bfi_lane_start){.lower = -INFINITY, .rounds = 1});
+    }
+    return status == BF_STATUS_OK ? run_lanes(s) : status;
+}
+
+/* Takes the best of the measured candidates, and lists its children. */
+static void choose(neuron_splits *s, int index) {
+    trial *t = &s->trials[index];
+    const bfi_node_lane *lanes = s->lanes.lanes + t->first;
+    double low[MEASURED], high[MEASURED];
+    for (int k = 0; k < t->measured; k++) {
+        low[k] = fmin(lanes[2 * k].lower, lanes[2 * k].stop);
+        high[k] = fmin(lanes[2 * k + 1].lower, lanes[2 * k].stop);
+    }
+    t->chosen = t->measured > 0 ? bfi_branch_choose(t->measured, low, high) : 0;
+    bfi_tree_decide(s->loop->tree, t->node, t->state.candidates[t->chosen].decision);
+    for (int side = 0; side < 2; side++) {
+        item *it = &s->items[s->item_count++];
+        *it = (item){.trial = index, .sign = side ? 1 : -1, .bit = t->bit, .lower = -INFINITY};
+        if (t->measured > 0) {
+            const bfi_node_lane *lane = &lanes[2 * t->chosen + side];
+            it->lower = lane->lower, it->error = lane->error;
+        }
+    }
+}
+
+static void list_children(neuron_splits *s) {
+    s->item_count = 0;
+    for (int i = 0; i < s->trial_count; i++) {
+        const trial *t = &s->trials[i];
+        if (t->closed) continue;
+        if (t->state.count > 0)
+            choose(s, i);
+        else
+            bfi_loop_strand(s->loop, bfi_tree_margin(s->loop->tree, t->node),
+                            "nothing is left to split in a leaf");
+    }
+}
+
+static bf_status bound_children(neuron_splits *s) {
+    bf_status status = BF_STATUS_OK;
+    bfi_lanes_reset(&s->lanes);
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK; i++)
+        status = place_item(s, &s->items[i], ROUNDS);
+    return status == BF_STATUS_OK ? bound_items(s) : status;
+}
+
+static void end_trials(neuron_splits *s) {
+    for (int i = 0; i < s->trial_count; i++) free(s->trials[i].own);
+    s->trial_count = 0;
+    s->split_count = 0;
+}
+
+static bf_status expand(void *splits, const int32_t *nodes, int32_t count) {
+    neuron_splits *s = splits;
+    bf_status status = BF_STATUS_OK;
+    assert(count <= s->nodes);
+    for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++) status = begin_trial(s, nodes[i]);
+    if (status == BF_STATUS_OK) status = revive(s);
+    if (status == BF_STATUS_OK) status = measure(s);
+    if (status == BF_STATUS_OK) {
+        list_children(s);
+        status = bound_children(s);
+    }
+    if (status == BF_STATUS_OK) status = settle_items(s);
+    end_trials(s);
+    return status;
+}
+
+/* The roots: all disjuncts. */
+static bf_status begin_roots(neuron_splits *s) {
+    const bfi_problem *p = &s->loop->problem;
+    bf_status status = BF_STATUS_OK;
+    for (int bit = 0; bit < p->count && status == BF_STATUS_OK;) {
+        bfi_lanes_reset(&s->lanes);
+        s->item_count = 0;
+        for (; bit < p->count && s->item_count < s->nodes && status == BF_STATUS_OK; bit++) {
+            item *it = &s->items[s->item_count++];
+            *it = (item){.trial = -1, .bit = bit};
+            status = place_item(s, it, ROOT_ROUNDS);
+        }
+        if (status == BF_STATUS_OK) status = bound_items(s);
+        if (status == BF_STATUS_OK) status = settle_items(s);
+    }
+    return status;
+}
+
+/* How many nodes are expanded together, by what bounding their children takes. */
+static int choose_nodes(const neuron_splits *s) {
+    const bfi_problem *p = &s->loop->problem;
+    double rows = most_rows(p), flops = 2 * 2 * ROUNDS * rows * s->roots[0].lane_flops;
+    int64_t lanes = 2 * (most_rows(p) > MEASURED ? most_rows(p) : MEASURED);
+    int64_t nodes = (int64_t)(BATCH_FLOPS / (flops + 1));
+    int64_t fit = LANE_BYTES / lanes / bfi_lane_bytes(p, s->roots[0].slope_bytes);
+    if (nodes < NODES_MIN) nodes = NODES_MIN;
+    if (nodes > fit) nodes = fit;
+    return nodes > BFI_LOOP_NODES ? BFI_LOOP_NODES : nodes > 1 ? (int)nodes : 1;
+}
+
+static bf_status allocate(neuron_splits *s) {
+    const bfi_problem *p = &s->loop->problem;
+    size_t nodes = (size_t)s->nodes, rows = (size_t)most_rows(p), points;
+    int per_node = 2 * (most_rows(p) > MEASURED ? most_rows(p) : MEASURED);
+    if (!bfi_mul_size(2 * nodes, (size_t)p->n, &points)) return bfi_fail_memory(s->loop->err);
+    s->trials = bfi_calloc(nodes, sizeof *s->trials);
+    s->items = bfi_calloc(2 * nodes, sizeof *s->items);
+    s->points = bfi_malloc(points, sizeof *s->points);
+    s->numbers = bfi_malloc(2 * rows, sizeof *s->numbers);
+    if (!s->trials || !s->items || !s->points || !s->numbers) return bfi_fail_memory(s->loop->err);
+    return bfi_lanes_create(p, s->nodes * per_node, s->roots[0].slope_bytes, &s->lanes,
+                            s->loop->err);
+}
+
+static bf_status open_splits(bfi_loop *loop, void **splits) {
+    neuron_splits *s = bfi_calloc(1, sizeof *s);
+    *splits = s;
+    if (!s) return bfi_fail_memory(loop->err);
+    s->loop = loop;
+    bf_status status = bfi_root_create(&loop->problem, &loop->options->bounds,
+                                       loop->options->deadline, &s->roots[0], loop->err);
+    if (status != BF_STATUS_OK) return status;
+    if (s->roots[0].slope_bytes == 0)
+        return bfi_loop_give_up(loop, "the network has no activation with slopes to split");
+    s->nodes = choose_nodes(s);
+    status = allocate(s);
+    return status == BF_STATUS_OK ? begin_roots(s) : status;
+}
+
+static int32_t most(const void *splits) { return ((const neuron_splits *)splits)->nodes; }
+
+static void close_splits(void *splits) {
+    neuron_splits *s = splits;
+    if (!s) return;
+    for (int i = 0; i < s->trial_count; i++) free(s->trials[i].own);
+    for (int r = 0; r < 2; r++) bfi_root_clear(&s->roots[r]);
+    bfi_lanes_clear(&s->lanes);
+    bfi_lanes_clear(&s->again);
+    free(s->trials);
+    free(s->items);
+    free(s->splits);
+    free(s->under);
+    free(s->points);
+    free(s->numbers);
+    free(s->bytes.data);
+    free(s);
+}
+
+const bfi_splitter bfi_neuron_splits = {"neurons", open_splits, most, expand, close_splits};

@@ -1,0 +1,24 @@
+/* The root of a search over neurons: a run of alpha-CROWN on the case's box, whose hidden bounds
+ * all nodes share. Internal to verify/bab. */
+#ifndef BFI_VERIFY_BAB_ROOT_H
+#define BFI_VERIFY_BAB_ROOT_H
+
+#include "verify/bab/bounder.h"
+
+typedef struct bfi_root {
+    bf_plan *plan;
+    bf_workspace *ws; /* after the run: what bfi_nodes_run needs, unless all rows are decided */
+    double *lower, *error;  /* rows of the problem */
+    double *stop;           /* rows: lower bounds that refute */
+    int64_t slope_bytes;    /* of a lane */
+    double lane_flops;      /* of a lane's way back and forth */
+    bf_intermediate hidden; /* how its hidden bounds were made */
+} bfi_root;
+
+/* Runs |options| with hidden bounds as CROWN has them, then, where that can be had for a small part
+ * of the time left, with hidden bounds optimised for each neuron. */
+bf_status bfi_root_create(bfi_problem *problem, const bf_options *options, double deadline,
+                          bfi_root *out, bf_error *err);
+void bfi_root_clear(bfi_root *root);
+
+#endif
