@@ -142,6 +142,18 @@ class InTurn(unittest.TestCase):
         self.assertEqual(support.fastest({**answer, "threads": 2}), 3.0)
 
 
+class Roof(unittest.TestCase):
+    CORE = {"peak": 1e11, "read": [[10**4, 1e11], [10**6, 1e10], [10**8, 1e10]]}
+
+    def test_products_or_bytes(self):
+        self.assertAlmostEqual(support.roof_seconds(self.CORE, 1e9, 10), 1e-2)
+        self.assertAlmostEqual(support.roof_seconds(self.CORE, 0, 10**4), 1e-7)
+
+    def test_rate_is_between_those_measured(self):
+        for count, rate in ((10**3, 1e11), (10**5, 10**10.5), (10**6, 1e10), (10**7, 1e10), (10**10, 1e10)):
+            self.assertAlmostEqual(count / support.roof_seconds(self.CORE, 0, count) / rate, 1, msg=str(count))
+
+
 class Aims(unittest.TestCase):
     def row(self, value, relation, aim):
         made = {"case": "x", "s": 1.0, "samples": [1.0], "ratio": value}
