@@ -82,13 +82,14 @@ class Measured:
         self.samples.append(seconds)
 
 
-def in_turn(rounds, sides):
+def in_turn(rounds, sides, fewer=None):
     """Runs {name: function -> (answer, seconds)} one after the other, |rounds| times, so that all see the same
-    machine. {name: Measured}; a side that failed is not asked again."""
+    machine; |fewer|: {name: rounds} of sides that take part in the first ones alone. {name: Measured}; a side that
+    failed is not asked again."""
     found = {name: Measured() for name in sides}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, run in sides.items():
-            if found[name].error is None:
+            if found[name].error is None and turn < (fewer or {}).get(name, rounds):
                 try:
                     found[name].add(*run())
                 except Failed as error:

@@ -125,6 +125,10 @@ class InTurn(unittest.TestCase):
         self.assertEqual((found["a"].best, found["a"].seconds), ("a 1.0", 1.0))
         self.assertEqual(found["b"].samples, [5.0, 4.0, 6.0])
 
+    def test_fewer_rounds_of_one_side(self):
+        found = support.in_turn(3, {"a": lambda: ("", 1.0), "b": lambda: ("", 2.0)}, {"b": 1})
+        self.assertEqual((found["a"].samples, found["b"].samples), ([1.0] * 3, [2.0]))
+
     def test_failure_ends_one_side(self):
         asked = []
 
