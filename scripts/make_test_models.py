@@ -100,6 +100,24 @@ def case(
     cases.append((name, x.ravel(), np.asarray(evaluate(model, x), dtype=np.float64)))
 
 
+def several():
+    """Two inputs and two outputs: their elements stand one behind the other."""
+    nodes = [node("MatMul", "a w", "p"), node("Add", "p b"), node("Relu", "a", "z")]
+    numbers = (np.random.default_rng(7).integers(-24, 25, size=11) / 8).astype(np.float32)
+    model = build(nodes, (1, 2), {"w": numbers[5:].reshape(2, 3)}, 13, FLOAT, ["y", "z"], False, None)
+    del model.graph.input[:]
+    shapes = {"a": (1, 2), "b": (3,)}
+    for name, shape in shapes.items():
+        model.graph.input.append(helper.make_tensor_value_info(name, FLOAT, shape))
+    x = numbers[:5]
+    feeds = {"a": x[:2].reshape(1, 2), "b": x[2:]}
+    options = onnxruntime.SessionOptions()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    y = np.concatenate([out.ravel() for out in session.run(["y", "z"], feeds)])
+    files["several.onnx"] = model.SerializeToString()
+    cases.append(("several", x, y.astype(np.float64)))
+
+
 def refuse(
     name,
     status,
@@ -748,9 +766,6 @@ def refusals_of_models(relu, w):
     refuse("new_opset", "unsupported", "uses opset 99", relu, opset=99)
     refuse("int_input", "unsupported", "float or double", relu, element=INT64)
     refuse("symbolic_inner", "unsupported", "symbolic", relu, (1, "n"))
-    refuse(
-        "two_outputs", "unsupported", "2 outputs", [relu, node("Abs", "x", "z")], outputs=("y", "z")
-    )
     refuse("constant_output", "unsupported", "but constant", node("Identity", "w"), (1, 2), w)
     refuse(
         "zero_step",
@@ -765,9 +780,9 @@ def refusals_of_models(relu, w):
     )
 
     def second(model):
-        model.graph.input.append(helper.make_tensor_value_info("x2", FLOAT, [1]))
+        model.graph.input.append(helper.make_tensor_value_info("x2", DOUBLE, [1]))
 
-    refuse("two_inputs", "unsupported", "second input", relu, change=second)
+    refuse("two_types", "unsupported", "different types", relu, change=second)
 
     def outside(model):
         tensor = model.graph.initializer[0]
@@ -814,6 +829,7 @@ def main():
         resampling,
         folding,
         files_of_the_wild,
+        several,
         refusals,
     ):
         make()

@@ -19,7 +19,8 @@ BF_API bf_status bf_model_parse(const void *data, size_t size, const char *name,
 
 BF_API void bf_model_free(bf_model *model);
 
-/* Elements of the input and output tensor (row-major; X_i and Y_j of a property index them). */
+/* Elements of the input and output tensor (row-major; X_i and Y_j of a property index them). A network's
+ * several inputs stand one behind the other in the model's one, its outputs likewise. */
 BF_API int64_t bf_model_input_count(const bf_model *model);
 BF_API int64_t bf_model_output_count(const bf_model *model);
 

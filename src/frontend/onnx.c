@@ -87,44 +87,96 @@ static bf_status input_shape(bfi_import *im, const char *name, const Onnx__TypeP
     return BF_STATUS_OK;
 }
 
-static bf_status define_input(bfi_import *im, const Onnx__ValueInfoProto *input) {
-    bfi_shape shape = {0};
-    bfi_dtype dtype;
+/* Name, shape and type of a graph input. */
+static bf_status read_input(bfi_import *im, const Onnx__ValueInfoProto *input, bfi_shape *shape,
+                            bfi_dtype *dtype) {
     const char *name = input->name;
     if (!input->type || input->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return fail_value(im, BF_STATUS_UNSUPPORTED, name, "the input is no tensor");
     const Onnx__TypeProto__Tensor *type = input->type->tensor_type;
-    if (!type->has_elem_type || !bfi_onnx_dtype(type->elem_type, &dtype) ||
-        !bfi_dtype_is_real(dtype))
+    if (!type->has_elem_type || !bfi_onnx_dtype(type->elem_type, dtype) ||
+        !bfi_dtype_is_real(*dtype))
         return fail_value(im, BF_STATUS_UNSUPPORTED, name,
                           "the input must be of type float or double");
-    BFI_TRY(input_shape(im, name, type, &shape));
-    im->graph->is_float64 = dtype == BFI_DTYPE_FLOAT64;
+    return input_shape(im, name, type, shape);
+}
+
+static int add_node(bfi_import *im, bfi_op op, const char *name, const char *onnx_op, int from,
+                    const bfi_shape *shape) {
+    char *kept = bfi_strndup(name, strnlen(name, BFI_ONNX_NAME_KEPT));
+    int id = kept ? bfi_graph_add(im->graph, op, kept, onnx_op, &from, from >= 0, shape) : -1;
+    free(kept);
+    return id;
+}
+
+/* An input among several: |first| is where it begins in value 0. */
+static bf_status cut_input(bfi_import *im, const char *name, const bfi_shape *shape,
+                           int64_t first) {
+    bfi_shape flat = {1, {bfi_shape_count(shape, BFI_MAX_COUNT)}};
+    int id = add_node(im, BFI_OP_SLICE, name, "Input", 0, &flat);
+    if (id < 0) return bfi_fail_memory(im->err);
+    im->graph->nodes[id].attrs.start[0] = first;
+    im->graph->nodes[id].attrs.step[0] = 1;
+    if (!bfi_shape_equal(&flat, shape)) id = add_node(im, BFI_OP_RESHAPE, name, "Input", id, shape);
+    if (id < 0) return bfi_fail_memory(im->err);
+    return define(im, &(bfi_onnx_value){.name = name, .id = id});
+}
+
+/* Makes value 0 of the inputs |of|: the one, or all of them one behind the other. */
+static bf_status join_inputs(bfi_import *im, const Onnx__ValueInfoProto *const *of, int count) {
+    bfi_shape *shapes = im->graph->inputs, all = {1, {0}};
+    for (int i = 0; i < count; i++) {
+        all.dim[0] += bfi_shape_count(&shapes[i], BFI_MAX_COUNT);
+        if (all.dim[0] > BFI_MAX_COUNT)
+            return fail_value(im, BF_STATUS_LIMIT, of[i]->name,
+                              "the inputs have more than 2^31-1 elements");
+    }
+    const char *name = of[0]->name;
     free(im->graph->input_name);
     im->graph->input_name = bfi_strndup(name, strnlen(name, BFI_ONNX_NAME_KEPT));
-    if (!im->graph->input_name || bfi_graph_add(im->graph, BFI_OP_INPUT, im->graph->input_name,
-                                                "Input", NULL, 0, &shape) != 0)
+    if (!im->graph->input_name ||
+        add_node(im, BFI_OP_INPUT, name, "Input", -1, count > 1 ? &all : shapes) != 0)
         return bfi_fail_memory(im->err);
-    return define(im, &(bfi_onnx_value){.name = name, .id = 0});
+    if (count == 1) return define(im, &(bfi_onnx_value){.name = name, .id = 0});
+    im->graph->n_inputs = count;
+    for (int64_t i = 0, first = 0; i < count; i++) {
+        BFI_TRY(cut_input(im, of[i]->name, &shapes[i], first));
+        first += bfi_shape_count(&shapes[i], BFI_MAX_COUNT);
+    }
+    return BF_STATUS_OK;
 }
 
 /* Graph inputs that are initializers too are defaults of old files, not inputs. */
-static bf_status define_inputs(bfi_import *im, const Onnx__GraphProto *graph) {
+static bf_status find_inputs(bfi_import *im, const Onnx__GraphProto *graph,
+                             const Onnx__ValueInfoProto **of, int *count) {
     for (size_t i = 0; i < graph->n_input; i++) {
         const Onnx__ValueInfoProto *input = graph->input[i];
+        bfi_dtype dtype = BFI_DTYPE_FLOAT32;
         if (!input->name || !input->name[0])
             return bfi_fail(im->err, BF_STATUS_PARSE, "%s: graph input %zu has no name", im->file,
                             i);
-        const bfi_onnx_value *known = bfi_onnx_names_find(im->names, input->name);
-        if (known && known->initializer) continue;
-        if (known) return fail_value(im, BF_STATUS_PARSE, input->name, "is defined twice");
-        if (im->graph->count > 0)
+        if (bfi_onnx_names_find(im->names, input->name)) continue;
+        BFI_TRY(read_input(im, input, &im->graph->inputs[*count], &dtype));
+        bool wide = dtype == BFI_DTYPE_FLOAT64;
+        if (*count > 0 && wide != im->graph->is_float64)
             return fail_value(im, BF_STATUS_UNSUPPORTED, input->name,
-                              "is a second input: only networks with one input can be verified");
-        BFI_TRY(define_input(im, input));
+                              "the inputs are of different types");
+        im->graph->is_float64 = wide;
+        of[(*count)++] = input;
     }
-    if (im->graph->count > 0) return BF_STATUS_OK;
+    if (*count > 0) return BF_STATUS_OK;
     return bfi_fail(im->err, BF_STATUS_UNSUPPORTED, "%s: the network has no input", im->file);
+}
+
+static bf_status define_inputs(bfi_import *im, const Onnx__GraphProto *graph) {
+    int count = 0;
+    const Onnx__ValueInfoProto **of = bfi_calloc(graph->n_input, sizeof *of);
+    im->graph->inputs = bfi_calloc(graph->n_input, sizeof *im->graph->inputs);
+    bf_status st = of && im->graph->inputs ? BF_STATUS_OK : bfi_fail_memory(im->err);
+    if (st == BF_STATUS_OK) st = find_inputs(im, graph, of, &count);
+    if (st == BF_STATUS_OK) st = join_inputs(im, of, count);
+    free(of);
+    return st;
 }
 
 /* ---- order: nodes as listed; one that is listed too early waits for its last input ---- */
@@ -272,10 +324,12 @@ static bf_status import_node(bfi_import *im, const Onnx__NodeProto *node) {
     return BF_STATUS_OK;
 }
 
-/* Marks the nodes that the output depends on: others (and what is wrong in them) do not matter. */
-static void mark_needed(const ordering *o, const char *output, size_t *needed) {
-    const bfi_onnx_value *last = bfi_onnx_names_find(o->producers, output);
-    if (last) needed[last->id] = 1;
+/* Marks the nodes that the outputs depend on: others (and what is wrong in them) do not matter. */
+static void mark_needed(const ordering *o, size_t *needed) {
+    for (size_t i = 0; i < o->graph->n_output; i++) {
+        const bfi_onnx_value *last = bfi_onnx_names_find(o->producers, o->graph->output[i]->name);
+        if (last) needed[last->id] = 1;
+    }
     for (size_t i = o->n_order; i-- > 0;) {
         const Onnx__NodeProto *node = o->graph->node[o->order[i]];
         for (size_t k = 0; needed[o->order[i]] && k < node->n_input; k++) {
@@ -285,12 +339,12 @@ static void mark_needed(const ordering *o, const char *output, size_t *needed) {
     }
 }
 
-static bf_status import_nodes(bfi_import *im, const Onnx__GraphProto *graph, const char *output) {
+static bf_status import_nodes(bfi_import *im, const Onnx__GraphProto *graph) {
     ordering o = {.graph = graph};
     bf_status st = sort_nodes(im, &o);
     if (st == BF_STATUS_OK) {
         memset(o.stack, 0, graph->n_node * sizeof *o.stack);
-        mark_needed(&o, output, o.stack);
+        mark_needed(&o, o.stack);
         for (size_t i = 0; i < o.n_order && st == BF_STATUS_OK; i++)
             if (o.stack[o.order[i]]) st = import_node(im, graph->node[o.order[i]]);
     }
@@ -298,39 +352,69 @@ static bf_status import_nodes(bfi_import *im, const Onnx__GraphProto *graph, con
     return st;
 }
 
-static bf_status find_output(bfi_import *im, const Onnx__GraphProto *graph, const char **name) {
-    if (graph->n_output == 1 && graph->output[0]->name && graph->output[0]->name[0]) {
-        *name = graph->output[0]->name;
-        return BF_STATUS_OK;
-    }
-    return bfi_fail(
-        im->err, BF_STATUS_UNSUPPORTED,
-        "%s: the network has %zu outputs (or one without a name): only networks with one output "
-        "can be verified",
-        im->file, graph->n_output);
+static bf_status check_outputs(bfi_import *im, const Onnx__GraphProto *graph) {
+    bool named = graph->n_output > 0;
+    for (size_t i = 0; i < graph->n_output; i++)
+        named = named && graph->output[i]->name && graph->output[i]->name[0];
+    if (named) return BF_STATUS_OK;
+    return bfi_fail(im->err, BF_STATUS_UNSUPPORTED,
+                    "%s: the network has %zu outputs, or one without a name", im->file,
+                    graph->n_output);
 }
 
-static bf_status set_output(bfi_import *im, const char *name) {
+static bf_status output_value(bfi_import *im, const char *name, int *id) {
     const bfi_onnx_value *value = bfi_onnx_names_find(im->names, name);
     if (!value)
         return fail_value(im, BF_STATUS_PARSE, name,
                           "is the network's output, but nothing computes it");
     if (value->id < 0)
         return fail_value(im, BF_STATUS_UNSUPPORTED, name, "is the network's output, but constant");
-    im->graph->output = value->id;
+    *id = value->id;
+    return BF_STATUS_OK;
+}
+
+/* Joins the outputs |ids|, one behind the other. */
+static bf_status join_outputs(bfi_import *im, const Onnx__GraphProto *graph, int *ids) {
+    bfi_graph *g = im->graph;
+    bfi_shape all = {1, {0}};
+    for (int i = 0; i < (int)graph->n_output; i++) {
+        bfi_shape flat = {1, {g->nodes[ids[i]].count}};
+        g->outputs[g->n_outputs++] = g->nodes[ids[i]].shape;
+        all.dim[0] += flat.dim[0];
+        if (all.dim[0] > BFI_MAX_COUNT)
+            return fail_value(im, BF_STATUS_LIMIT, graph->output[i]->name,
+                              "the outputs have more than 2^31-1 elements");
+        ids[i] = add_node(im, BFI_OP_RESHAPE, graph->output[i]->name, "Output", ids[i], &flat);
+        if (ids[i] < 0) return bfi_fail_memory(im->err);
+    }
+    g->output = bfi_graph_add(g, BFI_OP_CONCAT, "outputs", "Output", ids, g->n_outputs, &all);
+    return g->output >= 0 ? BF_STATUS_OK : bfi_fail_memory(im->err);
+}
+
+static bf_status set_outputs(bfi_import *im, const Onnx__GraphProto *graph) {
+    size_t count = graph->n_output;
+    const char *name = graph->output[0]->name;
+    int *ids = bfi_calloc(count, sizeof *ids);
     free(im->graph->output_name);
     im->graph->output_name = bfi_strndup(name, strnlen(name, BFI_ONNX_NAME_KEPT));
-    return im->graph->output_name ? BF_STATUS_OK : bfi_fail_memory(im->err);
+    im->graph->outputs = bfi_calloc(count, sizeof *im->graph->outputs);
+    bool memory = ids && im->graph->output_name && im->graph->outputs && count < INT32_MAX;
+    bf_status st = memory ? BF_STATUS_OK : bfi_fail_memory(im->err);
+    for (size_t i = 0; i < count && st == BF_STATUS_OK; i++)
+        st = output_value(im, graph->output[i]->name, &ids[i]);
+    if (st == BF_STATUS_OK) im->graph->output = ids[0];
+    if (st == BF_STATUS_OK && count > 1) st = join_outputs(im, graph, ids);
+    free(ids);
+    return st;
 }
 
 static bf_status import_model(bfi_import *im, const Onnx__ModelProto *model) {
-    const char *output = "";
     const Onnx__GraphProto *graph = model->graph;
     if (!graph)
         return bfi_fail(im->err, BF_STATUS_PARSE, "%s: holds no graph: is it an ONNX model?",
                         im->file);
     BFI_TRY(read_opset(im, model));
-    BFI_TRY(find_output(im, graph, &output));
+    BFI_TRY(check_outputs(im, graph));
     im->names = bfi_onnx_names_new(graph->n_initializer + graph->n_node);
     im->graph = bfi_graph_new();
     if (!im->names || !im->graph) return bfi_fail_memory(im->err);
@@ -339,8 +423,8 @@ static bf_status import_model(bfi_import *im, const Onnx__ModelProto *model) {
     if (!im->graph->source) return bfi_fail_memory(im->err);
     BFI_TRY(define_initializers(im, graph));
     BFI_TRY(define_inputs(im, graph));
-    BFI_TRY(import_nodes(im, graph, output));
-    BFI_TRY(set_output(im, output));
+    BFI_TRY(import_nodes(im, graph));
+    BFI_TRY(set_outputs(im, graph));
     BFI_TRY(bfi_graph_simplify(im->graph, im->err));
     return bfi_graph_validate(im->graph, im->err);
 }

@@ -4,8 +4,8 @@
 
 #include "ir/graph.h"
 
-/* Reads an ONNX model (plain or .gz; opsets 7 to 21; one input that is not an initializer, one used
- * output, float or double) into a primal graph: constants folded, batch norm kept, biases merged
+/* Reads an ONNX model (plain or .gz; opsets 7 to 21; inputs that are no initializers, and
+ * outputs, float or double; several stand one behind the other) into a primal graph: constants folded, batch norm kept, biases merged
  * into linear nodes, unused nodes pruned, validated. On success *|out| belongs to the caller. An
  * op, attribute or shape that cannot be imported is BF_STATUS_UNSUPPORTED and names file, node and
  * op. Files up to 2 GiB, tensors up to 2^31 elements. */

@@ -126,6 +126,8 @@ void bfi_graph_free(bfi_graph *graph) {
     free(graph->source);
     free(graph->input_name);
     free(graph->output_name);
+    free(graph->inputs);
+    free(graph->outputs);
     free(graph);
 }
 

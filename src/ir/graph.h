@@ -117,6 +117,10 @@ typedef struct bfi_graph {
     char *source; /* file name or "" */
     char *input_name, *output_name;
     bool is_float64; /* declared element type of the model's input */
+    /* Tensors of the model that stand one behind the other in value 0 and in the output, where it has
+     * several; NULL: the values themselves. Views and texts of a graph do without. */
+    bfi_shape *inputs, *outputs;
+    int n_inputs, n_outputs;
 } bfi_graph;
 
 const char *bfi_op_name(bfi_op op);

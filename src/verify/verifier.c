@@ -52,30 +52,39 @@ static bool same_shape(const bf_variable *v, const bfi_shape *shape) {
     }
 }
 
-/* The tensors that a query of VNN-LIB 2 declares against those of the network. */
-static bf_status check_variables(const verifier *v, bf_variable_role role, const bfi_node *node,
-                                 bf_error *err) {
+/* Declaration |index| of a role that a query of VNN-LIB 2 makes, against the network's tensor. */
+static bf_status check_variable(const verifier *v, const bf_variable *declared, bool matches,
+                                const bfi_shape *shape, bf_error *err) {
     const bf_property *p = v->property;
-    const char *what = role == BF_VARIABLE_INPUT ? "input" : "output";
-    const bf_variable *declared = NULL;
-    int count = 0;
-    for (int32_t i = 0; i < p->variable_count; i++)
-        if (p->variables[i].role == role) declared = &p->variables[i], count++;
-    if (count > 1)
-        return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %d %ss, but %s has one", p->source,
-                        count, what, v->model->graph->source);
-    if (!declared) return BF_STATUS_OK;
-    if (v->model->graph->is_float64 && strcmp(declared->type, "float32") == 0)
+    const bfi_graph *g = v->model->graph;
+    char text[128];
+    if (!matches)
+        return bfi_fail(err, BF_STATUS_SHAPE,
+                        "%s declares '%.80s' with another shape than %s has: %s", p->source,
+                        declared->name, g->source, bfi_shape_text(shape, text, sizeof text));
+    if (g->is_float64 && strcmp(declared->type, "float32") == 0)
         return bfi_fail(err, BF_STATUS_UNSUPPORTED,
                         "%s declares '%.80s' as float32, but %s computes in float64: as real, its "
                         "value on real numbers can be asked for",
-                        p->source, declared->name, v->model->graph->source);
-    if (same_shape(declared, &node->shape)) return BF_STATUS_OK;
-    char text[128];
-    return bfi_fail(err, BF_STATUS_SHAPE,
-                    "%s declares the %s '%.80s' with another shape than %s has: %s", p->source,
-                    what, declared->name, v->model->graph->source,
-                    bfi_shape_text(&node->shape, text, sizeof text));
+                        p->source, declared->name, g->source);
+    return BF_STATUS_OK;
+}
+
+/* The tensors that a query of VNN-LIB 2 declares against those of the network, in order. */
+static bf_status check_variables(const verifier *v, bf_variable_role role, const bfi_shape *shapes,
+                                 int count, bf_error *err) {
+    const bf_property *p = v->property;
+    int index = 0;
+    bf_status status = BF_STATUS_OK;
+    for (int32_t i = 0; i < p->variable_count && status == BF_STATUS_OK; i++) {
+        const bf_variable *declared = &p->variables[i];
+        if (declared->role != role || index++ >= count) continue;
+        const bfi_shape *shape = &shapes[index - 1];
+        status = check_variable(v, declared, same_shape(declared, shape), shape, err);
+    }
+    if (status != BF_STATUS_OK || index == count || !p->network) return status;
+    return bfi_fail(err, BF_STATUS_SHAPE, "%s declares %d %ss, but %s has %d", p->source, index,
+                    role == BF_VARIABLE_INPUT ? "input" : "output", v->model->graph->source, count);
 }
 
 static bf_status check_shapes(const verifier *v, bf_error *err) {
@@ -91,9 +100,13 @@ static bf_status check_shapes(const verifier *v, bf_error *err) {
     if (v->options->bounds.rounding == BF_ROUNDING_NEAREST)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "rounding nearest is not sound: a verdict needs rounding outward");
-    bf_status status = check_variables(v, BF_VARIABLE_INPUT, &g->nodes[0], err);
+    bf_status status =
+        check_variables(v, BF_VARIABLE_INPUT, g->n_inputs ? g->inputs : &g->nodes[0].shape,
+                        g->n_inputs ? g->n_inputs : 1, err);
     if (status != BF_STATUS_OK) return status;
-    return check_variables(v, BF_VARIABLE_OUTPUT, &g->nodes[g->output], err);
+    return check_variables(v, BF_VARIABLE_OUTPUT,
+                           g->n_outputs ? g->outputs : &g->nodes[g->output].shape,
+                           g->n_outputs ? g->n_outputs : 1, err);
 }
 
 static bf_status allocate(verifier *v, bf_error *err) {

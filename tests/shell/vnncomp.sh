@@ -86,6 +86,28 @@ print(re.sub(r"image\[0, (\d+)\]", lambda m: "image[0,%d,%d]" % divmod(int(m.gro
 run 6 "a shape that the network does not have" verify shape.vnnlib --network "$m" --quiet
 has err "another shape"
 
+echo "-- a network of two inputs and two outputs: y = a W + b, z = relu(a)"
+s=$root/tests/data/onnx/several.onnx
+several() { # BOUND [DECLARATION OF a]: z[0,0] reaches BOUND?
+    cat <<Q
+(vnnlib-version <2.0>)
+(declare-network f (declare-input ${2:-a real [1,2]}) (declare-input b real [3])
+  (declare-output y real [1,3]) (declare-output z real [1,2]))
+(assert (and (>= a[0,0] -1.0) (<= a[0,0] 1.5) (== a[0,1] 0.5) (== b[0] 0.0) (== b[1] 1.0) (== b[2] 2.0)))
+(assert (and (>= z[0,0] $1) (== z[0,1] 0.5)))
+Q
+}
+several 1.6 >several.vnnlib
+decide unsat "out of reach" "$s" several.vnnlib 60
+several 1.25 >several.vnnlib
+decide sat "within reach" "[('f', '$s')]" several.vnnlib 60
+same "$(sed -n '2p;5p;9p;13p' r.txt | tr '\n' ' ')" "a real [1,2] b real [3] y real [1,3] z real [1,2] " "variables"
+same "$(sed -n '4p;6p;7p;8p;15p' r.txt | tr '\n' ' ')" "0.5 0 1 2 0.5 " "values"
+several 1.25 "a real [2,1]" | sed 's/a\[0,1\]/a[1,0]/' >several.vnnlib
+decide sat "dimensions of one aside" "$s" several.vnnlib 60
+sed 's/ (declare-input b real \[3\])//; s/ (== b\[.\] [0-9.]*)//g' several.vnnlib >one.vnnlib
+run 6 "an input too few" verify one.vnnlib --network "$s" --quiet
+
 echo "-- time"
 data=${BOUNDFLOW_DATA:-$root/../shared/data}
 hard=$data/vnncomp/sri_resnet_a
