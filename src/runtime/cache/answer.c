@@ -13,18 +13,23 @@ static inline uint64_t word(const unsigned char *at) {
     return w;
 }
 
-/* Two chains of multiply and rotate over 16 bytes at a time; every step is a bijection of its
+/* Four chains of multiply and rotate over 32 bytes at a time; every step is a bijection of its
  * chain. */
 static uint64_t mix(uint64_t seed, const void *data, size_t size) {
     const uint64_t p = 0x9e3779b97f4a7c15u, q = 0xc2b2ae3d27d4eb4fu;
     const unsigned char *at = data;
-    uint64_t a = seed ^ size * q, b = rotate(seed, 32) + p;
-    for (; size >= 16; at += 16, size -= 16) {
+    uint64_t a = seed ^ size * q, b = rotate(seed, 32) + p, c = a + q, d = b ^ q;
+    for (; size >= 32; at += 32, size -= 32) {
         a = rotate((a ^ word(at)) * p, 29);
         b = rotate((b ^ word(at + 8)) * q, 31);
+        c = rotate((c ^ word(at + 16)) * p, 29);
+        d = rotate((d ^ word(at + 24)) * q, 31);
     }
+    for (; size >= 8; at += 8, size -= 8) a = rotate((a ^ word(at)) * p, 29);
     for (; size; at++, size--) a = rotate((a ^ *at) * p, 29);
     a ^= rotate(b, 17);
+    a = rotate(a * p, 29) ^ rotate(c, 23);
+    a = rotate(a * q, 31) ^ rotate(d, 11);
     a = (a ^ a >> 32) * p;
     a = (a ^ a >> 29) * q;
     return a ^ a >> 32;
