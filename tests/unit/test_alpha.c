@@ -352,13 +352,62 @@ static void stops_in_time(void **state) {
     stop_in_time(BF_INTERMEDIATE_SHARED);
 }
 
+static void odd_numbers(bfi_dtype dtype, void *out, int64_t n) {
+    static const double odd[] = {0, -0.0, 1, 1e30, (double)INFINITY, (double)NAN};
+    for (int64_t i = 0; i < n; i++)
+        bfi_store(dtype, out, i, kit_int(0, 7) ? net_uniform() * 4 - 2 : odd[kit_int(0, 5)]);
+}
+
+/* What kernel.h says of one element; |slope| and |value|: are there any? */
+static double followed(bfi_dtype dtype, double s, bool slope, double z, bool value, double t) {
+    if (!value || (slope && s == 0)) return t;
+    double exact = dtype == BFI_F32 ? (double)fmaf(slope ? (float)s : 1, (float)z, (float)t)
+                                    : fma(slope ? s : 1, z, t);
+    return exact;
+}
+
+static bool same_number(double a, double b) { return a == b || (a != a && b != b); }
+
+/* Every table takes values along the same lines; what has no slope does not depend on them. */
+static void follow_kernels(void **state) {
+    (void)state;
+    enum { N = 19, LANES = 48 };
+    static const char *const isas[] = {"ref", "avx2", "avx512"};
+    for (int i = 0; i < 600; i++) {
+        bfi_dtype dtype = (bfi_dtype)(i % 2);
+        int64_t ls = i % 5 == 4 ? 1 : BF_LANE_PAD * kit_int(1, LANES / BF_LANE_PAD);
+        int64_t lanes = ls == 1 ? 1 : kit_int(ls - BF_LANE_PAD + 1, ls);
+        _Alignas(64) double room[3][N * LANES], line[4][N * LANES];
+        for (int r = 0; r < 2; r++) odd_numbers(dtype, room[r], N * ls);
+        for (int r = 0; r < 4; r++) odd_numbers(dtype, line[r], N * ls);
+        bool slope = kit_int(0, 3), value = kit_int(0, 3), shift = kit_int(0, 3);
+        bfi_follow f = {.n = N, .ls = ls, .lanes = lanes, .ps = kit_int(0, 1) ? 1 : ls};
+        f.ps_pos = kit_int(0, 1) ? ls : f.ps;
+        f.a = room[0], f.z = value ? room[1] : NULL, f.out = room[2];
+        if (slope) f.s_pos = line[0], f.s_neg = line[1];
+        if (shift) f.t_pos = line[2], f.t_neg = line[3];
+        for (int k = 0; k < 3; k++) {
+            const bfi_kernels *table =
+                k == 0 ? bfi_kernels_ref(dtype) : bfi_kernels_native(dtype, isas[k]);
+            if (table) table->follow(&f);
+            for (int64_t at = 0; at < N * ls && table; at++) {
+                int64_t j = at / ls, l = at % ls;
+                bool up = bfi_load(dtype, room[0], at) >= 0;
+                int64_t own = f.ps == 1 ? j : at, pos = f.ps_pos == 1 ? j : at;
+                double s = bfi_load(dtype, line[up ? 0 : 1], up ? pos : own),
+                       t = shift ? bfi_load(dtype, line[up ? 2 : 3], own) : 0;
+                double want = followed(dtype, s, slope, bfi_load(dtype, room[1], at), value, t);
+                if (l < lanes) assert_true(same_number(bfi_load(dtype, room[2], at), want));
+            }
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradient_of_every_op),
-                                       cmocka_unit_test(smooth_gradients),
-                                       cmocka_unit_test(never_looser_than_crown),
-                                       cmocka_unit_test(one_number_one_value),
-                                       cmocka_unit_test(enough_is_enough),
-                                       cmocka_unit_test(boxes_of_one_request),
-                                       cmocka_unit_test(stops_in_time)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient_of_every_op),    cmocka_unit_test(smooth_gradients),
+        cmocka_unit_test(never_looser_than_crown), cmocka_unit_test(one_number_one_value),
+        cmocka_unit_test(enough_is_enough),        cmocka_unit_test(boxes_of_one_request),
+        cmocka_unit_test(stops_in_time),           cmocka_unit_test(follow_kernels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
