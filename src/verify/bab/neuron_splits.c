@@ -10,6 +10,7 @@
 #include "verify/bab/branch.h"
 #include "verify/bab/lane_state.h"
 #include "verify/bab/lanes.h"
+#include "verify/bab/leaf.h"
 #include "verify/bab/loop.h"
 #include "verify/rows.h"
 
@@ -17,8 +18,7 @@ enum {
     ROUNDS = 10,      /* ways back of a child, whose numbers start where the parent's ended */
     ROOT_ROUNDS = 20, /* of a root, which starts with the planned slopes */
     MEASURED = 4,     /* candidates of a node whose children are bounded to choose one */
-    NODES_MIN = 16,   /* expanded together */
-    LEAF_ROUNDS = 300 /* of a node in which nothing is left to split */
+    NODES_MIN = 16    /* expanded together */
 };
 #define BATCH_FLOPS 4e9 /* of the children that are bounded together */
 #define LANE_BYTES ((int64_t)256 << 20)
@@ -40,7 +40,7 @@ typedef struct item {
     int trial; /* -1: a root */
     int sign;  /* side of the trial's decision; 0: a root, or the trial's node itself */
     int bit;
-    int lane;            /* of its first row; -1: nothing is left to bound */
+    int lane;            /* of its first row */
     bool open, rounding; /* open only for error terms */
     double margin;       /* of its best row, */
     int best;            /* the lane of which is this one */
@@ -62,6 +62,7 @@ typedef struct neuron_splits {
     double *points;  /* by item: n */
     double *numbers; /* lower bounds and errors of an item's rows */
     bfi_state_bytes bytes;
+    bfi_leaves leaves;
 } neuron_splits;
 
 static int rows_of(const bfi_problem *p, int bit) {
@@ -245,26 +246,38 @@ static bool is_leaf(const neuron_splits *s, const item *it) {
     return count == 0;
 }
 
-/* Leaves get all the rounds that they need; what only error terms keep open is bounded in float64.
- */
-static bf_status settle_hard(neuron_splits *s, item *it) {
+/* What only error terms keep open is bounded in float64. */
+static bf_status bound_exactly(neuron_splits *s, item *it) {
     bf_options o = s->loop->options->bounds;
-    bool leaf = is_leaf(s, it);
-    bf_status status = leaf ? bound_again(s, it, &s->roots[0], LEAF_ROUNDS) : BF_STATUS_OK;
+    bf_status status = BF_STATUS_OK;
     if (!it->open || !it->rounding || o.dtype == BF_DTYPE_FLOAT64) return status;
     o.dtype = BF_DTYPE_FLOAT64;
-    if (status == BF_STATUS_OK && !s->roots[1].plan)
+    if (!s->roots[1].plan)
         status = bfi_root_create(&s->loop->problem, &o, s->loop->options->deadline, &s->roots[1],
                                  s->loop->err);
-    return status == BF_STATUS_OK ? bound_again(s, it, &s->roots[1], leaf ? LEAF_ROUNDS : ROUNDS)
-                                  : status;
+    return status == BF_STATUS_OK ? bound_again(s, it, &s->roots[1], ROUNDS) : status;
+}
+
+/* Decides an item in which nothing is left to split. */
+static bf_status decide_leaf(neuron_splits *s, item *it) {
+    bool refuted;
+    bf_status status = bfi_leaf_decide(&s->leaves, s->loop, it->bit, s->roots[0].plan,
+                                       bfi_lanes_splits(&s->lanes, it->lane),
+                                       s->lanes.lanes[it->lane].split_count, &refuted, &it->margin);
+    if (refuted) it->open = false;
+    return status;
+}
+
+static bf_status settle_hard(neuron_splits *s, item *it) {
+    bf_status status = bound_exactly(s, it);
+    return status == BF_STATUS_OK && it->open && is_leaf(s, it) ? decide_leaf(s, it) : status;
 }
 
 static bf_status bound_items(neuron_splits *s) {
     bf_status status = run_lanes(s);
     s->loop->nodes += s->item_count;
-    for (int i = 0; i < s->item_count && status == BF_STATUS_OK; i++) {
-        judge(s, &s->items[i]);
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK; i++) judge(s, &s->items[i]);
+    for (int i = 0; i < s->item_count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop); i++) {
         if (s->items[i].open) status = settle_hard(s, &s->items[i]);
     }
     return status;
@@ -397,8 +410,7 @@ static void list_children(neuron_splits *s) {
         if (t->state.count > 0)
             choose(s, i);
         else
-            bfi_loop_strand(s->loop, bfi_tree_margin(s->loop->tree, t->node),
-                            "nothing is left to split in a leaf");
+            bfi_loop_strand(s->loop, bfi_tree_margin(s->loop->tree, t->node), s->leaves.open);
     }
 }
 
@@ -422,12 +434,13 @@ static bf_status expand(void *splits, const int32_t *nodes, int32_t count) {
     assert(count <= s->nodes);
     for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++) status = begin_trial(s, nodes[i]);
     if (status == BF_STATUS_OK) status = revive(s);
-    if (status == BF_STATUS_OK) status = measure(s);
-    if (status == BF_STATUS_OK) {
+    bool ended = bfi_loop_ended(s->loop);
+    if (status == BF_STATUS_OK && !ended) status = measure(s);
+    if (status == BF_STATUS_OK && !ended) {
         list_children(s);
         status = bound_children(s);
     }
-    if (status == BF_STATUS_OK) status = settle_items(s);
+    if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop)) status = settle_items(s);
     end_trials(s);
     return status;
 }
@@ -436,7 +449,7 @@ static bf_status expand(void *splits, const int32_t *nodes, int32_t count) {
 static bf_status begin_roots(neuron_splits *s) {
     const bfi_problem *p = &s->loop->problem;
     bf_status status = BF_STATUS_OK;
-    for (int bit = 0; bit < p->count && status == BF_STATUS_OK;) {
+    for (int bit = 0; bit < p->count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop);) {
         bfi_lanes_reset(&s->lanes);
         s->item_count = 0;
         for (; bit < p->count && s->item_count < s->nodes && status == BF_STATUS_OK; bit++) {
@@ -445,7 +458,7 @@ static bf_status begin_roots(neuron_splits *s) {
             status = place_item(s, it, ROOT_ROUNDS);
         }
         if (status == BF_STATUS_OK) status = bound_items(s);
-        if (status == BF_STATUS_OK) status = settle_items(s);
+        if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop)) status = settle_items(s);
     }
     return status;
 }
@@ -500,6 +513,7 @@ static void close_splits(void *splits) {
     for (int r = 0; r < 2; r++) bfi_root_clear(&s->roots[r]);
     bfi_lanes_clear(&s->lanes);
     bfi_lanes_clear(&s->again);
+    bfi_leaves_clear(&s->leaves);
     free(s->trials);
     free(s->items);
     free(s->splits);
