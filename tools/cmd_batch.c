@@ -311,6 +311,8 @@ bf_status bfi_batch(const bfi_arguments *args, bfi_verify_run *run, int *code, b
     batch b = {.args = args, .run = run, .start = bf_clock()};
     bf_status status = open_batch(&b, err);
     bfi_progress_start(&run->progress, args->given[BFI_OPTION_QUIET]);
+    if (args->given[BFI_OPTION_PROGRESS] && !args->given[BFI_OPTION_QUIET])
+        bfi_progress_ask(&run->progress);
     for (int r = b.first; r < b.instances.count && status == BF_STATUS_OK && !bfi_interrupt_came();
          r++)
         status = decide_row(&b, &b.instances.rows[r], err);

@@ -120,7 +120,11 @@ static void print_notes(FILE *out, bfi_command command) {
             "(boundflow help exit-codes). With --batch there is one row per instance (with --json "
             "one object per line); a line that fails is a row 'error', the others go on, and the "
             "exit code is that of the first failure; --timeout caps the time of each line, and "
-            "lines without one get 60 s. Ctrl-C stops with what is known.";
+            "lines without one get 60 s. Ctrl-C stops with what is known: verdict unknown, and on "
+            "stderr "
+            "(with --json: margin, best_margin, nodes, open) the certified bound, how near the "
+            "best "
+            "point came, and what is left; the exit code is then 10. A second Ctrl-C ends at once.";
     if (command == BFI_COMMAND_BOUND)
         text =
             "Bounds are sound for every input in the box, rounding errors included, unless "
@@ -177,7 +181,10 @@ void bfi_help_command(FILE *out, bfi_command command) {
 }
 
 void bfi_help_exit_codes(FILE *out) {
-    fputs("Exit codes of every command (any verdict of verify is 0):\n\n", out);
+    fputs(
+        "Exit codes of every command (any verdict of verify is 0, unless a signal stopped it: "
+        "10):\n\n",
+        out);
     for (int s = 0; s < BF_STATUS_COUNT; s++) {
         int code = bf_status_exit_code((bf_status)s);
         fprintf(out, "  %3d  %-17s %s\n", code, bf_status_name((bf_status)s),

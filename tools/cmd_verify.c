@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cli.h"
 #include "cmd_batch.h"
+#include "interrupt.h"
 #include "json.h"
 #include "picture.h"
 #include "progress.h"
@@ -14,8 +15,10 @@
 #include "verify_run.h"
 
 static bf_status check_batch(const bfi_arguments *args, bf_error *err) {
-    static const bfi_option single[] = {BFI_OPTION_NETWORK, BFI_OPTION_RESULTS_FILE,
-                                        BFI_OPTION_WITNESS_SVG, BFI_OPTION_TRACE};
+    static const bfi_option single[] = {BFI_OPTION_NETWORK,     BFI_OPTION_RESULTS_FILE,
+                                        BFI_OPTION_WITNESS_SVG, BFI_OPTION_TRACE,
+                                        BFI_OPTION_CHECKPOINT,  BFI_OPTION_CHECKPOINT_INTERVAL,
+                                        BFI_OPTION_RESUME};
     if (args->positional)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "'%.80s' and --batch: give one property with --network, or a batch",
@@ -46,6 +49,12 @@ static bf_status check_single(const bfi_arguments *args, bf_error *err) {
         status = bfi_cli_writable(args->text[BFI_OPTION_WITNESS_SVG][0], err);
     if (status == BF_STATUS_OK && args->given[BFI_OPTION_TRACE])
         status = bfi_cli_writable(args->text[BFI_OPTION_TRACE][0], err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_CHECKPOINT])
+        status = bfi_cli_writable(args->text[BFI_OPTION_CHECKPOINT][0], err);
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_CHECKPOINT_INTERVAL] &&
+        !args->given[BFI_OPTION_CHECKPOINT])
+        status = bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
+                          "--checkpoint-interval goes with --checkpoint only");
     return status;
 }
 
@@ -120,15 +129,27 @@ static void print_summary(const bfi_verify_run *run) {
         fprintf(stderr, ", margin %.6g", r->margin);
     if (*r->reason) fprintf(stderr, ": %s", r->reason);
     fputc('\n', stderr);
+    if (r->verdict == BF_VERDICT_SAT || r->verdict == BF_VERDICT_UNSAT) return;
+    char bound[32] = "unknown", best[32] = "unknown";
+    if (isfinite(r->margin)) snprintf(bound, sizeof bound, "%.6g", r->margin);
+    if (isfinite(r->best_margin)) snprintf(best, sizeof best, "%.6g", r->best_margin);
+    fprintf(stderr,
+            "boundflow verify: known so far: certified bound %s, best point's margin %s, %lld "
+            "nodes, %lld left open\n",
+            bound, best, (long long)r->nodes, (long long)r->open);
+    if (r->checkpoints > 0 && !*r->checkpoint_problem)
+        fprintf(stderr, "boundflow verify: go on with --resume %s\n", run->options.checkpoint);
 }
 
-static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, bf_error *err) {
+static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, int *code,
+                               bf_error *err) {
     bf_status status = check_single(args, err);
     if (status != BF_STATUS_OK) return status;
     bool quiet = args->given[BFI_OPTION_QUIET];
     status = bfi_cli_session(args, &run->session, err);
     if (status != BF_STATUS_OK) return status;
     bfi_progress_start(&run->progress, quiet);
+    if (args->given[BFI_OPTION_PROGRESS] && !quiet) bfi_progress_ask(&run->progress);
     int name;
     const char *path = network_path(args, &name);
     status = bfi_verify_run_load(run, path, args->positional, err);
@@ -148,6 +169,8 @@ static bf_status verify_single(const bfi_arguments *args, bfi_verify_run *run, b
     }
     status = bfi_cli_flush(err);
     if (status == BF_STATUS_OK && !quiet) print_summary(run);
+    if (run->result.verdict == BF_VERDICT_UNKNOWN && bfi_interrupt_came())
+        *code = bf_status_exit_code(BF_STATUS_CANCELLED);
     return status;
 }
 
@@ -160,7 +183,7 @@ int bfi_cmd_verify(const bfi_arguments *args) {
         status = check_batch(args, &err);
         if (status == BF_STATUS_OK) status = bfi_batch(args, &run, &code, &err);
     } else if (status == BF_STATUS_OK) {
-        status = verify_single(args, &run, &err);
+        status = verify_single(args, &run, &code, &err);
     }
     bf_session *session = run.session;
     bfi_verify_run_clear(&run);

@@ -8,15 +8,21 @@
 
 #define BAR 24
 #define PERIOD 0.1
+#define PLAIN_PERIOD 2.0
 
 void bfi_progress_start(bfi_progress *progress, bool quiet) {
     *progress = (bfi_progress){.shown = !quiet && bfi_terminal_is(stderr)};
 }
 
+void bfi_progress_ask(bfi_progress *progress) {
+    progress->plain = !bfi_terminal_is(stderr);
+    progress->shown = true;
+}
+
 void bfi_progress_show(bfi_progress *progress, int64_t done, int64_t total, const char *text) {
     if (!progress->shown) return;
-    double now = bf_clock();
-    if (progress->visible && now - progress->last < PERIOD) return;
+    double now = bf_clock(), period = progress->plain ? PLAIN_PERIOD : PERIOD;
+    if (progress->visible && now - progress->last < period) return;
     progress->last = now;
     progress->visible = true;
     char bar[BAR + 1] = "";
@@ -30,14 +36,17 @@ void bfi_progress_show(bfi_progress *progress, int64_t done, int64_t total, cons
                  text);
     else
         snprintf(line, sizeof line, "%s", text);
-    int width = bfi_terminal_width(stderr) - 1;
-    fprintf(stderr, "\r\033[K%.*s", width, line);
+    if (progress->plain)
+        fprintf(stderr, "%s\n", line);
+    else
+        fprintf(stderr, "\r\033[K%.*s", bfi_terminal_width(stderr) - 1, line);
     fflush(stderr);
 }
 
 void bfi_progress_clear(bfi_progress *progress) {
     if (!progress->visible) return;
     progress->visible = false;
+    if (progress->plain) return;
     fputs("\r\033[K", stderr);
     fflush(stderr);
 }

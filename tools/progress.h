@@ -1,4 +1,5 @@
-/* One line on stderr that is rewritten in place; silent where stderr is no terminal. */
+/* One line on stderr that is rewritten in place. Where stderr is no terminal: silent, or, when
+ * asked for, plain lines every two seconds. */
 #ifndef BFI_TOOLS_PROGRESS_H
 #define BFI_TOOLS_PROGRESS_H
 
@@ -6,12 +7,16 @@
 #include <stdint.h>
 
 typedef struct bfi_progress {
-    bool shown;   /* stderr is a terminal, and not --quiet */
+    bool shown;   /* and not --quiet */
+    bool plain;   /* stderr is no terminal */
     bool visible; /* a line stands there now */
     double last;  /* bf_clock() of the last rewrite */
 } bfi_progress;
 
 void bfi_progress_start(bfi_progress *progress, bool quiet);
+
+/* Shows also where stderr is no terminal. */
+void bfi_progress_ask(bfi_progress *progress);
 
 /* Rewrites the line, at most ten times a second: a bar for |done| of |total|, then |text|. |total|
  * 0: no bar. */

@@ -9,18 +9,58 @@
 #include "json.h"
 #include "terminal.h"
 
+#define CHECKPOINT_INTERVAL 60.0
 #define LEAST_TIME 0.001 /* seconds left to verify when reading took them all */
+
+/* Nodes per second over the last second or so. */
+static double find_rate(bfi_verify_run *run, const bf_progress *p) {
+    double now = bf_clock();
+    if (p->nodes < run->rate_nodes || run->rate_time == 0) {
+        run->rate_time = now, run->rate_nodes = p->nodes, run->rate = 0;
+    } else if (now - run->rate_time >= 1 || (run->rate == 0 && now - run->rate_time > 0.1)) {
+        run->rate = (double)(p->nodes - run->rate_nodes) / (now - run->rate_time);
+        run->rate_time = now, run->rate_nodes = p->nodes;
+    }
+    return run->rate;
+}
+
+/* "phase, 3 of 5 cases, 1200 nodes, 31 open, bound -0.021, best 0.3, 900/s, 24.1 MiB, 3.2/60 s" */
+static void describe(bfi_verify_run *run, const bf_progress *p, char *text, size_t size) {
+    char bytes[32], bound[32] = "?", best[32] = "?", limit[32] = "";
+    double rate = find_rate(run, p);
+    bfi_cli_bytes(p->bytes, bytes, sizeof bytes);
+    if (isfinite(p->bound)) snprintf(bound, sizeof bound, "%.4g", p->bound);
+    if (isfinite(p->best)) snprintf(best, sizeof best, "%.4g", p->best);
+    if (p->limit > 0) snprintf(limit, sizeof limit, "/%.4g", p->limit);
+    int used = snprintf(text, size, "%.60s: %s, ", bfi_path_name(run->source), p->phase);
+    if (p->total > 1)
+        used += snprintf(text + used, size - (size_t)used, "%lld of %lld cases, ",
+                         (long long)p->done, (long long)p->total);
+    if (p->nodes > 0)
+        used += snprintf(text + used, size - (size_t)used, "%lld nodes, %lld open, %.0f/s, ",
+                         (long long)p->nodes, (long long)p->open, rate);
+    snprintf(text + used, size - (size_t)used, "bound %s, best %s, %s, %.1f%s s", bound, best,
+             bytes, p->seconds, limit);
+}
+
+static void warn_checkpoint(bfi_verify_run *run, const bf_progress *p) {
+    if (!p->checkpoint_problem || run->checkpoint_warned) return;
+    run->checkpoint_warned = true;
+    bfi_progress_clear(&run->progress);
+    fprintf(stderr, "boundflow verify: no checkpoint: %s\n", p->checkpoint_problem);
+}
 
 static void show_progress(void *user, const bf_progress *progress) {
     bfi_verify_run *run = user;
-    char text[256];
+    char text[384];
+    warn_checkpoint(run, progress);
+    bfi_events_progress(&run->events, progress);
+    if (!run->progress.shown) return;
     if (run->batch_total > 0)
         snprintf(text, sizeof text, "%s%.60s: %s", run->batch_eta, bfi_path_name(run->source),
                  progress->phase);
     else
-        snprintf(text, sizeof text, "%.60s: %s, %lld of %lld cases decided, %.1f s",
-                 bfi_path_name(run->source), progress->phase, (long long)progress->done,
-                 (long long)progress->total, progress->seconds);
+        describe(run, progress, text, sizeof text);
     bfi_progress_show(&run->progress, run->batch_done, run->batch_total, text);
 }
 
@@ -40,6 +80,14 @@ bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf
     if (args->given[BFI_OPTION_BRANCHING])
         run->options.branching = (bf_branching)args->count[BFI_OPTION_BRANCHING];
     if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
+    run->options.checkpoint = args->text[BFI_OPTION_CHECKPOINT][0];
+    run->options.resume = args->text[BFI_OPTION_RESUME][0];
+    run->options.checkpoint_interval = args->given[BFI_OPTION_CHECKPOINT_INTERVAL]
+                                           ? args->real[BFI_OPTION_CHECKPOINT_INTERVAL][0]
+                                           : CHECKPOINT_INTERVAL;
+    if (status == BF_STATUS_OK && args->given[BFI_OPTION_EVENTS])
+        status = bfi_events_open(&run->events, args->text[BFI_OPTION_EVENTS][0],
+                                 args->given[BFI_OPTION_RESUME], err);
     return status;
 }
 
@@ -79,15 +127,24 @@ static bool asks_for_float32(const bf_property *property) {
 
 bf_status bfi_verify_run_decide(bfi_verify_run *run, double timeout, bf_error *err) {
     bf_verify_options options = run->options;
+    bfi_events_start begin = {run->network,   run->source,
+                              timeout,        bf_session_threads(run->session),
+                              options.resume, options.checkpoint};
+    bfi_events_begin(&run->events, &begin);
+    run->rate_time = 0;
     if (!run->semantics_given && asks_for_float32(run->property))
         options.bounds.semantics = BF_SEMANTICS_FLOAT32;
     options.timeout = timeout > 0 ? fmax(timeout - run->load_s, LEAST_TIME) : 0;
-    options.progress = run->progress.shown ? show_progress : NULL;
+    options.progress = show_progress;
     options.watch = run->trace_path ? record : NULL;
     options.user = run;
     bf_status status =
         bf_verify(run->session, run->model, run->property, &options, &run->result, err);
     run->total_s = bf_clock() - run->start;
+    if (status == BF_STATUS_OK)
+        bfi_events_end(&run->events, &run->result, run->total_s);
+    else
+        bfi_events_fail(&run->events, err->message);
     return status;
 }
 
@@ -110,6 +167,7 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_string(&json, "decided_by", r->decided_by);
     bfi_json_string(&json, "reason", r->reason);
     bfi_json_number(&json, "margin", r->margin);
+    bfi_json_number(&json, "best_margin", r->best_margin);
     bfi_json_string(&json, "model", run->network);
     bfi_json_string(&json, "property", run->source);
     bfi_json_number(&json, "time_s", run->total_s);
@@ -117,8 +175,11 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_number(&json, "attack_s", r->attack_s);
     bfi_json_number(&json, "bounds_s", r->bounds_s);
     bfi_json_number(&json, "search_s", r->search_s);
+    bfi_json_number(&json, "past_s", r->past_s);
     bfi_json_integer(&json, "nodes", r->nodes);
+    bfi_json_integer(&json, "open", r->open);
     bfi_json_string(&json, "branching", r->branching);
+    bfi_json_integer(&json, "checkpoints", r->checkpoints);
     bfi_json_integer(&json, "seed", (int64_t)run->options.seed);
     bfi_json_integer(&json, "threads", bf_session_threads(run->session));
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
@@ -130,12 +191,17 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
         bfi_json_null(&json, "x");
         bfi_json_null(&json, "y");
     }
+    if (r->best_x && (r->verdict == BF_VERDICT_UNKNOWN || r->verdict == BF_VERDICT_TIMEOUT))
+        write_point(&json, "best_x", r->best_x, r->n_in);
+    else
+        bfi_json_null(&json, "best_x");
     bfi_json_close(&json, '}');
     fputc('\n', out);
 }
 
 void bfi_verify_run_clear(bfi_verify_run *run) {
     bf_verify_result_clear(&run->result);
+    bfi_events_close(&run->events);
     bfi_trace_discard(&run->trace);
     bf_property_free(run->property);
     bf_model_free(run->model);

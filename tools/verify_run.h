@@ -4,6 +4,7 @@
 #define BFI_TOOLS_VERIFY_RUN_H
 
 #include "cli.h"
+#include "events.h"
 #include "progress.h"
 #include "trace_json.h"
 
@@ -20,6 +21,10 @@ typedef struct bfi_verify_run {
     double load_s;  /* reading network and property */
     double total_s; /* and deciding */
     bfi_progress progress;
+    double rate_time, rate; /* nodes per second, as shown last and when */
+    int64_t rate_nodes;
+    bfi_events events;
+    bool checkpoint_warned;
     const char *trace_path; /* NULL: no trace */
     bfi_trace_file trace;
     bf_status trace_status; /* of recording; tells in trace_error */

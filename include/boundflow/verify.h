@@ -15,12 +15,22 @@ typedef enum bf_verdict {
 /* "sat", "unsat", "unknown", "timeout". */
 BF_API const char *bf_verdict_name(bf_verdict verdict);
 
+/* Where a verification is. At every moment it lies between two numbers. For an input of the
+ * property let its margin be the least, over the disjuncts of its case, of the largest row minus
+ * right-hand side: a counterexample has margin <= 0 (< 0 where rows are strict). |bound| is
+ * certified: no input has a smaller margin. |best| is the smallest margin that a point tried had.
+ */
 typedef struct bf_progress {
-    const char *phase;   /* "attack", "ibp", "crown-ibp", "crown", "branch-and-bound" */
-    int64_t done, total; /* cases decided, cases in all */
-    double seconds;
-    int64_t nodes, open; /* branch and bound: nodes bounded, nodes waiting */
-    double lowest;       /* branch and bound: the worst margin among those waiting */
+    const char *phase;        /* "attack", "ibp", "crown-ibp", "crown", "branch-and-bound", ... */
+    const char *reason;       /* why this phase now: one line */
+    int64_t done, total;      /* cases decided, cases in all */
+    double seconds, limit;    /* since the start; limit 0: none */
+    double bound, best;       /* -inf, +inf: nothing is known yet */
+    int64_t nodes, open;      /* branch and bound: nodes bounded, nodes waiting */
+    int64_t bytes;            /* of workspaces and the search tree */
+    int64_t checkpoints;      /* written so far */
+    int64_t checkpoint_bytes; /* of the last one */
+    const char *checkpoint_problem; /* why the last one could not be written; NULL: it was */
 } bf_progress;
 
 /* What branch and bound splits. */
@@ -37,13 +47,19 @@ typedef struct bf_verify_options {
     int restarts;   /* attack: random starts per case (lanes) */
     int steps;      /* attack: gradient steps per start */
     uint64_t seed;  /* the same seed gives the same witness on every machine and thread count */
-    void (*progress)(
-        void *user, const bf_progress *progress); /* may be NULL; called from the caller's thread */
+    /* Called from the caller's thread: when a phase begins, a better point is found or a checkpoint
+     * was written, else at most every 20 ms. May be NULL. */
+    void (*progress)(void *user, const bf_progress *progress);
     /* Called for every workspace of the bounds: with |done| 0 when it was made (start a trace here,
      * see inspect.h), with 1 before it is freed (read it). May be NULL. From the caller's thread.
      */
     void (*watch)(void *user, const bf_plan *plan, bf_workspace *workspace, int done);
     void *user;
+    const char *checkpoint;     /* file that is written again and again, whole or not at all, and
+                                   when the verification ends undecided; NULL: none */
+    double checkpoint_interval; /* seconds between two of them, at least */
+    const char *resume; /* file of an earlier verification of the same question to go on from: it is
+                           refused when it is damaged or of another question. NULL: none */
 } bf_verify_options;
 
 BF_API bf_verify_options bf_verify_options_default(void);
@@ -56,16 +72,21 @@ typedef struct bf_verify_result {
     char decided_by[32]; /* "attack", "ibp", "crown-ibp", "crown", "crown-float64",
                             "branch-and-bound" or "" */
     char reason[256];    /* unknown or timeout: one line */
-    double margin;       /* unsat/unknown: smallest, over what had to be refuted, of the certified
-                            lower bound of the best row minus its right-hand side; NaN when none */
+    double margin;       /* the certified bound (see bf_progress): 0 or above when unsat; NaN when
+                            nothing had to be refuted or nothing is known */
+    double best_margin;  /* smallest margin of a point tried; NaN: no point was */
+    double *best_x;      /* that point, n_in numbers, or NULL */
     double attack_s, bounds_s, search_s, total_s;
-    int64_t nodes;       /* bounded by branch and bound */
-    char branching[128]; /* what it split last, and why; "" nothing */
+    double past_s;                /* what was spent before the checkpoint that was resumed */
+    int64_t nodes, open;          /* bounded by branch and bound; left open by it */
+    char branching[128];          /* what it split last, and why; "" nothing */
+    int64_t checkpoints;          /* written */
+    char checkpoint_problem[256]; /* why the last one could not be written, or "" */
 } bf_verify_result;
 
 /* Decides |property| on |model|. Returns an error only when the question cannot be asked (shapes do
- * not fit, unsupported op, memory); a stop or timeout is a verdict. bf_verify_result_clear frees x
- * and y. */
+ * not fit, unsupported op, memory, a checkpoint that cannot be resumed); a stop or timeout is a
+ * verdict. bf_verify_result_clear frees x, y and best_x. */
 BF_API bf_status bf_verify(bf_session *session, const bf_model *model, const bf_property *property,
                            const bf_verify_options *options, bf_verify_result *result,
                            bf_error *err);

@@ -8,7 +8,8 @@
 
 typedef struct bfi_budget {
     double deadline;        /* bfi_clock() seconds; 0: none */
-    const atomic_int *stop; /* non-zero asks to stop; may be NULL */
+    const atomic_int *stop; /* above 0 asks to stop; below, so many looks from now on (tests stop
+                               work wherever it polls); may be NULL */
 } bfi_budget;
 
 /* Monotonic seconds. */

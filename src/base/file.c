@@ -180,8 +180,7 @@ static bf_status write_through(const char *path, const void *data, size_t size, 
     return BF_STATUS_OK;
 }
 
-/* Creates a new file beside |path|; its name is left in |temporary|. */
-static int create_beside(const char *path, char *temporary, size_t length) {
+int bfi_file_beside(const char *path, char *temporary, size_t length) {
     for (int attempt = 0; attempt < 100; attempt++) {
         snprintf(temporary, length, "%s.%ld-%d.tmp", path, (long)getpid(), attempt);
         int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -195,11 +194,11 @@ bf_status bfi_file_write(const char *path, const void *data, size_t size, bf_err
     if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
         return write_through(path, data, size, err);
 
-    size_t length = strlen(path) + 48;
+    size_t length = strlen(path) + BFI_FILE_BESIDE;
     char *temporary = bfi_malloc(length, 1);
     if (!temporary) return bfi_fail_memory(err);
     bf_status status = BF_STATUS_OK;
-    int fd = create_beside(path, temporary, length);
+    int fd = bfi_file_beside(path, temporary, length);
     if (fd < 0) {
         status = fail_io(path, "write", err);
     } else if (!write_all(fd, data, size) || rename(temporary, path) != 0) {

@@ -16,4 +16,9 @@ bf_status bfi_file_read(const char *path, size_t limit, char **data, size_t *siz
  * written through. */
 bf_status bfi_file_write(const char *path, const void *data, size_t size, bf_error *err);
 
+/* Creates a new file beside |path|, to be renamed over it; its name is left in |temporary|, which
+ * has |length| >= strlen(path) + BFI_FILE_BESIDE bytes. The descriptor, or -1 and errno. */
+enum { BFI_FILE_BESIDE = 48 };
+int bfi_file_beside(const char *path, char *temporary, size_t length);
+
 #endif

@@ -10,6 +10,9 @@
 #include "runtime/session.h"
 #include "verify/attack/attack.h"
 #include "verify/bab/search.h"
+#include "verify/checkpoint.h"
+#include "verify/journal.h"
+#include "verify/ledger.h"
 #include "verify/refute.h"
 
 /* Lanes of one attack; its rounds after the bounds double their effort. */
@@ -22,10 +25,9 @@ typedef struct verifier {
     const bf_verify_options *options;
     bf_verify_result *result;
     double start, deadline;
-    bfi_disjunct_state *states; /* of all cases */
-    int64_t *first;             /* first state of each case */
-    bool *done;                 /* case refuted */
-    int64_t open_cases;
+    bfi_ledger ledger;
+    bfi_journal journal;
+    bfi_checkpoint past; /* what is resumed */
     bfi_attack *attack;
 } verifier;
 
@@ -109,32 +111,32 @@ static bf_status check_shapes(const verifier *v, bf_error *err) {
                            g->n_outputs ? g->n_outputs : 1, err);
 }
 
-static bf_status allocate(verifier *v, bf_error *err) {
-    size_t cases = (size_t)v->property->count, total = 0;
-    v->first = bfi_calloc(cases, sizeof *v->first);
-    v->done = bfi_calloc(cases, sizeof *v->done);
-    if (!v->first || !v->done) return bfi_fail_memory(err);
-    for (size_t i = 0; i < cases; i++) {
-        v->first[i] = (int64_t)total;
-        total += (size_t)v->property->cases[i].count;
-        v->done[i] = v->property->cases[i].count == 0;
-        v->open_cases += !v->done[i];
-    }
-    v->states = bfi_calloc(total, sizeof *v->states);
-    if (!v->states) return bfi_fail_memory(err);
-    for (size_t i = 0; i < total; i++) v->states[i].margin = -INFINITY;
+/* The ledger, as a checkpoint left it where there is one, and the journal. */
+static bf_status begin(verifier *v, bf_error *err) {
+    const bf_verify_options *o = v->options;
     v->result->n_in = v->property->n_in;
     v->result->n_out = v->property->n_out;
-    return BF_STATUS_OK;
+    v->journal =
+        (bfi_journal){.options = o, .ledger = &v->ledger, .start = v->start, .told_best = INFINITY};
+    v->past.nearest = INFINITY;
+    bf_status status = bfi_ledger_create(v->property, &v->ledger, err);
+    if (status != BF_STATUS_OK || (!o->checkpoint && !o->resume)) return status;
+    v->journal.key = bfi_question_key_of(v->model, v->property, o);
+    v->journal.kept = bf_clock();
+    if (!o->resume) return status;
+    status = bfi_checkpoint_read(o->resume, &v->journal.key, &v->ledger, &v->past, err);
+    v->journal.past = v->result->past_s = v->past.seconds;
+    v->journal.nodes = v->past.nodes;
+    return status;
 }
 
-static void report(const verifier *v, const char *phase) {
-    if (!v->options->progress) return;
-    bf_progress progress = {.phase = phase,
-                            .done = v->property->count - v->open_cases,
-                            .total = v->property->count,
-                            .seconds = bf_clock() - v->start};
-    v->options->progress(v->options->user, &progress);
+static bf_status begin_attack(verifier *v, bf_error *err) {
+    bf_status status =
+        bfi_attack_create(v->model->graph, ATTACK_LANES, v->options->bounds.isa, &v->attack, err);
+    if (status != BF_STATUS_OK) return status;
+    v->journal.attack = v->attack;
+    if (v->past.x) bfi_attack_remember(v->attack, v->past.nearest, v->past.x);
+    return status;
 }
 
 static void decide(verifier *v, bf_verdict verdict, const char *by) {
@@ -150,10 +152,10 @@ static bf_status attack_all(verifier *v, int restarts, int steps, uint64_t seed,
     bfi_budget budget = {deadline, &v->session->stop};
     bf_status status = BF_STATUS_OK;
     for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK; i++) {
-        if (v->done[i]) continue;
+        if (v->ledger.done[i]) continue;
         bool found = false;
         bfi_witness witness = {0};
-        if (i % 64 == 0) report(v, "attack");
+        if (i % 64 == 0) bfi_journal_phase(&v->journal, "attack");
         status =
             bfi_attack_case(v->attack, v->property, i, &options, &budget, &found, &witness, err);
         if (status == BF_STATUS_OK && found) {
@@ -178,17 +180,15 @@ static bf_status refute_some(verifier *v, bfi_refuter *refuter, int32_t *next, c
     bfi_refuter_case cases[BFI_REFUTER_CASES];
     int32_t count = 0, most = bfi_refuter_batch(refuter);
     for (; *next < v->property->count && count < most; ++*next)
-        if (!v->done[*next])
-            cases[count++] = (bfi_refuter_case){*next, v->states + v->first[*next], 0};
+        if (!v->ledger.done[*next])
+            cases[count++] =
+                (bfi_refuter_case){*next, v->ledger.states + v->ledger.first[*next], 0};
     if (count == 0) return BF_STATUS_OK;
-    report(v, name);
+    bfi_journal_phase(&v->journal, name);
     bf_status status = bfi_refuter_run(refuter, cases, count, v->deadline, err);
-    for (int32_t k = 0; k < count && status == BF_STATUS_OK; k++) {
-        if (cases[k].open > 0) continue;
-        assert(v->open_cases > 0);
-        v->done[cases[k].index] = true;
-        v->open_cases--;
-    }
+    for (int32_t k = 0; k < count && status == BF_STATUS_OK; k++)
+        if (cases[k].open == 0) bfi_ledger_close(&v->ledger, cases[k].index);
+    bfi_journal_keep(&v->journal, NULL, false);
     return status;
 }
 
@@ -199,25 +199,16 @@ static bf_status refute_all(verifier *v, bf_options options, const char *name, b
     options.deadline = v->deadline;
     bf_status status =
         bfi_refuter_create(v->session, v->model, v->property, &options, &refuter, err);
+    if (refuter) v->journal.bytes = bf_plan_workspace_bytes(bfi_refuter_plan(refuter));
     watch(v, refuter, 0);
     for (int32_t next = 0; status == BF_STATUS_OK && next < v->property->count;)
         status = refute_some(v, refuter, &next, name, err);
     watch(v, refuter, 1);
     bfi_refuter_free(refuter);
+    v->journal.bytes = 0;
     v->result->bounds_s += bf_clock() - begin;
-    if (status == BF_STATUS_OK && v->open_cases == 0) decide(v, BF_VERDICT_UNSAT, name);
+    if (status == BF_STATUS_OK && v->ledger.open_cases == 0) decide(v, BF_VERDICT_UNSAT, name);
     return status;
-}
-
-/* Best margin of the worst open disjunct: what still has to be gained. */
-static double worst_margin(const verifier *v, bool open_only) {
-    double worst = INFINITY;
-    for (int32_t i = 0; i < v->property->count; i++)
-        for (int32_t d = 0; d < v->property->cases[i].count; d++) {
-            const bfi_disjunct_state *s = &v->states[v->first[i] + d];
-            if ((!open_only || !s->refuted) && s->margin < worst) worst = s->margin;
-        }
-    return worst;
 }
 
 static bool decided(const verifier *v) { return v->result->verdict != BF_VERDICT_UNKNOWN; }
@@ -245,7 +236,7 @@ static bf_status try_alpha(verifier *v, bf_error *err) {
 static bool only_rounding_left(const verifier *v) {
     for (int32_t i = 0; i < v->property->count; i++)
         for (int32_t d = 0; d < v->property->cases[i].count; d++) {
-            const bfi_disjunct_state *s = &v->states[v->first[i] + d];
+            const bfi_disjunct_state *s = &v->ledger.states[v->ledger.first[i] + d];
             if (!s->refuted && !s->rounding) return false;
         }
     return true;
@@ -273,39 +264,35 @@ static bf_status attack_harder(verifier *v, double share, bf_error *err) {
 }
 
 static void report_search(void *user, const bfi_search_progress *p) {
-    verifier *v = user;
-    if (!v->options->progress) return;
-    bf_progress progress = {.phase = "branch-and-bound",
-                            .done = v->property->count - v->open_cases,
-                            .total = v->property->count,
-                            .seconds = bf_clock() - v->start,
-                            .nodes = v->result->nodes + p->nodes,
-                            .open = p->open,
-                            .lowest = p->lowest};
-    v->options->progress(v->options->user, &progress);
+    bfi_journal_search(&((verifier *)user)->journal, p);
 }
 
-static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
+static void keep_search(void *user, const bfi_search_mark *mark, bool last) {
+    bfi_journal_keep(&((verifier *)user)->journal, mark, last);
+}
+
+static bf_status search_case(verifier *v, int32_t index, bfi_search_mark *resume, bf_error *err) {
     bfi_search_options options = {.bounds = v->options->bounds,
                                   .branching = v->options->branching,
                                   .memory = v->options->bounds.memory,
                                   .deadline = v->deadline,
                                   .attack = v->attack,
                                   .report = report_search,
-                                  .user = v};
+                                  .keep = keep_search,
+                                  .user = v,
+                                  .resume = resume};
     options.bounds.deadline = v->deadline;
     bfi_search_result result;
     bf_status status = bfi_search_case(v->session, v->model, v->property, index, &options,
-                                       v->states + v->first[index], &result, err);
-    v->result->nodes += result.progress.nodes;
+                                       v->ledger.states + v->ledger.first[index], &result, err);
+    bfi_journal_search_over(&v->journal);
     memcpy(v->result->branching, result.branching, sizeof v->result->branching);
     if (status != BF_STATUS_OK) return status;
     if (result.outcome == BFI_SEARCH_FOUND) {
         v->result->x = result.witness.x, v->result->y = result.witness.y;
         decide(v, BF_VERDICT_SAT, "branch-and-bound");
     } else if (result.outcome == BFI_SEARCH_REFUTED) {
-        v->done[index] = true;
-        v->open_cases--;
+        bfi_ledger_close(&v->ledger, index);
     } else {
         snprintf(v->result->reason, sizeof v->result->reason, "branch and bound: %s",
                  result.reason);
@@ -316,10 +303,15 @@ static bf_status search_case(verifier *v, int32_t index, bf_error *err) {
 static bf_status search_all(verifier *v, bf_error *err) {
     double begin = bf_clock();
     bf_status status = BF_STATUS_OK;
-    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK && !decided(v); i++)
-        if (!v->done[i]) status = search_case(v, i, err);
+    int32_t count = v->property->count, first = v->past.searching ? v->past.search.case_index : 0;
+    bfi_journal_phase(&v->journal, "branch-and-bound");
+    for (int32_t k = 0; k < count && status == BF_STATUS_OK && !decided(v); k++) {
+        int32_t i = (first + k) % count;
+        bfi_search_mark *resume = k == 0 && v->past.searching ? &v->past.search : NULL;
+        if (!v->ledger.done[i]) status = search_case(v, i, resume, err);
+    }
     v->result->search_s += bf_clock() - begin;
-    if (status == BF_STATUS_OK && v->open_cases == 0)
+    if (status == BF_STATUS_OK && v->ledger.open_cases == 0)
         decide(v, BF_VERDICT_UNSAT, "branch-and-bound");
     return status;
 }
@@ -327,14 +319,16 @@ static bf_status search_all(verifier *v, bf_error *err) {
 /* The effort of one case is spread over all, when they are many: the search of a case tries points
  * of its own. */
 static int steps_each(const verifier *v, int steps) {
-    return v->open_cases > MANY_CASES ? (int)(steps * MANY_CASES / v->open_cases) : steps;
+    int64_t open = v->ledger.open_cases;
+    return open > MANY_CASES ? (int)(steps * MANY_CASES / open) : steps;
 }
 
-static bf_status run_strategy(verifier *v, bf_error *err) {
+/* What comes before the search, which a resumed one has behind it. */
+static bf_status prepare_search(verifier *v, bf_error *err) {
     const bf_verify_options *o = v->options;
     bf_status status = BF_STATUS_OK;
     /* of many boxes bounds decide most, each sooner than points could be tried in it */
-    if (v->open_cases <= MANY_CASES)
+    if (v->ledger.open_cases <= MANY_CASES)
         status = attack_all(v, o->restarts, CHEAP_STEPS, o->seed, v->deadline, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_bounds(v, BF_METHOD_IBP, "ibp", err);
     if (status == BF_STATUS_OK && !decided(v))
@@ -345,6 +339,11 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
         status = try_bounds(v, BF_METHOD_CROWN, "crown", err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_alpha(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = try_float64(v, err);
+    return status;
+}
+
+static bf_status run_strategy(verifier *v, bf_error *err) {
+    bf_status status = v->past.searching ? BF_STATUS_OK : prepare_search(v, err);
     bool search = v->options->bounds.method >= BF_METHOD_CROWN;
     if (status == BF_STATUS_OK && !decided(v) && search) status = search_all(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, 0.5, err);
@@ -353,8 +352,6 @@ static bf_status run_strategy(verifier *v, bf_error *err) {
 
 static void explain(verifier *v, bf_status status) {
     bf_verify_result *r = v->result;
-    double worst = v->property->count ? worst_margin(v, false) : INFINITY;
-    r->margin = isinf(worst) ? NAN : worst;
     if (status == BF_STATUS_TIMEOUT) {
         r->verdict = BF_VERDICT_TIMEOUT;
         snprintf(r->reason, sizeof r->reason, "the time limit of %g s ran out",
@@ -366,13 +363,38 @@ static void explain(verifier *v, bf_status status) {
         snprintf(r->reason, sizeof r->reason,
                  "bounds leave %lld of %d cases open (best margin %.4g) and the attack found no "
                  "counterexample",
-                 (long long)v->open_cases, v->property->count, worst_margin(v, true));
+                 (long long)v->ledger.open_cases, v->property->count,
+                 bfi_ledger_bound(&v->ledger, true));
     }
+}
+
+/* What is known at the end, whatever the verdict; with |status| not a failure. */
+static bf_status conclude(verifier *v, bf_status status, bf_error *err) {
+    bf_verify_result *r = v->result;
+    bfi_journal *j = &v->journal;
+    explain(v, status);
+    double bound = bfi_ledger_bound(&v->ledger, false);
+    r->margin = isinf(bound) ? NAN : bound;
+    const bfi_nearest *nearest = v->attack ? bfi_attack_nearest(v->attack) : NULL;
+    r->best_margin = nearest && isfinite(nearest->margin) ? nearest->margin : NAN;
+    if (!isnan(r->best_margin)) {
+        r->best_x = bfi_malloc((size_t)r->n_in, sizeof *r->best_x);
+        if (!r->best_x) return bfi_fail_memory(err);
+        memcpy(r->best_x, nearest->x, (size_t)r->n_in * sizeof *r->best_x);
+    }
+    bfi_journal_search_over(j);
+    r->nodes = j->nodes;
+    r->open = decided(v) && r->verdict != BF_VERDICT_TIMEOUT ? 0 : j->search.open;
+    bool open = r->verdict == BF_VERDICT_UNKNOWN || r->verdict == BF_VERDICT_TIMEOUT;
+    if (open && !j->kept_last) bfi_journal_keep(j, NULL, true);
+    r->checkpoints = j->checkpoints;
+    snprintf(r->checkpoint_problem, sizeof r->checkpoint_problem, "%.255s", j->problem.message);
+    return BF_STATUS_OK;
 }
 
 bf_status bf_verify(bf_session *session, const bf_model *model, const bf_property *property,
                     const bf_verify_options *options, bf_verify_result *result, bf_error *err) {
-    *result = (bf_verify_result){.margin = NAN};
+    *result = (bf_verify_result){.margin = NAN, .best_margin = NAN};
     verifier v = {.session = session,
                   .model = model,
                   .property = property,
@@ -381,26 +403,30 @@ bf_status bf_verify(bf_session *session, const bf_model *model, const bf_propert
                   .start = bf_clock()};
     v.deadline = options->timeout > 0 ? v.start + options->timeout : 0;
     bf_status status = check_shapes(&v, err);
-    if (status == BF_STATUS_OK) status = allocate(&v, err);
-    if (status == BF_STATUS_OK && v.open_cases == 0) decide(&v, BF_VERDICT_UNSAT, "empty property");
+    if (status == BF_STATUS_OK) status = begin(&v, err);
+    if (status == BF_STATUS_OK && v.ledger.open_cases == 0)
+        decide(&v, BF_VERDICT_UNSAT, "empty property");
     if (status == BF_STATUS_OK && !decided(&v)) {
-        status = bfi_attack_create(model->graph, ATTACK_LANES, options->bounds.isa, &v.attack, err);
+        status = begin_attack(&v, err);
         if (status == BF_STATUS_OK) status = run_strategy(&v, err);
     }
     bool answered =
         status == BF_STATUS_OK || status == BF_STATUS_TIMEOUT || status == BF_STATUS_CANCELLED;
-    if (answered && v.first && v.states) explain(&v, status);
+    if (answered) {
+        status = conclude(&v, status, err);
+        answered = status == BF_STATUS_OK;
+    }
     bfi_attack_free(v.attack);
-    free(v.first);
-    free(v.done);
-    free(v.states);
+    bfi_checkpoint_clear(&v.past);
+    bfi_ledger_clear(&v.ledger);
     result->total_s = bf_clock() - v.start;
     if (!answered) bf_verify_result_clear(result);
-    return answered ? BF_STATUS_OK : status;
+    return status;
 }
 
 void bf_verify_result_clear(bf_verify_result *result) {
     free(result->x);
     free(result->y);
-    result->x = result->y = NULL;
+    free(result->best_x);
+    result->x = result->y = result->best_x = NULL;
 }

@@ -66,7 +66,7 @@ if [ -d "$slow" ]; then
     sleep 1.5
     kill -INT $! 2>/dev/null
     wait $!
-    same "$?" 0 "exit code after SIGINT"
+    same "$?" 10 "exit code after SIGINT"
     same "$(head -n 1 out)" unknown "verdict after SIGINT"
     same "$(cat s.txt)" unknown "results after SIGINT"
     run 0 "a timeout" verify "$slow/$vnnlib" --network "$slow/$onnx" --timeout 0.4 --restarts 100000 --steps 100000

@@ -33,7 +33,8 @@ struct bfi_attack {
     float *best, *m, *v; /* see bfi_columns */
     float *archive;      /* ARCHIVE x n_in: points, by position in box.free */
     double archived[ARCHIVE];
-    double *x;       /* one point */
+    double *x; /* one point */
+    bfi_nearest nearest;
     int32_t *ranked; /* disjuncts of the case, nearest first */
     double *margin;  /* by disjunct: least violation seen by the probes */
     size_t ranked_capacity, margin_capacity;
@@ -74,7 +75,9 @@ static bf_status allocate(bfi_attack *a, bf_error *err) {
     a->v = bfi_calloc(cells, sizeof *a->v);
     a->archive = bfi_calloc(n, ARCHIVE * sizeof *a->archive);
     a->x = bfi_calloc(n, sizeof *a->x);
-    bool ok = a->lane && a->needed && a->violation && a->best && a->m && a->v && a->archive && a->x;
+    a->nearest = (bfi_nearest){(double)INFINITY, bfi_calloc(n, sizeof *a->nearest.x)};
+    bool ok = a->lane && a->needed && a->violation && a->best && a->m && a->v && a->archive &&
+              a->x && a->nearest.x;
     return ok ? bfi_attack_box_create((int64_t)n, &a->box, err) : bfi_fail_memory(err);
 }
 
@@ -112,6 +115,7 @@ void bfi_attack_free(bfi_attack *a) {
     free(a->v);
     free(a->archive);
     free(a->x);
+    free(a->nearest.x);
     free(a->ranked);
     free(a->margin);
     free(a);
@@ -273,6 +277,24 @@ static void update_best(hunt *h) {
     }
 }
 
+const bfi_nearest *bfi_attack_nearest(const bfi_attack *a) { return &a->nearest; }
+
+void bfi_attack_remember(bfi_attack *a, double margin, const double *x) {
+    a->nearest.margin = margin;
+    memcpy(a->nearest.x, x, (size_t)a->graph->nodes[0].count * sizeof *x);
+}
+
+static void update_nearest(hunt *h) {
+    bfi_attack *a = h->a;
+    int64_t best = -1;
+    for (int64_t l = 0; l < h->lanes; l++)
+        if (a->lane[l].least < (best < 0 ? a->nearest.margin : a->lane[best].least)) best = l;
+    if (best < 0) return;
+    const float *x = bfi_point_eval_input(a->eval) + best;
+    a->nearest.margin = a->lane[best].least;
+    for (int64_t i = 0; i < a->box.n; i++) a->nearest.x[i] = (double)x[i * h->ls];
+}
+
 /* Values at the current points, their check, and the lanes' memory. */
 static bf_status look(hunt *h) {
     bf_status status = bfi_point_eval_forward(h->a->eval, h->budget);
@@ -280,6 +302,7 @@ static bf_status look(hunt *h) {
     status = evaluate_lanes(h);
     if (status != BF_STATUS_OK) return status;
     update_best(h);
+    update_nearest(h);
     return try_witnesses(h);
 }
 

@@ -14,6 +14,17 @@ bf_status bfi_attack_create(const bfi_graph *graph, int lanes, const char *isa, 
                             bf_error *err);
 void bfi_attack_free(bfi_attack *attack);
 
+/* The least violation that any point tried so far came to, as float32 evaluates it, and the point:
+ * what the certified bounds are up against. Owned by |attack|. */
+typedef struct bfi_nearest {
+    double margin; /* +inf: no point has been tried */
+    double *x;     /* n_in */
+} bfi_nearest;
+const bfi_nearest *bfi_attack_nearest(const bfi_attack *attack);
+
+/* Starts from a point of an earlier attack. */
+void bfi_attack_remember(bfi_attack *attack, double margin, const double *x);
+
 typedef struct bfi_attack_options {
     int restarts, steps;
     uint64_t seed;

@@ -111,6 +111,13 @@ void bfi_bounder_free(bfi_bounder *b) {
     free(b);
 }
 
+int64_t bfi_bounder_bytes(const bfi_bounder *b) {
+    int64_t n = b->problem->n, rows = b->problem->rows, numbers = 2 * n + rows * (4 + n);
+    return bf_plan_workspace_bytes(b->plan) +
+           b->room * (numbers * (int64_t)sizeof(double) + (int64_t)sizeof *b->boxes) +
+           (int64_t)(b->split_room * sizeof *b->splits);
+}
+
 bf_status bfi_bounder_place(bfi_bounder *b, int index, const double *lo, const double *hi,
                             const bfi_cut *cuts, int32_t cut_count, uint64_t mask, bf_error *err) {
     size_t bytes = (size_t)b->problem->n * sizeof *lo;

@@ -69,6 +69,9 @@ bf_status bfi_bounder_create(bfi_problem *problem, const bf_options *options, in
                              bfi_bounder **out, bf_error *err);
 void bfi_bounder_free(bfi_bounder *bounder);
 
+/* Bytes of its workspace and of boxes and results. */
+int64_t bfi_bounder_bytes(const bfi_bounder *bounder);
+
 /* Says which input box and splits box |index| has; boxes in order, from 0 on. */
 bf_status bfi_bounder_place(bfi_bounder *bounder, int index, const double *lo, const double *hi,
                             const bfi_cut *cuts, int32_t cut_count, uint64_t mask, bf_error *err);

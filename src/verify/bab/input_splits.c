@@ -15,7 +15,7 @@
 enum {
     BOXES_AT_ONCE = 128, /* bounded together */
     MOST_MEASURED = 1,   /* candidates of a node whose children are bounded, but first ones */
-    MOST_CANDIDATES = 64,
+    MOST_CANDIDATES = BFI_STATE_CANDIDATES,
     EXACT_AT_ONCE = 32,  /* boxes bounded again in float64 together */
     MOST_CELLS = 1 << 24 /* numbers of the lines of all boxes */
 };
@@ -182,6 +182,7 @@ static bf_status bound_exactly(input_splits *s) {
     bf_options o = s->loop->options->bounds;
     if (o.dtype == BF_DTYPE_FLOAT64) return status;
     o.dtype = BF_DTYPE_FLOAT64;
+    o.memory = bfi_loop_memory(s->loop, 0);
     for (int i = 0; i < s->child_count && status == BF_STATUS_OK;) {
         int again[EXACT_AT_ONCE], count = 0;
         for (; i < s->child_count && count < EXACT_AT_ONCE; i++) {
@@ -192,6 +193,8 @@ static bf_status bound_exactly(input_splits *s) {
         if (!s->bounders[1])
             status = bfi_bounder_create(&s->loop->problem, &o, EXACT_AT_ONCE, &s->bounders[1],
                                         s->loop->err);
+        if (status == BF_STATUS_LIMIT)
+            bfi_loop_give_up(s->loop, "the memory is not enough for float64 bounds");
         for (int k = 0; k < count && status == BF_STATUS_OK; k++)
             status = bfi_bounder_take(s->bounders[1], k, s->bounders[0], again[k], s->loop->err);
         if (status == BF_STATUS_OK)
@@ -289,16 +292,21 @@ static bf_status keep_child(input_splits *s, int index) {
                           t ? t->candidates : NULL, t ? t->count : 0, MOST_CANDIDATES, candidates);
     for (int64_t r = 0; r < p->rows; r++)
         s->before[r] = (float)s->bounders[0]->margins[c->box * p->rows + r];
-    bf_status status = bfi_state_pack(p->n, p->rows, &state, &s->bytes, s->loop->err);
-    return status == BF_STATUS_OK
-               ? bfi_loop_settle(s->loop, &(bfi_loop_child){.parent = t ? t->node : -1,
-                                                            .sign = c->sign,
-                                                            .mask = box->mask,
-                                                            .was = t ? t->mask : all_of(p),
-                                                            .margin = box->margin,
-                                                            .data = s->bytes.data,
-                                                            .size = s->bytes.size})
-               : status;
+    bool packed = bfi_state_pack(p->n, p->rows, &state, &s->bytes, NULL) == BF_STATUS_OK;
+    return bfi_loop_settle(s->loop, &(bfi_loop_child){.parent = t ? t->node : -1,
+                                                      .sign = c->sign,
+                                                      .mask = box->mask,
+                                                      .was = t ? t->mask : all_of(p),
+                                                      .margin = box->margin,
+                                                      .data = packed ? s->bytes.data : NULL,
+                                                      .size = s->bytes.size});
+}
+
+static int64_t count_open(const input_splits *s) {
+    int64_t open = 0;
+    for (int k = 0; k < s->child_count; k++)
+        open += s->bounders[0]->boxes[s->children[k].box].mask != 0;
+    return open;
 }
 
 /* Clips the children that have been bounded, tries their points, keeps what is open. */
@@ -306,6 +314,8 @@ static bf_status settle_children(input_splits *s) {
     bf_status status = bound_exactly(s);
     for (int k = 0; k < s->child_count && status == BF_STATUS_OK; k++) clip(s, k);
     if (status == BF_STATUS_OK) status = try_points(s);
+    if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop))
+        status = bfi_loop_reserve(s->loop, count_open(s));
     for (int k = 0; k < s->child_count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop); k++)
         status = keep_child(s, k);
     return status;
@@ -323,8 +333,8 @@ static bf_status begin_root(input_splits *s) {
     s->children[0] = (child){0, -1, 0};
     bf_status status =
         bfi_bounder_place(s->bounders[0], 0, c->lo, c->hi, NULL, 0, all_of(p), s->loop->err);
-    if (status == BF_STATUS_OK) status = bound(s, 1);
-    return status == BF_STATUS_OK ? settle_children(s) : status;
+    if (status == BF_STATUS_OK) status = bound(s, 1); /* which finds the box of the outputs, too */
+    return status == BF_STATUS_OK && !s->loop->resumed ? settle_children(s) : status;
 }
 
 /* Branches on |count| nodes. */
@@ -340,22 +350,55 @@ static bf_status expand(void *splits, const int32_t *nodes, int32_t count) {
     return status == BF_STATUS_OK ? settle_children(s) : status;
 }
 
+static bf_status make_bounder(input_splits *s) {
+    bf_options o = s->loop->options->bounds;
+    bf_status status = BF_STATUS_LIMIT;
+    for (int try = 0; try < BFI_LOOP_TRIES && status == BF_STATUS_LIMIT; try++) {
+        o.memory = bfi_loop_memory(s->loop, try);
+        status = bfi_bounder_create(&s->loop->problem, &o, s->room, &s->bounders[0], s->loop->err);
+    }
+    return status == BF_STATUS_LIMIT
+               ? bfi_loop_give_up(s->loop, "the memory is not enough for bounds")
+               : status;
+}
+
 static bf_status open_splits(bfi_loop *loop, void **splits) {
     input_splits *s = bfi_calloc(1, sizeof *s);
     *splits = s;
     if (!s) return bfi_fail_memory(loop->err);
     s->loop = loop;
-    int64_t cells = loop->problem.n * loop->problem.rows;
-    for (s->room = BOXES_AT_ONCE; s->room > 2 && cells > MOST_CELLS / s->room;) s->room /= 2;
+    int64_t cells = loop->problem.n * loop->problem.rows, most = MOST_CELLS;
+    int64_t share = bfi_loop_memory(loop, 0) / (int64_t)sizeof(double);
+    if (share > 0 && share < most) most = share;
+    for (s->room = BOXES_AT_ONCE; s->room > 2 && cells > most / s->room;) s->room /= 2;
     bf_status status = allocate(s) ? BF_STATUS_OK : bfi_fail_memory(loop->err);
-    if (status == BF_STATUS_OK)
-        status = bfi_bounder_create(&loop->problem, &loop->options->bounds, s->room,
-                                    &s->bounders[0], loop->err);
+    if (status == BF_STATUS_OK) status = make_bounder(s);
     return status == BF_STATUS_OK ? begin_root(s) : status;
+}
+
+static int64_t bytes(const void *splits) {
+    const input_splits *s = splits;
+    int64_t sum = (int64_t)sizeof *s;
+    for (int b = 0; b < 2; b++)
+        if (s->bounders[b]) sum += bfi_bounder_bytes(s->bounders[b]);
+    return sum + 2 * s->room * s->loop->problem.n * (int64_t)sizeof(double);
+}
+
+static bool fits(const void *splits, uint64_t mask, const bfi_decision *d, bool open) {
+    const bfi_problem *p = &((const input_splits *)splits)->loop->problem;
+    return d->activation == -1 && d->index < p->n && (mask & ~all_of(p)) == 0 &&
+           (mask != 0 || !open);
+}
+
+static bool knows(const void *splits, uint64_t mask, const void *data, size_t size) {
+    const bfi_problem *p = &((const input_splits *)splits)->loop->problem;
+    (void)mask;
+    return bfi_state_valid(p->n, p->rows, data, size);
 }
 
 static int32_t most(const void *splits) {
     return ((const input_splits *)splits)->room / 2 / MOST_MEASURED;
 }
 
-const bfi_splitter bfi_input_splits = {"inputs", open_splits, most, expand, close_splits};
+const bfi_splitter bfi_input_splits = {"inputs",     open_splits, most, expand,
+                                       close_splits, bytes,       fits, knows};

@@ -54,3 +54,16 @@ bool bfi_lane_state_unpack(const void *data, bfi_lane_state *s) {
     if (h.slopes) s->slopes = (const uint8_t *)at;
     return true;
 }
+
+bool bfi_lane_state_valid(const void *data, size_t size, int rows, int64_t slope_bytes) {
+    head h;
+    if (size < sizeof h) return false;
+    memcpy(&h, data, sizeof h);
+    if (h.rows != rows || h.splits < 0 || h.count < 0 || h.count > BFI_RANKINGS || h.slopes < 0 ||
+        h.slopes > 1)
+        return false;
+    size_t wanted = sizeof h + (size_t)h.count * sizeof(bfi_candidate);
+    wanted += (size_t)rows * (2 * sizeof(double) + (size_t)h.splits * sizeof(float));
+    if (h.slopes) wanted += (size_t)rows * (size_t)slope_bytes;
+    return size == wanted;
+}

@@ -21,4 +21,8 @@ bf_status bfi_lane_state_pack(const bfi_lane_state *state, int64_t slope_bytes,
 /* The state that |data| holds, pointing into it; false when there is none. */
 bool bfi_lane_state_unpack(const void *data, bfi_lane_state *state);
 
+/* True when |data| of |size| bytes, from a file, is what bfi_lane_state_pack writes for |rows|
+ * rows, but for the number of splits and what its candidates are. */
+bool bfi_lane_state_valid(const void *data, size_t size, int rows, int64_t slope_bytes);
+
 #endif

@@ -8,8 +8,9 @@
 #include "runtime/session.h"
 
 #define TREE_BYTES ((int64_t)1 << 30)
-#define NODE_BYTES 96  /* of the tree, with its place in the queue */
-#define TREE_PART 0.25 /* of the memory; the rest is for what nodes remember */
+#define TREE_PART 0.25 /* of the tree's memory; the rest is for what nodes remember */
+#define LEAST_NODES 64
+#define REPORT_PERIOD 0.02 /* seconds */
 
 /* The attack runs again after so many nodes, and whenever their number has doubled since. */
 enum { ATTACK_AT = 1 << 14, ATTACK_RESTARTS = 64, ATTACK_STEPS = 100 };
@@ -56,11 +57,32 @@ static bf_status show(bfi_loop *l, const bfi_loop_child *c) {
 bf_status bfi_loop_settle(bfi_loop *l, const bfi_loop_child *c) {
     bf_status status = show(l, c);
     if (status != BF_STATUS_OK || !c->mask) return status;
-    status = bfi_tree_add(l->tree, c->parent, c->sign, (bfi_decision){-1, 0, 0}, c->margin, c->mask,
+    /* what is certified of a node is so of its children */
+    double margin =
+        c->parent < 0 ? c->margin : fmax(c->margin, bfi_tree_margin(l->tree, c->parent));
+    status = bfi_tree_add(l->tree, c->parent, c->sign, (bfi_decision){-1, 0, 0}, margin, c->mask,
                           l->err);
     if (status == BF_STATUS_OK && c->data) bfi_tree_attach(l->tree, c->data, c->size);
+    return status;
+}
+
+bf_status bfi_loop_reserve(bfi_loop *l, int64_t count) {
+    bf_status status = bfi_tree_reserve(l->tree, count, l->err);
     return status == BF_STATUS_LIMIT ? bfi_loop_give_up(l, "the search tree's memory is full")
                                      : status;
+}
+
+int64_t bfi_loop_memory(const bfi_loop *l, int try) { return l->options->memory / (4 >> try); }
+
+bf_status bfi_loop_misfit(bfi_loop *l) {
+    return bfi_fail(l->err, BF_STATUS_PARSE, "the search to resume does not fit the property");
+}
+
+void bfi_loop_raise(bfi_loop *l, double margin) {
+    for (int bit = 0; bit < l->problem.count; bit++) {
+        bfi_disjunct_state *state = &l->states[l->problem.disjuncts[bit]];
+        state->margin = fmax(state->margin, fmin(margin, 0));
+    }
 }
 
 static bf_status note_found(bfi_loop *l, bf_status status, bool found) {
@@ -94,11 +116,27 @@ static bf_status attack(bfi_loop *l) {
     return note_found(l, status, found);
 }
 
-static void report(bfi_loop *l) {
+/* Says where the search is, at a modest rate. */
+static void report(bfi_loop *l, const bfi_splitter *splitter, void *splits, bool last) {
+    double now = bf_clock();
+    if (!last && now - l->reported < REPORT_PERIOD) return;
+    l->reported = now;
     bfi_tree_stats t = bfi_tree_stats_of(l->tree);
-    l->result->progress =
-        (bfi_search_progress){l->nodes, t.open, fmin(t.lowest, l->stranded_margin), t.bytes};
+    double lowest = fmin(t.lowest, l->stranded_margin);
+    int64_t bytes = t.bytes + (splits ? splitter->bytes(splits) : 0);
+    l->result->progress = (bfi_search_progress){l->nodes, t.open + l->stranded, lowest, bytes};
+    bool open = l->rooted && t.open > 0 && !bfi_loop_ended(l);
+    if (open) bfi_loop_raise(l, lowest);
     if (l->options->report) l->options->report(l->options->user, &l->result->progress);
+    bfi_search_mark mark = {.case_index = l->problem.index,
+                            .group = l->group,
+                            .nodes = l->nodes,
+                            .attack_at = l->attack_at,
+                            .attacks = l->attacks,
+                            .stranded = l->stranded,
+                            .stranded_margin = l->stranded_margin,
+                            .tree = l->tree};
+    if (l->options->keep && open) l->options->keep(l->options->user, &mark, last);
 }
 
 /* Nodes that were being branched on when the search stopped are open again. */
@@ -117,27 +155,89 @@ static bf_status run(bfi_loop *l, const bfi_splitter *splitter, void *splits) {
     if (most > BFI_LOOP_NODES) most = BFI_LOOP_NODES;
     while (status == BF_STATUS_OK && !bfi_loop_ended(l) &&
            (n = bfi_tree_take(l->tree, most > 0 ? most : 1, taken)) > 0) {
+        int64_t nodes = l->nodes, stranded = l->stranded;
         status = splitter->expand(splits, taken, n);
+        if (status != BF_STATUS_OK) /* all of it will be done again */
+            l->nodes = nodes, l->stranded = stranded;
         hand_back(l, taken, n, status);
-        report(l);
+        report(l, splitter, splits, false);
         if (status == BF_STATUS_OK && !bfi_loop_ended(l)) status = attack(l);
     }
     return status;
 }
 
-bf_status bfi_loop_run(bfi_loop *l, const bfi_splitter *splitter) {
-    int64_t bytes = l->options->memory > 0 ? l->options->memory : TREE_BYTES;
+/* The tree's share of the memory, when what the splitter holds, and may come to hold for float64,
+ * is taken off; half of the least that is any use for nodes. */
+static bf_status limit_tree(bfi_loop *l, int64_t workspace) {
+    bool second = l->options->bounds.dtype != BF_DTYPE_FLOAT64;
+    int64_t memory = l->options->memory, bytes = TREE_BYTES;
+    if (memory > 0) bytes = memory - workspace - (second ? bfi_loop_memory(l, 0) : 0);
     int64_t part = (int64_t)(TREE_PART * (double)bytes);
+    if (part < LEAST_NODES * BFI_TREE_NODE_BYTES)
+        return bfi_loop_give_up(l, "the memory is not enough for a search tree");
+    bfi_tree_limit(l->tree, part / BFI_TREE_NODE_BYTES, bytes - part);
+    return BF_STATUS_OK;
+}
+
+typedef struct resumption {
+    const bfi_splitter *splitter;
+    void *splits;
+} resumption;
+
+static bool fits(void *user, const bfi_tree *tree, int32_t node, bool open) {
+    const resumption *r = user;
+    bfi_decision decision = bfi_tree_decision(tree, node);
+    return r->splitter->fits(r->splits, bfi_tree_mask(tree, node), &decision, open);
+}
+
+static bool knows(void *user, const bfi_tree *tree, int32_t node, const void *data, size_t size) {
+    const resumption *r = user;
+    return r->splitter->knows(r->splits, bfi_tree_mask(tree, node), data, size);
+}
+
+/* Takes the tree of the search that is resumed, or makes one. */
+static bf_status find_tree(bfi_loop *l) {
+    bfi_search_mark *mark = l->options->resume;
+    if (!mark || !mark->tree) return bfi_tree_create(0, &l->tree, l->err);
+    l->tree = mark->tree;
+    mark->tree = NULL;
+    l->resumed = true;
+    l->nodes = mark->nodes;
+    l->attack_at = mark->attack_at;
+    l->attacks = mark->attacks;
+    l->stranded = mark->stranded;
+    l->stranded_margin = mark->stranded_margin;
+    if (l->stranded > 0)
+        snprintf(l->result->reason, sizeof l->result->reason,
+                 "leaves from before the checkpoint stay open");
+    return BF_STATUS_OK;
+}
+
+/* Has the splitter opened, and the tree filled. */
+static bf_status open_splits(bfi_loop *l, const bfi_splitter *splitter, void **splits) {
+    int64_t nodes = l->nodes;
+    bf_status status = splitter->open(l, splits);
+    if (status == BF_STATUS_OK) status = limit_tree(l, splitter->bytes(*splits));
+    if (status != BF_STATUS_OK || !l->resumed) return status;
+    resumption r = {splitter, *splits};
+    l->nodes = nodes; /* whatever opening has bounded again */
+    if (bfi_tree_stats_of(l->tree).open == 0 || !bfi_tree_all(l->tree, fits, &r))
+        return bfi_loop_misfit(l);
+    bfi_tree_sift(l->tree, knows, &r);
+    return BF_STATUS_OK;
+}
+
+bf_status bfi_loop_run(bfi_loop *l, const bfi_splitter *splitter) {
     void *splits = NULL;
     l->attack_at = ATTACK_AT;
     l->stranded_margin = INFINITY;
-    int64_t limit = part / NODE_BYTES;
-    bf_status status = bfi_tree_create(limit > 0 ? limit : 1, &l->tree, l->err);
+    l->resumed = l->rooted = false;
+    bf_status status = find_tree(l);
     if (status != BF_STATUS_OK) return status;
-    bfi_tree_limit_data(l->tree, bytes - part);
-    status = splitter->open(l, &splits);
+    status = open_splits(l, splitter, &splits);
+    l->rooted = status == BF_STATUS_OK;
     if (status == BF_STATUS_OK) status = run(l, splitter, splits);
-    report(l);
+    report(l, splitter, splits, true);
     splitter->close(splits);
     bfi_tree_free(l->tree);
     l->tree = NULL;

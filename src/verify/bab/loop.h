@@ -13,8 +13,13 @@ typedef struct bfi_loop {
     const bfi_search_options *options;
     bfi_search_result *result;
     bf_error *err;
+    bfi_disjunct_state *states; /* of the case */
+    int32_t group;              /* first disjunct of the group */
     bfi_tree *tree;
-    int64_t nodes; /* bounded */
+    bool resumed;    /* the tree has its roots already */
+    bool rooted;     /* all roots are in the tree, as far as they are open */
+    double reported; /* when, last */
+    int64_t nodes;   /* bounded */
     int64_t attack_at, attacks;
     int64_t stranded; /* leaves that nothing decides */
     double stranded_margin;
@@ -25,13 +30,17 @@ typedef struct bfi_loop {
 /* How nodes are bounded and split. Everything it keeps is |splits|, for one group. */
 typedef struct bfi_splitter {
     const char *what;
-    /* Makes what it needs and adds the root, or the roots, of what is open. *|splits| goes to
-     * close, also after a failure. */
+    /* Makes what it needs and, unless the loop is resumed, adds the root, or the roots, of what is
+     * open. *|splits| goes to close, also after a failure. */
     bf_status (*open)(bfi_loop *loop, void **splits);
     int32_t (*most)(const void *splits); /* nodes to expand together */
     /* Branches on nodes taken out of the tree: adds the children that stay open. */
     bf_status (*expand)(void *splits, const int32_t *nodes, int32_t count);
     void (*close)(void *splits);
+    int64_t (*bytes)(const void *splits); /* that it holds */
+    /* Of a node from a file: it can be one of this search; what it remembers can be used. */
+    bool (*fits)(const void *splits, uint64_t mask, const bfi_decision *decision, bool open);
+    bool (*knows)(const void *splits, uint64_t mask, const void *data, size_t size);
 } bfi_splitter;
 
 extern const bfi_splitter bfi_input_splits, bfi_neuron_splits;
@@ -62,6 +71,9 @@ typedef struct bfi_loop_child {
     size_t size;
 } bfi_loop_child;
 
+/* Makes room for |count| open children: all can be settled, or none may be. */
+bf_status bfi_loop_reserve(bfi_loop *loop, int64_t count);
+
 /* Adds a child to the tree unless it is closed. */
 bf_status bfi_loop_settle(bfi_loop *loop, const bfi_loop_child *child);
 
@@ -70,6 +82,17 @@ void bfi_loop_strand(bfi_loop *loop, double margin, const char *why);
 
 /* Tries points, inputs one after the other, as counterexamples. */
 bf_status bfi_loop_try(bfi_loop *loop, const double *points, int64_t count);
+
+/* What is certified of all of the group: margins of its states rise to that. */
+void bfi_loop_raise(bfi_loop *loop, double margin);
+
+/* The memory of a workspace, of one that bounds in float64 as a second. The first one gets more
+ * when it does not fit: |try| counts from 0 up to BFI_LOOP_TRIES. 0: no limit. */
+enum { BFI_LOOP_TRIES = 3 };
+int64_t bfi_loop_memory(const bfi_loop *loop, int try);
+
+/* The error of a search that cannot be resumed. */
+bf_status bfi_loop_misfit(bfi_loop *loop);
 
 /* Ends the search, which stays open. */
 bf_status bfi_loop_give_up(bfi_loop *loop, const char *why);

@@ -133,7 +133,9 @@ static bf_status begin_trial(neuron_splits *s, int32_t node) {
     size_t size;
     *t = (trial){.node = node, .bit = bit_of(bfi_tree_mask(s->loop->tree, node))};
     bfi_lane_state_unpack(bfi_tree_data(s->loop->tree, node, &size), &t->state);
-    return find_splits(s, t);
+    bf_status status = find_splits(s, t);
+    if (t->state.splits != t->split_count) t->state = (bfi_lane_state){0}; /* from a strange file */
+    return status;
 }
 
 /* The row of the trial's node that is nearest to refuting it. */
@@ -252,9 +254,12 @@ static bf_status bound_exactly(neuron_splits *s, item *it) {
     bf_status status = BF_STATUS_OK;
     if (!it->open || !it->rounding || o.dtype == BF_DTYPE_FLOAT64) return status;
     o.dtype = BF_DTYPE_FLOAT64;
+    o.memory = bfi_loop_memory(s->loop, 0);
     if (!s->roots[1].plan)
         status = bfi_root_create(&s->loop->problem, &o, s->loop->options->deadline, &s->roots[1],
                                  s->loop->err);
+    if (status == BF_STATUS_LIMIT)
+        return bfi_loop_give_up(s->loop, "the memory is not enough for float64 bounds");
     return status == BF_STATUS_OK ? bound_again(s, it, &s->roots[1], ROUNDS) : status;
 }
 
@@ -321,16 +326,21 @@ static bf_status settle_item(neuron_splits *s, const item *it) {
                             .was = bit,
                             .mask = it->open ? bit : 0,
                             .margin = it->margin};
-    if (it->open) {
-        bf_status status = pack(s, it, bfi_tree_data_part(s->loop->tree) < 0.5);
-        if (status != BF_STATUS_OK) return status;
+    if (it->open && pack(s, it, bfi_tree_data_part(s->loop->tree) < 0.5) == BF_STATUS_OK)
         child.data = s->bytes.data, child.size = s->bytes.size;
-    }
     return bfi_loop_settle(s->loop, &child);
+}
+
+static int64_t count_open(const neuron_splits *s) {
+    int64_t open = 0;
+    for (int i = 0; i < s->item_count; i++) open += s->items[i].open;
+    return open;
 }
 
 static bf_status settle_items(neuron_splits *s) {
     bf_status status = try_corners(s);
+    if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop))
+        status = bfi_loop_reserve(s->loop, count_open(s));
     for (int i = 0; i < s->item_count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop); i++)
         status = settle_item(s, &s->items[i]);
     return status;
@@ -469,7 +479,9 @@ static int choose_nodes(const neuron_splits *s) {
     double rows = most_rows(p), flops = 2 * 2 * ROUNDS * rows * s->roots[0].lane_flops;
     int64_t lanes = 2 * (most_rows(p) > MEASURED ? most_rows(p) : MEASURED);
     int64_t nodes = (int64_t)(BATCH_FLOPS / (flops + 1));
-    int64_t fit = LANE_BYTES / lanes / bfi_lane_bytes(p, s->roots[0].slope_bytes);
+    int64_t share = bfi_loop_memory(s->loop, 0);
+    int64_t fit = (share > 0 && share < LANE_BYTES ? share : LANE_BYTES) / lanes /
+                  bfi_lane_bytes(p, s->roots[0].slope_bytes);
     if (nodes < NODES_MIN) nodes = NODES_MIN;
     if (nodes > fit) nodes = fit;
     return nodes > BFI_LOOP_NODES ? BFI_LOOP_NODES : nodes > 1 ? (int)nodes : 1;
@@ -489,19 +501,66 @@ static bf_status allocate(neuron_splits *s) {
                             s->loop->err);
 }
 
+static bf_status make_root(neuron_splits *s) {
+    bfi_loop *l = s->loop;
+    bf_options o = l->options->bounds;
+    bf_status status = BF_STATUS_LIMIT;
+    for (int try = 0; try < BFI_LOOP_TRIES && status == BF_STATUS_LIMIT; try++) {
+        bfi_root_clear(&s->roots[0]);
+        o.memory = bfi_loop_memory(l, try);
+        status = bfi_root_create(&l->problem, &o, l->options->deadline, &s->roots[0], l->err);
+    }
+    return status == BF_STATUS_LIMIT ? bfi_loop_give_up(l, "the memory is not enough for bounds")
+                                     : status;
+}
+
 static bf_status open_splits(bfi_loop *loop, void **splits) {
     neuron_splits *s = bfi_calloc(1, sizeof *s);
     *splits = s;
     if (!s) return bfi_fail_memory(loop->err);
     s->loop = loop;
-    bf_status status = bfi_root_create(&loop->problem, &loop->options->bounds,
-                                       loop->options->deadline, &s->roots[0], loop->err);
+    bf_status status = make_root(s);
     if (status != BF_STATUS_OK) return status;
     if (s->roots[0].slope_bytes == 0)
         return bfi_loop_give_up(loop, "the network has no activation with slopes to split");
     s->nodes = choose_nodes(s);
     status = allocate(s);
-    return status == BF_STATUS_OK ? begin_roots(s) : status;
+    return status == BF_STATUS_OK && !loop->resumed ? begin_roots(s) : status;
+}
+
+static int64_t root_bytes(const bfi_root *r) {
+    return r->plan ? bf_plan_workspace_bytes(r->plan) : 0;
+}
+
+static int64_t bytes(const void *splits) {
+    const neuron_splits *s = splits;
+    int64_t lanes = s->lanes.room + s->again.room;
+    return root_bytes(&s->roots[0]) + root_bytes(&s->roots[1]) +
+           lanes * bfi_lane_bytes(&s->loop->problem, s->lanes.slope_bytes);
+}
+
+/* An activation of the plan, and a neuron of it. */
+static bool exists(const neuron_splits *s, const bfi_decision *d) {
+    return d->activation >= 0 && d->activation < bf_plan_activation_count(s->roots[0].plan) &&
+           d->index >= 0 && d->index < bf_plan_activation(s->roots[0].plan, d->activation).neurons;
+}
+
+static bool fits(const void *splits, uint64_t mask, const bfi_decision *d, bool open) {
+    const neuron_splits *s = splits;
+    bool one = mask != 0 && (mask & (mask - 1)) == 0 && bit_of(mask) < s->loop->problem.count;
+    return one && (open || exists(s, d));
+}
+
+static bool knows(const void *splits, uint64_t mask, const void *data, size_t size) {
+    const neuron_splits *s = splits;
+    bfi_lane_state state;
+    if (!bfi_lane_state_valid(data, size, rows_of(&s->loop->problem, bit_of(mask)),
+                              s->roots[0].slope_bytes))
+        return false;
+    bfi_lane_state_unpack(data, &state);
+    bool ok = true;
+    for (int k = 0; k < state.count; k++) ok = ok && exists(s, &state.candidates[k].decision);
+    return ok;
 }
 
 static int32_t most(const void *splits) { return ((const neuron_splits *)splits)->nodes; }
@@ -524,4 +583,5 @@ static void close_splits(void *splits) {
     free(s);
 }
 
-const bfi_splitter bfi_neuron_splits = {"neurons", open_splits, most, expand, close_splits};
+const bfi_splitter bfi_neuron_splits = {"neurons",    open_splits, most, expand,
+                                        close_splits, bytes,       fits, knows};

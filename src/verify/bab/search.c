@@ -41,30 +41,39 @@ static const bfi_splitter *choose(const bf_model *model, const bf_property *prop
     return splitter;
 }
 
-/* One group of disjuncts after the other, each with a tree of its own. */
-static bf_status run_groups(bfi_loop *loop, const bfi_splitter *splitter,
-                            bfi_disjunct_state *states) {
+/* No counterexample is left: certified, though not by how much. */
+static void close_group(bfi_loop *loop) {
     const bfi_problem *p = &loop->problem;
+    bfi_loop_raise(loop, 0);
+    for (int bit = 0; bit < p->count; bit++) loop->states[p->disjuncts[bit]].refuted = true;
+}
+
+/* One group of disjuncts after the other, each with a tree of its own. */
+static bf_status run_groups(bfi_loop *loop, const bfi_splitter *splitter) {
+    const bfi_problem *p = &loop->problem;
+    bfi_search_mark *resume = loop->options->resume;
     bf_status status = BF_STATUS_OK;
-    for (int32_t next = 0; next < p->c->count && status == BF_STATUS_OK && !bfi_loop_ended(loop);) {
-        status = bfi_problem_gather(&loop->problem, states, &next, loop->err);
+    int32_t next = resume ? resume->group : 0;
+    while (next < p->c->count && status == BF_STATUS_OK && !bfi_loop_ended(loop)) {
+        loop->group = next;
+        status = bfi_problem_gather(&loop->problem, loop->states, &next, loop->err);
         if (status != BF_STATUS_OK || p->count == 0) break;
         status = bfi_loop_run(loop, splitter);
-        for (int bit = 0; bit < p->count && status == BF_STATUS_OK && !bfi_loop_ended(loop); bit++)
-            states[p->disjuncts[bit]].refuted = true;
+        if (status == BF_STATUS_OK && !bfi_loop_ended(loop)) close_group(loop);
     }
+    if (status == BF_STATUS_OK && resume && resume->tree) status = bfi_loop_misfit(loop);
     return status;
 }
 
 bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_property *property,
                           int32_t case_index, const bfi_search_options *options,
                           bfi_disjunct_state *states, bfi_search_result *result, bf_error *err) {
-    bfi_loop loop = {.options = options, .result = result, .err = err};
+    bfi_loop loop = {.options = options, .result = result, .states = states, .err = err};
     *result = (bfi_search_result){.outcome = BFI_SEARCH_OPEN};
     const bfi_splitter *splitter =
         choose(model, property, &property->cases[case_index], options->branching, result);
     bf_status status = bfi_problem_create(session, model, property, case_index, &loop.problem, err);
-    if (status == BF_STATUS_OK) status = run_groups(&loop, splitter, states);
+    if (status == BF_STATUS_OK) status = run_groups(&loop, splitter);
     if (status == BF_STATUS_OK && !bfi_loop_ended(&loop)) result->outcome = BFI_SEARCH_REFUTED;
     if (status == BF_STATUS_LIMIT && result->reason[0]) status = BF_STATUS_OK;
     bfi_loop_clear(&loop);

@@ -17,8 +17,22 @@
 typedef struct bfi_search_progress {
     int64_t nodes, open; /* bounded so far; waiting */
     double lowest;       /* worst margin among the open ones: what is certified so far */
-    int64_t bytes;       /* of the tree */
+    int64_t bytes;       /* of the tree, and of what bounds it */
 } bfi_search_progress;
+
+/* What nodes hold for the search, in a file: raise it when that changes. */
+enum { BFI_SEARCH_FORMAT = 1 };
+
+/* Where a search is, between two batches: with the states of its case all that it goes on from. */
+typedef struct bfi_search_mark {
+    int32_t case_index;
+    int32_t group;              /* first disjunct of those that are searched together */
+    int64_t nodes;              /* bounded so far */
+    int64_t attack_at, attacks; /* when the attack runs again, and how often it has */
+    int64_t stranded;           /* leaves that nothing decides: they are not in the tree */
+    double stranded_margin;
+    bfi_tree *tree;
+} bfi_search_mark;
 
 /* A part of the input space that was bounded: what satisfies all |depth| |cuts|, in no order. Of
  * the disjuncts in |was| (bits of problem->disjuncts) those in |open| are left. */
@@ -33,13 +47,18 @@ typedef struct bfi_search_child {
 typedef struct bfi_search_options {
     bf_options bounds; /* of every node; batch is chosen here */
     bf_branching branching;
-    int64_t memory;  /* bytes for the tree; 0: 1 GiB */
+    int64_t memory;  /* bytes for workspaces, what is in flight and the tree together; 0: as much as
+                        bounds want, and 1 GiB for the tree */
     double deadline; /* bf_clock() time; 0: none */
     bfi_attack *attack;
     void (*report)(void *user, const bfi_search_progress *progress); /* may be NULL */
+    /* Called after every batch, and with |last| when the search ends open: may save |mark|, whose
+     * states are up to date. May be NULL. */
+    void (*keep)(void *user, const bfi_search_mark *mark, bool last);
     /* Sees every root and child, open or closed, once; may be NULL. */
     void (*watch)(void *user, const bfi_search_child *child);
     void *user;
+    bfi_search_mark *resume; /* goes on from there, whose tree it takes; NULL: from the start */
 } bfi_search_options;
 
 typedef enum bfi_search_outcome {
@@ -57,7 +76,7 @@ typedef struct bfi_search_result {
 } bfi_search_result;
 
 /* Searches case |case_index|; disjuncts refuted by the |states| of the case are left out, and those
- * refuted here are marked in it.
+ * refuted here are marked in it. Margins of |states| rise with what the open nodes certify.
  * BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED leave |result| open with what is known. */
 bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_property *property,
                           int32_t case_index, const bfi_search_options *options,

@@ -52,3 +52,23 @@ bool bfi_state_unpack(int64_t n, int64_t rows, const void *data, bfi_state *stat
     state->count = h.count;
     return true;
 }
+
+bool bfi_state_valid(int64_t n, int64_t rows, const void *data, size_t size) {
+    bfi_state state;
+    head h;
+    if (size < sizeof h) return false;
+    memcpy(&h, data, sizeof h);
+    if (h.count < 0 || h.count > BFI_STATE_CANDIDATES ||
+        (h.box != 0 && (h.box != 1 || n > BFI_STATE_INPUTS)) ||
+        size != sizeof h + (h.box ? box_size(n) : 0) + margins_size(rows) +
+                    (size_t)h.count * sizeof(bfi_candidate))
+        return false;
+    bfi_state_unpack(n, rows, data, &state);
+    bool ok = true;
+    for (int64_t i = 0; h.box && i < n; i++) ok = ok && state.lo[i] <= state.hi[i];
+    for (int k = 0; k < h.count; k++) {
+        const bfi_decision *d = &state.candidates[k].decision;
+        ok = ok && d->activation == -1 && d->index >= 0 && d->index < n;
+    }
+    return ok;
+}

@@ -4,11 +4,13 @@
 #ifndef BFI_VERIFY_BAB_STATE_H
 #define BFI_VERIFY_BAB_STATE_H
 
-#include "base/status.h"
 #include "verify/bab/branch.h"
 
 /* Boxes of more inputs are not remembered. */
 enum { BFI_STATE_INPUTS = 64 };
+
+/* Candidates that a node remembers, at most. */
+enum { BFI_STATE_CANDIDATES = 64 };
 
 typedef struct bfi_state {
     const double *lo, *hi; /* n, or NULL */
@@ -28,5 +30,8 @@ bf_status bfi_state_pack(int64_t n, int64_t rows, const bfi_state *state, bfi_st
 
 /* The state that |data| holds, pointing into it; false when there is none. */
 bool bfi_state_unpack(int64_t n, int64_t rows, const void *data, bfi_state *state);
+
+/* True when |data| of |size| bytes, from a file, is what bfi_state_pack writes. */
+bool bfi_state_valid(int64_t n, int64_t rows, const void *data, size_t size);
 
 #endif

@@ -7,18 +7,31 @@
 
 #include "base/alloc.h"
 
+/* The caller's bytes of a node. */
+typedef struct payload {
+    size_t size;
+    char bytes[];
+} payload;
+
 typedef struct node {
-    int32_t parent; /* -1: root; of a free node: the next free one */
-    int32_t depth;
-    int32_t children; /* alive; a node without any that is not open is given back */
-    int8_t sign;      /* side of the parent's decision */
-    bool open;
-    bfi_decision decision;
+    double point; /* of the decision */
     double margin;
     uint64_t mask;
-    void *data;
-    size_t size;
+    payload *data;
+    int32_t parent; /* -1: root; of a free node: the next free one */
+    int32_t depth;
+    int32_t index;                              /* of the decision */
+    int16_t activation;                         /* of the decision */
+    int8_t sign;                                /* side of the parent's decision */
+    uint8_t children : 6, open : 1, unused : 1; /* a node without children that is not open is given
+                                                   back: |unused| */
 } node;
+
+static_assert(sizeof(node) + sizeof(int32_t) == BFI_TREE_NODE_BYTES, "a node is compact");
+
+enum { MOST_CHILDREN = 63 };
+
+enum { STORED_UNUSED, STORED_INNER, STORED_OPEN }; /* nodes in a file */
 
 struct bfi_tree {
     node *nodes;
@@ -78,11 +91,31 @@ static void sift_down(bfi_tree *t, int32_t at) {
     t->heap[at] = moved;
 }
 
-/* Room for one more node and its place in the heap. */
-static bool reserve(bfi_tree *t) {
-    size_t nodes = (size_t)t->used + (t->free < 0), open = (size_t)t->open + 1;
-    return bfi_grow((void **)&t->nodes, &t->capacity, nodes, sizeof *t->nodes) &&
-           bfi_grow((void **)&t->heap, &t->heap_capacity, open, sizeof *t->heap);
+/* Room for |need| items, twice as many as before, but no more than the tree may hold. */
+static bool widen(const bfi_tree *t, void **items, size_t *capacity, size_t need, size_t size) {
+    if (need <= *capacity) return true;
+    size_t wanted = *capacity < 64 ? 64 : 2 * *capacity;
+    if (wanted > (size_t)t->limit) wanted = (size_t)t->limit;
+    if (wanted < need) wanted = need;
+    if (!bfi_mul_size(wanted, size, &size)) return false;
+    void *grown = realloc(*items, size);
+    if (!grown) return false;
+    *items = grown;
+    *capacity = wanted;
+    return true;
+}
+
+bf_status bfi_tree_reserve(bfi_tree *t, int64_t count, bf_error *err) {
+    int64_t again = t->used - t->held, fresh = count > again ? count - again : 0;
+    if (count > t->limit - t->held)
+        return bfi_fail(err, BF_STATUS_LIMIT, "the search tree is full: %lld nodes",
+                        (long long)t->held);
+    return widen(t, (void **)&t->nodes, &t->capacity, (size_t)(t->used + fresh),
+                 sizeof *t->nodes) &&
+                   widen(t, (void **)&t->heap, &t->heap_capacity, (size_t)(t->open + count),
+                         sizeof *t->heap)
+               ? BF_STATUS_OK
+               : bfi_fail_memory(err);
 }
 
 static void push(bfi_tree *t, int32_t id) {
@@ -91,27 +124,34 @@ static void push(bfi_tree *t, int32_t id) {
     sift_up(t, t->open - 1);
 }
 
+static void set_decision(node *n, bfi_decision d) {
+    assert(d.activation >= -1 && d.activation <= INT16_MAX);
+    n->activation = (int16_t)d.activation;
+    n->index = d.index;
+    n->point = d.point;
+}
+
+static bfi_decision decision_of(const node *n) {
+    return (bfi_decision){n->activation, n->index, n->point};
+}
+
 bf_status bfi_tree_add(bfi_tree *t, int32_t parent, int sign, bfi_decision decision, double margin,
                        uint64_t mask, bf_error *err) {
     assert(parent < t->used && (sign == 1 || sign == -1 || parent < 0));
-    if (t->held >= t->limit)
-        return bfi_fail(err, BF_STATUS_LIMIT, "the search tree is full: %lld nodes",
-                        (long long)t->held);
-    if (!reserve(t)) return bfi_fail_memory(err);
+    bf_status status = bfi_tree_reserve(t, 1, err);
+    if (status != BF_STATUS_OK) return status;
     int32_t id = t->free;
     if (id >= 0)
         t->free = t->nodes[id].parent;
     else
         id = t->used++;
     node *n = &t->nodes[id];
-    *n = (node){.parent = parent,
-                .sign = (int8_t)sign,
-                .decision = decision,
-                .margin = margin,
-                .mask = mask};
+    *n = (node){.parent = parent, .sign = (int8_t)sign, .margin = margin, .mask = mask};
+    set_decision(n, decision);
     if (parent >= 0) {
+        assert(t->nodes[parent].children < MOST_CHILDREN);
         n->depth = t->nodes[parent].depth + 1;
-        t->nodes[parent].children++;
+        t->nodes[parent].children = (t->nodes[parent].children + 1) & MOST_CHILDREN;
     }
     if (n->depth > t->deepest) t->deepest = n->depth;
     t->held++;
@@ -121,7 +161,26 @@ bf_status bfi_tree_add(bfi_tree *t, int32_t parent, int sign, bfi_decision decis
     return BF_STATUS_OK;
 }
 
-void bfi_tree_limit_data(bfi_tree *t, int64_t bytes) { t->data_limit = bytes; }
+void bfi_tree_limit(bfi_tree *t, int64_t limit, int64_t data) {
+    t->limit = limit > 0 && limit < INT32_MAX ? limit : INT32_MAX;
+    t->data_limit = data;
+}
+
+/* What |size| bytes take, with the head and what malloc adds. */
+static int64_t payload_bytes(size_t size) {
+    return (int64_t)((sizeof(payload) + size + 8 + 15) / 16 * 16);
+}
+
+/* False: no memory, or beyond the limit. */
+static bool give_data(bfi_tree *t, node *n, size_t size) {
+    int64_t bytes = payload_bytes(size);
+    if (bytes > t->data_limit - t->data_bytes) return false;
+    n->data = bfi_malloc(1, sizeof(payload) + size);
+    if (!n->data) return false;
+    n->data->size = size;
+    t->data_bytes += bytes;
+    return true;
+}
 
 double bfi_tree_data_part(const bfi_tree *t) {
     return (double)t->data_bytes / (double)t->data_limit;
@@ -130,23 +189,21 @@ double bfi_tree_data_part(const bfi_tree *t) {
 void bfi_tree_attach(bfi_tree *t, const void *data, size_t size) {
     node *n = &t->nodes[t->newest];
     assert(n->open && !n->data && size > 0);
-    if ((int64_t)size > t->data_limit - t->data_bytes || !(n->data = bfi_malloc(1, size))) return;
-    memcpy(n->data, data, size);
-    n->size = size;
-    t->data_bytes += (int64_t)size;
+    if (give_data(t, n, size)) memcpy(n->data->bytes, data, size);
 }
 
 static void drop_data(bfi_tree *t, int32_t id) {
     node *n = &t->nodes[id];
     if (!n->data) return;
+    t->data_bytes -= payload_bytes(n->data->size);
     free(n->data);
     n->data = NULL;
-    t->data_bytes -= (int64_t)n->size;
 }
 
 const void *bfi_tree_data(const bfi_tree *t, int32_t id, size_t *size) {
-    *size = t->nodes[id].data ? t->nodes[id].size : 0;
-    return t->nodes[id].data;
+    const payload *data = t->nodes[id].data;
+    *size = data ? data->size : 0;
+    return data ? data->bytes : NULL;
 }
 
 /* Deepest first from half of the limit on (a descent holds two nodes per level), best first again
@@ -175,7 +232,7 @@ int32_t bfi_tree_take(bfi_tree *t, int32_t most, int32_t *nodes) {
 
 void bfi_tree_decide(bfi_tree *t, int32_t id, bfi_decision decision) {
     assert(!t->nodes[id].open && t->nodes[id].children == 0);
-    t->nodes[id].decision = decision;
+    set_decision(&t->nodes[id], decision);
 }
 
 bool bfi_tree_is_leaf(const bfi_tree *t, int32_t id) { return t->nodes[id].children == 0; }
@@ -186,28 +243,29 @@ void bfi_tree_put_back(bfi_tree *t, int32_t id) {
 }
 
 void bfi_tree_close(bfi_tree *t, int32_t id) {
-    assert(!t->nodes[id].open);
+    assert(!t->nodes[id].open && !t->nodes[id].unused);
     t->closed++;
     drop_data(t, id);
     while (id >= 0 && t->nodes[id].children == 0 && !t->nodes[id].open) {
         int32_t parent = t->nodes[id].parent;
         t->nodes[id].parent = t->free;
-        t->nodes[id].open = true; /* a free node is never given back again */
+        t->nodes[id].unused = true;
         t->free = id;
         t->held--;
-        if (parent >= 0) t->nodes[parent].children--;
+        if (parent >= 0)
+            t->nodes[parent].children = (t->nodes[parent].children - 1) & MOST_CHILDREN;
         id = parent;
     }
 }
 
-bfi_decision bfi_tree_decision(const bfi_tree *t, int32_t id) { return t->nodes[id].decision; }
+bfi_decision bfi_tree_decision(const bfi_tree *t, int32_t id) { return decision_of(&t->nodes[id]); }
 uint64_t bfi_tree_mask(const bfi_tree *t, int32_t id) { return t->nodes[id].mask; }
 double bfi_tree_margin(const bfi_tree *t, int32_t id) { return t->nodes[id].margin; }
 int32_t bfi_tree_depth(const bfi_tree *t, int32_t id) { return t->nodes[id].depth; }
 
 void bfi_tree_path(const bfi_tree *t, int32_t id, bfi_cut *cuts) {
     for (; t->nodes[id].parent >= 0; id = t->nodes[id].parent)
-        *cuts++ = (bfi_cut){t->nodes[t->nodes[id].parent].decision, t->nodes[id].sign};
+        *cuts++ = (bfi_cut){decision_of(&t->nodes[t->nodes[id].parent]), t->nodes[id].sign};
 }
 
 bfi_tree_stats bfi_tree_stats_of(const bfi_tree *t) {
@@ -224,4 +282,153 @@ bfi_tree_stats bfi_tree_stats_of(const bfi_tree *t) {
     s.bytes = (int64_t)(t->capacity * sizeof *t->nodes + t->heap_capacity * sizeof *t->heap) +
               t->data_bytes;
     return s;
+}
+
+void bfi_tree_save(const bfi_tree *t, bfi_sealed_writer *w) {
+    const int64_t head[] = {t->used, t->free, t->deep, t->created, t->closed, t->deepest};
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) bfi_sealed_put_integer(w, head[i]);
+    for (int32_t id = 0; id < t->used; id++) {
+        const node *n = &t->nodes[id];
+        assert(n->unused || n->open || n->children > 0);
+        bfi_sealed_put_integer(w, n->unused ? STORED_UNUSED : n->open ? STORED_OPEN : STORED_INNER);
+        bfi_sealed_put_integer(w, n->parent);
+        if (n->unused) continue;
+        const int64_t whole[] = {n->sign, n->activation, n->index, (int64_t)n->mask};
+        for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+            bfi_sealed_put_integer(w, whole[i]);
+        bfi_sealed_put_double(w, n->point);
+        bfi_sealed_put_double(w, n->margin);
+        bfi_sealed_put_integer(w, n->data ? (int64_t)n->data->size : 0);
+        if (n->data) bfi_sealed_put(w, n->data->bytes, n->data->size);
+    }
+}
+
+/* What stands behind the parent of a node in use. */
+static bool load_node(bfi_tree *t, bfi_sealed_reader *r, node *n) {
+    int64_t sign, activation, index, mask, size;
+    bool ok = bfi_sealed_get_integer(r, &sign) && bfi_sealed_get_integer(r, &activation) &&
+              bfi_sealed_get_integer(r, &index) && bfi_sealed_get_integer(r, &mask) &&
+              bfi_sealed_get_double(r, &n->point) && bfi_sealed_get_double(r, &n->margin) &&
+              bfi_sealed_get_integer(r, &size);
+    if (!ok || size < 0 || size > bfi_sealed_left(r) || isnan(n->point) || isnan(n->margin) ||
+        (n->parent < 0 ? sign != 0 : sign != 1 && sign != -1) || activation < -1 ||
+        activation > INT16_MAX || index < 0 || index > INT32_MAX)
+        return false;
+    n->sign = (int8_t)sign;
+    n->activation = (int16_t)activation;
+    n->index = (int32_t)index;
+    n->mask = (uint64_t)mask;
+    return size == 0 ||
+           (give_data(t, n, (size_t)size) && bfi_sealed_get(r, n->data->bytes, (size_t)size));
+}
+
+static bool load_nodes(bfi_tree *t, bfi_sealed_reader *r, int32_t used) {
+    for (; t->used < used; t->used++) {
+        node *n = &t->nodes[t->used];
+        int64_t kind, parent;
+        *n = (node){0};
+        if (!bfi_sealed_get_integer(r, &kind) || !bfi_sealed_get_integer(r, &parent) ||
+            kind < STORED_UNUSED || kind > STORED_OPEN || parent < -1 || parent >= used)
+            return false;
+        n->parent = (int32_t)parent;
+        n->unused = kind == STORED_UNUSED;
+        n->open = kind == STORED_OPEN;
+        if (!n->unused && !load_node(t, r, n)) {
+            t->used++; /* with what data it got */
+            return false;
+        }
+        t->held += !n->unused;
+        t->open += n->open;
+    }
+    return true;
+}
+
+/* Every unused node stands once in the list of them; a node in use has a parent in use that is not
+ * open, is open or has children, and its root is found. */
+static bool connect(bfi_tree *t) {
+    int64_t listed = 0;
+    for (int32_t id = t->free; id >= 0 && listed <= t->used; id = t->nodes[id].parent, listed++)
+        if (!t->nodes[id].unused) return false;
+    if (listed != t->used - t->held) return false;
+    for (int32_t id = 0; id < t->used; id++) {
+        node *up = t->nodes[id].parent < 0 ? NULL : &t->nodes[t->nodes[id].parent];
+        if (t->nodes[id].unused || !up) continue;
+        if (up->unused || up->open || up->children == MOST_CHILDREN) return false;
+        up->children = (up->children + 1) & MOST_CHILDREN;
+    }
+    for (int32_t id = 0; id < t->used; id++)
+        if (!t->nodes[id].unused && !t->nodes[id].open && t->nodes[id].children == 0) return false;
+    return true;
+}
+
+/* Depths from the roots down; false when some node hangs on none. A node's depth is known once
+ * that of every node above it is: each path is walked up to the first known one, then set. */
+static bool measure_depths(bfi_tree *t) {
+    for (int32_t id = 0; id < t->used; id++) t->nodes[id].depth = -1;
+    for (int32_t id = 0; id < t->used; id++) {
+        int32_t steps = 0, at = id;
+        if (t->nodes[id].unused) continue;
+        for (; at >= 0 && t->nodes[at].depth < 0 && steps <= t->used; at = t->nodes[at].parent)
+            steps++;
+        if (steps > t->used) return false;
+        int32_t depth = (at >= 0 ? t->nodes[at].depth : -1) + steps;
+        for (at = id; at >= 0 && t->nodes[at].depth < 0; at = t->nodes[at].parent)
+            t->nodes[at].depth = depth--;
+    }
+    return true;
+}
+
+static bool load(bfi_tree *t, bfi_sealed_reader *r) {
+    int64_t used, first, deep, deepest;
+    if (!bfi_sealed_get_integer(r, &used) || !bfi_sealed_get_integer(r, &first) ||
+        !bfi_sealed_get_integer(r, &deep) || !bfi_sealed_get_integer(r, &t->created) ||
+        !bfi_sealed_get_integer(r, &t->closed) || !bfi_sealed_get_integer(r, &deepest))
+        return false;
+    if (used < 0 || used > bfi_sealed_left(r) / 16 || used > INT32_MAX || first < -1 ||
+        first >= used || deepest < 0 || deepest > INT32_MAX || t->created < 0 || t->closed < 0)
+        return false;
+    if (!widen(t, (void **)&t->nodes, &t->capacity, (size_t)used, sizeof *t->nodes) ||
+        !load_nodes(t, r, (int32_t)used))
+        return false;
+    t->free = (int32_t)first;
+    t->deepest = (int32_t)deepest;
+    t->deep = deep != 0;
+    if (!connect(t) || !measure_depths(t)) return false;
+    size_t open = (size_t)t->open;
+    if (!widen(t, (void **)&t->heap, &t->heap_capacity, open, sizeof *t->heap)) return false;
+    t->open = 0;
+    for (int32_t id = 0; id < t->used; id++)
+        if (t->nodes[id].open) push(t, id);
+    return true;
+}
+
+bf_status bfi_tree_load(bfi_sealed_reader *r, bfi_tree **out, bf_error *err) {
+    bfi_tree *t = NULL;
+    bf_status status = bfi_tree_create(0, &t, err);
+    if (status != BF_STATUS_OK) return status;
+    if (!load(t, r)) {
+        bfi_tree_free(t);
+        return bfi_fail(err, BF_STATUS_PARSE, "its search tree cannot be read");
+    }
+    *out = t;
+    return BF_STATUS_OK;
+}
+
+bool bfi_tree_all(const bfi_tree *t,
+                  bool (*holds)(void *user, const bfi_tree *tree, int32_t node, bool open),
+                  void *user) {
+    bool all = true;
+    for (int32_t id = 0; id < t->used && all; id++)
+        all = t->nodes[id].unused || holds(user, t, id, t->nodes[id].open);
+    return all;
+}
+
+void bfi_tree_sift(bfi_tree *t,
+                   bool (*knows)(void *user, const bfi_tree *tree, int32_t node, const void *data,
+                                 size_t size),
+                   void *user) {
+    for (int32_t id = 0; id < t->used; id++) {
+        const payload *data = t->nodes[id].data;
+        if (data && !knows(user, t, id, data->bytes, data->size)) drop_data(t, id);
+    }
 }

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/sealed.h"
 
 /* A branching decision: the low side has index <= point, the high side has index >= point. */
 typedef struct bfi_decision {
@@ -50,13 +50,23 @@ void bfi_tree_free(bfi_tree *tree);
 bf_status bfi_tree_add(bfi_tree *tree, int32_t parent, int sign, bfi_decision decision,
                        double margin, uint64_t mask, bf_error *err);
 
+/* Makes sure that |count| more nodes can be added: BF_STATUS_LIMIT when the tree is full. A node
+ * whose children cannot all be added must get none, or inputs would be lost. */
+bf_status bfi_tree_reserve(bfi_tree *tree, int64_t count, bf_error *err);
+
 /* Gives the node added last |size| bytes of the caller's, copied: bfi_tree_data has them until the
- * node is closed. Without memory for it, or beyond the limit of bfi_tree_limit_data, the node has
- * none: the caller must be able to go on without. */
+ * node is closed. Without memory for it, or beyond the limit of bfi_tree_limit, the node has none:
+ * the caller must be able to go on without. */
 void bfi_tree_attach(bfi_tree *tree, const void *data, size_t size);
-void bfi_tree_limit_data(bfi_tree *tree, int64_t bytes);
-/* How much of that limit is taken, from 0 to 1. */
+
+/* From now on at most |limit| nodes (0: as many as fit 2^31 - 1) and |data| bytes of the caller's.
+ * What is there already stays. */
+void bfi_tree_limit(bfi_tree *tree, int64_t limit, int64_t data);
+/* How much of the latter is taken, from 0 to 1. */
 double bfi_tree_data_part(const bfi_tree *tree);
+
+/* Bytes of one node with its place in the order, without data. */
+enum { BFI_TREE_NODE_BYTES = 52 };
 
 /* Takes up to |most| open nodes out, in the order of the search; returns their number. A node taken
  * out is being branched on: its children may be added until bfi_tree_close(node). */
@@ -83,6 +93,25 @@ int32_t bfi_tree_depth(const bfi_tree *tree, int32_t node);
 /* Its constraints, from the node up to the root: bfi_tree_depth of them. */
 void bfi_tree_path(const bfi_tree *tree, int32_t node, bfi_cut *cuts);
 
+/* Costs a look at every open node while the deepest are first. */
 bfi_tree_stats bfi_tree_stats_of(const bfi_tree *tree);
+
+/* Appends the tree to a file; no node may be taken out. */
+void bfi_tree_save(const bfi_tree *tree, bfi_sealed_writer *writer);
+
+/* Reads what bfi_tree_save wrote: a search goes on with it as it would have, node for node. It has
+ * no limits yet. BF_STATUS_PARSE when it is no tree. */
+bf_status bfi_tree_load(bfi_sealed_reader *reader, bfi_tree **out, bf_error *err);
+
+/* True when |holds| says so of every node in memory, open or not. */
+bool bfi_tree_all(const bfi_tree *tree,
+                  bool (*holds)(void *user, const bfi_tree *tree, int32_t node, bool open),
+                  void *user);
+
+/* Makes open nodes forget the data that |knows| says is of no use. */
+void bfi_tree_sift(bfi_tree *tree,
+                   bool (*knows)(void *user, const bfi_tree *tree, int32_t node, const void *data,
+                                 size_t size),
+                   void *user);
 
 #endif

@@ -1,0 +1,302 @@
+/* Checkpoints: a verification that is killed again and again ends as one that never was; a file
+ * that is damaged, cut off or of another question is refused; one that was sealed again after
+ * damage crashes nothing. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/sealed.h"
+#include "runtime/session.h"
+#include "search_kit.h"
+
+static char path[64], other[64];
+
+static int make_folder(void **state) {
+    static char folder[] = "/tmp/bf_test_checkpoint_XXXXXX";
+    *state = folder;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(path, sizeof path, "%s/c", folder);
+    snprintf(other, sizeof other, "%s/d", folder);
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    unlink(path);
+    unlink(other);
+    return rmdir(*state); /* nothing temporary is left */
+}
+
+typedef struct question {
+    bf_branching branching;
+    bf_model *model;
+    bf_property *property;
+    bf_verify_result whole; /* of a run without a stop */
+} question;
+
+static void clear(question *q) {
+    bf_verify_result_clear(&q->whole);
+    bf_property_free(q->property);
+    bf_model_free(q->model);
+}
+
+static bf_verify_result decide(const question *q, bf_session *session, const bf_verify_options *o) {
+    bf_verify_result result;
+    bf_error err = {""};
+    if (bf_verify(session, q->model, q->property, o, &result, &err)) fail_msg("%s", err.message);
+    return result;
+}
+
+static void stop_late(void *user, const bf_progress *progress) {
+    if (progress->nodes > *(int64_t *)user) bf_session_stop(kit_session(1));
+}
+
+/* A question that is proved after |least| nodes or more, though not many more. */
+static question hard_question(int64_t least, bf_branching branching) {
+    for (;;) {
+        question q = {.branching = branching, .model = kit_model(5, 3, 12)};
+        double low, high;
+        kit_range(q.model, &low, &high);
+        for (double share = 0.5; share > 1e-3; share /= 2) {
+            q.property = kit_property(5, low - share * (high - low));
+            bf_verify_options o = kit_verify_options();
+            o.branching = branching;
+            int64_t most = 10 * least;
+            o.progress = stop_late;
+            o.user = &most;
+            q.whole = decide(&q, kit_session(1), &o);
+            bf_session_resume(kit_session(1));
+            if (q.whole.verdict == BF_VERDICT_UNSAT && q.whole.nodes >= least) return q;
+            bf_verify_result_clear(&q.whole);
+            bf_property_free(q.property);
+        }
+        bf_model_free(q.model);
+    }
+}
+
+/* Ends the process some nodes after a checkpoint: what came between is lost. */
+static void die(void *user, const bf_progress *progress) {
+    int64_t *first = user;
+    if (*first == 0 && progress->checkpoints > 0) *first = progress->nodes + 1;
+    if (*first > 0 && progress->nodes > *first + 300) raise(SIGKILL);
+}
+
+/* Goes on in a process of its own that may be killed; true when it was not: the verdict and the
+ * nodes come through |ends|. */
+static bool go_on(const question *q, bool resume, int ends[2]) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        bf_session *session;
+        bf_verify_options o = kit_verify_options();
+        bf_verify_result r;
+        int64_t first = 0;
+        o.branching = q->branching;
+        o.user = &first;
+        o.checkpoint_interval = 0.03;
+        o.checkpoint = path;
+        o.resume = resume ? path : NULL;
+        o.progress = die;
+        if (bf_session_create(1, &session, NULL) != BF_STATUS_OK) _exit(2);
+        if (bf_verify(session, q->model, q->property, &o, &r, NULL) != BF_STATUS_OK) _exit(3);
+        int64_t end[2] = {r.verdict, r.nodes};
+        _exit(write(ends[1], end, sizeof end) == (ssize_t)sizeof end ? 0 : 4);
+    }
+    int state;
+    assert_int_equal(waitpid(child, &state, 0), child);
+    if (WIFSIGNALED(state)) {
+        assert_int_equal(WTERMSIG(state), SIGKILL);
+        return false;
+    }
+    assert_int_equal(WEXITSTATUS(state), 0);
+    return true;
+}
+
+static void kill_often(int64_t least, bf_branching branching) {
+    question q = hard_question(least, branching);
+    int ends[2], kills = 0;
+    int64_t end[2];
+    assert_int_equal(pipe(ends), 0);
+    while (!go_on(&q, kills > 0, ends)) assert_true(++kills < 10000);
+    assert_int_equal(read(ends[0], end, sizeof end), sizeof end);
+    print_message("killed %d times in %lld nodes\n", kills, (long long)end[1]);
+    assert_true(kills >= 1);
+    assert_int_equal(end[0], q.whole.verdict);
+    /* how long the root of a search over neurons may take depends on the clock */
+    if (branching == BF_BRANCHING_INPUTS) assert_int_equal(end[1], q.whole.nodes);
+    close(ends[0]), close(ends[1]);
+    clear(&q);
+}
+
+static void test_killed_inputs(void **unused) {
+    (void)unused;
+    kill_often(4000, BF_BRANCHING_INPUTS);
+}
+
+static void test_killed_neurons(void **unused) {
+    (void)unused;
+    kill_often(1500, BF_BRANCHING_NEURONS);
+}
+
+/* Stops a verification |part| / 20 through its looks at the budget; it has |options|. */
+static bf_verify_result stop_in(const question *q, const bf_verify_options *options, int part) {
+    enum { MANY = 1 << 30 };
+    bf_session *session = kit_session(1);
+    atomic_store(&session->stop, -MANY);
+    bf_verify_options plain = *options;
+    plain.checkpoint = NULL;
+    bf_verify_result r = decide(q, session, &plain);
+    bf_verify_result_clear(&r);
+    atomic_store(&session->stop, -(atomic_load(&session->stop) + MANY) / 20 * part);
+    r = decide(q, session, options);
+    bf_session_resume(session);
+    return r;
+}
+
+/* A checkpoint in the middle of the search. */
+static void write_checkpoint(const question *q) {
+    bf_verify_options o = kit_verify_options();
+    bf_verify_result r = {0};
+    o.branching = q->branching;
+    o.checkpoint = path;
+    o.checkpoint_interval = 1e6;
+    for (int part = 16; part > 0 && r.open == 0; part--) {
+        bf_verify_result_clear(&r);
+        r = stop_in(q, &o, part);
+    }
+    assert_int_equal(r.verdict, BF_VERDICT_UNKNOWN);
+    assert_int_equal(r.checkpoints, 1);
+    assert_string_equal(r.checkpoint_problem, "");
+    assert_true(r.open > 0 && r.nodes > 0 && r.margin <= 0 && r.best_margin > 0);
+    bf_verify_result_clear(&r);
+}
+
+static bf_status resume(const question *q, const bf_verify_options *options, const char *from,
+                        bf_error *err) {
+    bf_verify_options o = *options;
+    bf_verify_result r = {0};
+    o.resume = from;
+    o.branching = q->branching;
+    bf_status status = bf_verify(kit_session(1), q->model, q->property, &o, &r, err);
+    if (status == BF_STATUS_OK && o.timeout == 0) {
+        assert_int_equal(r.verdict, q->whole.verdict);
+        if (o.bounds.memory == 0) assert_int_equal(r.nodes, q->whole.nodes);
+        assert_true(r.past_s > 0);
+    }
+    bf_verify_result_clear(&r);
+    return status;
+}
+
+static void refuse(const question *q, const bf_verify_options *o, const char *from,
+                   bf_status wanted, const char *words) {
+    bf_error err = {""};
+    assert_int_equal(resume(q, o, from, &err), wanted);
+    if (!strstr(err.message, words)) fail_msg("'%s' lacks '%s'", err.message, words);
+}
+
+static void test_other_questions(void **unused) {
+    (void)unused;
+    question q = hard_question(200, BF_BRANCHING_AUTO),
+             another = hard_question(200, BF_BRANCHING_AUTO), mixed;
+    bf_verify_options o = kit_verify_options();
+    write_checkpoint(&q);
+    assert_int_equal(resume(&q, &o, path, NULL), BF_STATUS_OK);
+    mixed = (question){q.branching, another.model, q.property, q.whole};
+    refuse(&mixed, &o, path, BF_STATUS_INVALID_ARGUMENT, "another network");
+    mixed = (question){q.branching, q.model, another.property, q.whole};
+    refuse(&mixed, &o, path, BF_STATUS_INVALID_ARGUMENT, "another property");
+    o.bounds.dtype = BF_DTYPE_FLOAT64;
+    refuse(&q, &o, path, BF_STATUS_INVALID_ARGUMENT, "other options");
+    o = kit_verify_options();
+    o.bounds.semantics = BF_SEMANTICS_FLOAT32;
+    refuse(&q, &o, path, BF_STATUS_INVALID_ARGUMENT, "other options");
+    o = kit_verify_options();
+    refuse(&q, &o, "/nowhere/c", BF_STATUS_IO, "/nowhere/c");
+    refuse(&q, &o, "/dev/null", BF_STATUS_IO, "regular");
+    o.bounds.executor = BF_EXECUTOR_REFERENCE; /* the same bits, so the same question */
+    o.bounds.memory = 8 << 20;
+    assert_int_equal(resume(&q, &o, path, NULL), BF_STATUS_OK);
+    clear(&q), clear(&another);
+}
+
+static void test_damaged(void **unused) {
+    (void)unused;
+    question q = hard_question(200, BF_BRANCHING_AUTO);
+    bf_verify_options o = kit_verify_options();
+    char *data;
+    size_t size;
+    write_checkpoint(&q);
+    assert_int_equal(bfi_file_read(path, 1 << 24, &data, &size, NULL), BF_STATUS_OK);
+    size_t step = size > 4000 ? size / 4000 : 1;
+    for (size_t i = 0; i < size; i += i < 300 || i + 300 > size ? 1 : step) {
+        char was = data[i];
+        data[i] ^= (char)(1 << kit_int(0, 7));
+        assert_int_equal(bfi_file_write(other, data, size, NULL), BF_STATUS_OK);
+        refuse(&q, &o, other, BF_STATUS_PARSE, i < 8 ? "no such file" : "damaged or cut off");
+        data[i] = was;
+        if (i % 7) continue;
+        assert_int_equal(bfi_file_write(other, data, i, NULL), BF_STATUS_OK);
+        refuse(&q, &o, other, BF_STATUS_PARSE, i < 8 ? "no such file" : "damaged or cut off");
+    }
+    free(data);
+    clear(&q);
+}
+
+/* Whoever seals a file may say what he likes; even so nothing is read or written out of place. */
+static void forge(bf_branching branching) {
+    enum { HEAD = 8, KEY = 96, SEAL = 40 };
+    question q = hard_question(100, branching);
+    bf_verify_options o = kit_verify_options();
+    o.branching = branching;
+    o.timeout = 0.02;
+    char *data;
+    size_t size;
+    int refused = 0;
+    write_checkpoint(&q);
+    assert_int_equal(bfi_file_read(path, 1 << 24, &data, &size, NULL), BF_STATUS_OK);
+    for (int i = 0; i < 400; i++) {
+        bfi_sealed_writer *w;
+        int64_t bytes;
+        size_t at = HEAD + KEY + (size_t)kit_int(0, (int64_t)size - HEAD - KEY - SEAL - 1);
+        if (i % 2) at = HEAD + KEY + (size_t)kit_int(0, 400);
+        char was = data[at];
+        data[at] = (char)kit_int(0, 255);
+        assert_int_equal(bfi_sealed_create(other, "BFCHECK1", &w, NULL), BF_STATUS_OK);
+        bfi_sealed_put(w, data + HEAD, size - HEAD - SEAL - (i % 5 == 0 ? 8 : 0));
+        assert_int_equal(bfi_sealed_commit(w, &bytes, NULL), BF_STATUS_OK);
+        data[at] = was;
+        bf_status status = resume(&q, &o, other, NULL);
+        if (i % 5 == 0) assert_int_equal(status, BF_STATUS_PARSE);
+        refused += status != BF_STATUS_OK;
+    }
+    assert_true(refused > 80);
+    free(data);
+    clear(&q);
+}
+
+static void test_forged(void **unused) {
+    (void)unused;
+    forge(BF_BRANCHING_INPUTS);
+    forge(BF_BRANCHING_NEURONS);
+}
+
+/* A checkpoint that cannot be written is told, and stops nothing. */
+static void test_unwritable(void **unused) {
+    (void)unused;
+    question q = hard_question(200, BF_BRANCHING_AUTO);
+    bf_verify_options o = kit_verify_options();
+    o.checkpoint = "/nowhere/at/all";
+    bf_verify_result r = stop_in(&q, &o, 10);
+    assert_int_equal(r.checkpoints, 0);
+    assert_non_null(strstr(r.checkpoint_problem, "/nowhere/at/all"));
+    bf_verify_result_clear(&r);
+    clear(&q);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_killed_inputs),   cmocka_unit_test(test_killed_neurons),
+        cmocka_unit_test(test_other_questions), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_forged),          cmocka_unit_test(test_unwritable)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
