@@ -60,6 +60,11 @@ def fastest(answer):
     return min(answer["time_min_s"], answer["cpu_min_s"]) if answer["threads"] == 1 else answer["time_min_s"]
 
 
+def wall(answer):
+    """Seconds of the fastest call on the wall clock: what threads save, where there are cores for them."""
+    return answer["time_min_s"]
+
+
 def repeats(budget, seconds, most=1000):
     """How many calls of |seconds| fit into |budget| seconds."""
     return max(1, min(most, int(budget / max(seconds, 1e-9))))
@@ -97,7 +102,7 @@ def in_turn(rounds, sides, fewer=None):
     return found
 
 
-def bound_side(binary, model, box, method, budget, *extra, **options):
+def bound_side(binary, model, box, method, budget, *extra, clock=fastest, **options):
     """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the first
     call finds out; where that is one, it is the first process."""
     count = None
@@ -106,11 +111,11 @@ def bound_side(binary, model, box, method, budget, *extra, **options):
         nonlocal count
         if count is None:
             first = bound(binary, model, box, method, *extra, **options)
-            count = repeats(budget, fastest(first))
+            count = repeats(budget, clock(first))
             if count == 1:
-                return first, fastest(first)
+                return first, clock(first)
         answer = bound(binary, model, box, method, "--repeat", str(count), *extra, **options)
-        return answer, fastest(answer)
+        return answer, clock(answer)
 
     return run
 

@@ -84,6 +84,7 @@ def measure_network(run, network, method, executors):
         for error in (planned[name].error, ran[name].error if box else "no property"):
             if error:
                 row["error"] = error
+                row["left_out"] = "--timeout" in error or error == "no property"  # nothing is wrong
         if plan:
             memory = plan["memory"]
             row.update(plan_s=planned[name].seconds, tasks=len(plan["tasks"]), planned_bytes=memory["planned_bytes"],
