@@ -93,8 +93,8 @@ def ours(args, network, folder, suffix=""):
 
 
 def theirs(there, args, network, folder):
-    return peer.bounds(there, network, ["--box", os.path.join(folder, "boxes.npz"), "--input-shape", f"{BOXES},1,1,5"], "crown",
-                       "--dtype", "float32", repeats=args.peer_repeats)
+    box = ["--box", os.path.join(folder, "boxes.npz"), "--input-shape", f"{BOXES},1,1,5"]
+    return peer.bounds(there, network, box, "crown", "--dtype", "float32", repeats=args.peer_repeats)
 
 
 def looseness(mine, lower, upper):
@@ -104,7 +104,7 @@ def looseness(mine, lower, upper):
 
 
 def measure(args, there, network, boxes):
-    """Seconds of our batch, of the runs of single boxes together, and of the peer's batch; unstable neurons per box; looseness."""
+    """Seconds of our batch, the peer's, and all runs of single boxes; unstable neurons per box; looseness."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, boxes)
         sides = {"batch": lambda: ours(args, network, folder)}

@@ -75,7 +75,8 @@ def parse_arguments():
 def commit():
     """Which code was measured."""
     try:
-        done = subprocess.run(["git", "-C", support.ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+        done = subprocess.run(["git", "-C", support.ROOT, "describe", "--always", "--dirty"], capture_output=True,
+                              text=True)
     except OSError:
         return None
     return done.stdout.strip() or None

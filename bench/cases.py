@@ -10,8 +10,9 @@ Case = collections.namedtuple("Case", "name kind model box")
 
 # name: how many times as fast as auto_LiRPA CROWN is to be; the other methods: below
 CROWN_AIMS = {
-    "acasxu": 30, "mlp 6x100": 8, "mnist_fc 256x4": 2, "mlp 6x512": 1.5, "oval21 base": 8, "oval21 wide": 8, "oval21 deep": 8,
-    "collins_rul small": 8, "collins_rul full": 8, "malbeware linear-25": 8, "malbeware 4-25": 8, "resnet_2b": 8, "sri_resnet": 8,
+    "acasxu": 30, "mlp 6x100": 8, "mnist_fc 256x4": 2, "mlp 6x512": 1.5, "oval21 base": 8, "oval21 wide": 8,
+    "oval21 deep": 8, "collins_rul small": 8, "collins_rul full": 8, "malbeware linear-25": 8, "malbeware 4-25": 8,
+    "resnet_2b": 8, "sri_resnet": 8,
 }
 IBP_AIM = 20
 ALPHA_AIMS = {"acasxu": 10, "mlp 6x100": 10, "oval21 deep": 10, "resnet_2b": 10, "mlp 6x512": 2}
@@ -127,8 +128,8 @@ def find_random(folder):
 def find(names, folder):
     """(cases of these |names|, in this order, sentences about missing ones); random networks go to |folder|."""
     own = os.path.join(support.ROOT, "models")
-    found = [Case(name, kind, os.path.join(own, model + ".onnx"), ["--vnnlib", os.path.join(own, "vnnlib", prop + ".vnnlib")])
-             for name, kind, model, prop in OWN]
+    found = [Case(name, kind, os.path.join(own, model + ".onnx"),
+                  ["--vnnlib", os.path.join(own, "vnnlib", prop + ".vnnlib")]) for name, kind, model, prop in OWN]
     cases, missing = find_public()
     found += cases
     if any(name.startswith("mlp ") for name in names):

@@ -103,9 +103,11 @@ def roofline(points, peak, rates, kinds):
     height, left, right, top, bottom = 460, 70, 720, 40, 410
     across = LogAxis([point["x"] for point in points] + [0.1, 100], left, right)
     up = LogAxis([point["y"] for point in points] + [peak * 1.2], bottom, top)
-    parts = legend(18, [("dot", COLOURS[i], kind) for i, kind in enumerate(kinds)] + [("hollow", AIM, "fewer than 16 lanes")], left)
+    shown = [("dot", COLOURS[i], kind) for i, kind in enumerate(kinds)]
+    parts = legend(18, shown + [("hollow", AIM, "fewer than 16 lanes")], left)
     for tick in across.ticks:
-        parts += [line(across(tick), top, across(tick), bottom), text(across(tick), bottom + 16, number(tick), "middle", 11)]
+        parts += [line(across(tick), top, across(tick), bottom),
+                  text(across(tick), bottom + 16, number(tick), "middle", 11)]
     for tick in up.ticks:
         parts += [line(left, up(tick), right, up(tick)), text(left - 8, up(tick) + 4, number(tick * 1e-9), "end", 11)]
     first, last = across.ticks[0], across.ticks[-1]

@@ -82,8 +82,8 @@ def compare(old, new, arguments):
         change, allowed, grown, verdict = judge(old[name], new[name], arguments.threshold, arguments.least)
         worse += verdict not in ("", "faster")
         if verdict or arguments.all:
-            rows.append([name, support.microseconds(old[name].seconds), support.microseconds(new[name].seconds), percent(change),
-                         percent(allowed), percent(grown), verdict])
+            rows.append([name, support.microseconds(old[name].seconds), support.microseconds(new[name].seconds),
+                         percent(change), percent(allowed), percent(grown), verdict])
     return rows, worse
 
 
@@ -107,7 +107,8 @@ def main():
     rows, worse = compare(old, new, arguments)
     support.print_table(["case", "old us", "new us", "time", "allowed", "bytes", ""], rows)
     both = sum(name in new for name in old)
-    print(f"\n{both} cases in both files, {worse} worse; {len(old) - both} in the old one only, {len(new) - both} in the new one only")
+    print(f"\n{both} cases in both files, {worse} worse; {len(old) - both} in the old one only, {len(new) - both} in the "
+          "new one only")
     if both == 0:
         print("compare.py: no case is in both files", file=sys.stderr)
         return 2

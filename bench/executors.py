@@ -207,13 +207,15 @@ def part_micro(runner, here, report):
     rows, alone = [], [name for name in here if name != "auto"]
     for row in report:
         slow, beside = ratio(row, "reference", "tvm"), ratio(row, "native", "tvm")
-        rows.append([row["kernel"], row["kind"], row["lanes"], *[support.microseconds(row.get(name + "_s")) for name in alone],
-                     *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-" for name in alone[1:]],
+        rows.append([row["kernel"], row["kind"], row["lanes"],
+                     *[support.microseconds(row.get(name + "_s")) for name in alone],
+                     *[f"{row['flops'] / row[name + '_s'] * 1e-9:.1f}" if name + "_s" in row else "-"
+                       for name in alone[1:]],
                      judged(slow, AIMS["ibp kernel"]) if row["kind"] == "ibp" else f"{slow:.1f}" if slow else "-",
                      judged(beside, AIMS["backward"]) if row["kind"] == "backward" and row["lanes"] >= 64 else
                      f"{beside:.2f}" if beside else "-", "same" if row["same"] else "DIFFERENT"])
-    support.print_table(["kernel", "kind", "lanes", *alone, *[f"GF/s {name}" for name in alone[1:]], "ref/tvm", "native/tvm", "bits"],
-                        rows)
+    support.print_table(["kernel", "kind", "lanes", *alone, *[f"GF/s {name}" for name in alone[1:]], "ref/tvm",
+                         "native/tvm", "bits"], rows)
     for reason in sorted({row["reason"] for row in report if "reason" in row and "tvm" in here}):
         print(f"  not on tvm: {reason}")
 
@@ -252,8 +254,8 @@ def part_compile(runner, arguments, here, report):
         rows.append([row["case"], row["kernels"], f"{row['bytes'] / 1024:.0f}", judged(row["cold_s"], AIMS["cold"], "<="),
                      f"{row['native_s'] * 1e3:.2f}", f"{row['tvm_s'] * 1e3:.2f}",
                      judged(row["warm_s"] * 1e3, AIMS["warm"] * 1e3, "<=")])
-    support.print_table(["case, crown", "kernels", "KiB", "cold s", "native plan ms", "tvm plan ms", "warm over native, ms"],
-                        rows)
+    support.print_table(["case, crown", "kernels", "KiB", "cold s", "native plan ms", "tvm plan ms",
+                         "warm over native, ms"], rows)
 
 
 def part_permute(runner, here, report):

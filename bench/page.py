@@ -10,7 +10,8 @@ import support
 
 STYLE = """
 body { font: 15px/1.45 sans-serif; color: #222; background: #fff; max-width: 1020px; margin: 24px auto; padding: 0 16px }
-h1 { font-size: 24px; margin-bottom: 4px } h2 { font-size: 19px; margin: 36px 0 4px; border-top: 1px solid #ccc; padding-top: 18px }
+h1 { font-size: 24px; margin-bottom: 4px }
+h2 { font-size: 19px; margin: 36px 0 4px; border-top: 1px solid #ccc; padding-top: 18px }
 h3 { font-size: 15px; margin: 20px 0 4px } p { margin: 4px 0 10px } nav a { margin-right: 14px }
 table { border-collapse: collapse; font-size: 13px; margin: 4px 0 12px }
 th, td { padding: 2px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid #eee }
@@ -19,8 +20,8 @@ th { border-bottom: 1px solid #999; vertical-align: bottom } th:first-child, td:
 details { margin: 4px 0 } summary { cursor: pointer } .scroll { overflow-x: auto }
 """
 WORDS = {"peak_share": "share of the fma peak", "read_share": "share of the rate of reading", "plan_s": "seconds to plan",
-         "saving": "percent saved by reuse", "ratio": "times as fast as auto_LiRPA", "memory": "auto_LiRPA's memory over ours",
-         "speedup": "two threads against one", "s": "seconds", "time_ratio": "time with error terms over without",
+         "saving": "percent saved by reuse", "ratio": "times as fast as auto_LiRPA",
+         "memory": "auto_LiRPA's memory over ours", "speedup": "two threads against one", "s": "seconds", "time_ratio": "time with error terms over without",
          "widening": "relative widening"}
 KINDS = ("linear", "conv", "interval", "relax")
 
@@ -32,8 +33,8 @@ def aims(report):
         for row in content["rows"] + content.get("summary", []):
             for key, (relation, value) in row.get("aims", {}).items():
                 if row.get(key) is not None:
-                    found.append({"part": part, "case": row["case"], "what": WORDS[key], "value": row[key], "relation": relation,
-                                  "aim": value, "met": support.met(row, key)})
+                    found.append({"part": part, "case": row["case"], "what": WORDS[key], "value": row[key],
+                                  "relation": relation, "aim": value, "met": support.met(row, key)})
     return found
 
 
@@ -61,8 +62,8 @@ def aims_section(report):
     if missed:
         out.append(f"<details><summary>the {len(missed)} that miss it</summary>" + table(
             ["case", "figure", "value", "aim"],
-            [[f"{row['part']}/{row['case']}", row["what"], f"{row['value']:.3g} MISSED", f"{row['relation']} {row['aim']:g}"]
-             for row in missed]) + "</details>")
+            [[f"{row['part']}/{row['case']}", row["what"], f"{row['value']:.3g} MISSED",
+              f"{row['relation']} {row['aim']:g}"] for row in missed]) + "</details>")
     return out
 
 
@@ -88,8 +89,8 @@ def peers_plots(found):
             [{"label": row["network"], "values": [1e3 * row["s"], 1e3 * row["peer_s"]],
               "note": f"{support.milliseconds(row['s'])} / {support.milliseconds(row['peer_s'])} ms"} for row in rows],
             [("BoundFlow", chart.OURS), ("auto_LiRPA", chart.PEER)], "ms, one thread"))
-        out.append("<h3>crown: memory of a run</h3><p>BoundFlow: its workspace. auto_LiRPA: what the process grew by while it "
-                   "computed, after its imports and weights.</p>")
+        out.append("<h3>crown: memory of a run</h3><p>BoundFlow: its workspace. auto_LiRPA: what the process grew by while "
+                   "it computed, after its imports and weights.</p>")
         out.append(chart.rows_chart(
             [{"label": row["network"], "values": [row["bytes"] / 2**20, row["peer_bytes"] / 2**20],
               "note": noted(row, "memory"), "missed": support.met(row, "memory") is False} for row in rows],
@@ -102,8 +103,8 @@ def kind_of(kernel):
 
 
 def micro_plots(found):
-    out = ["<p>A kernel's roof is the fma peak, or its flops per byte times the rate at which one core reads as many bytes as the "
-           "kernel touches: the lines are this rate for some sizes. All measured in this run.</p>"]
+    out = ["<p>A kernel's roof is the fma peak, or its flops per byte times the rate at which one core reads as many bytes "
+           "as the kernel touches: the lines are this rate for some sizes. All measured in this run.</p>"]
     for core in found["cores"]:
         rows = [row for row in found["rows"] if row["isa"] == core["isa"] and row["dtype"] == core["dtype"]]
         points = [{"x": row["intensity"], "y": row["flop_rate"], "kind": kind_of(row["kernel"]),
@@ -133,7 +134,8 @@ def plan_plots(found):
         times.append({"label": family, "values": [value and 1e3 * value for value in seconds],
                       "note": f"{share:.2f} of dense flops" if share else ""})
         if native:
-            planned, none = (support.median([row[key] / 1024 for row in native]) for key in ("planned_bytes", "baseline_bytes"))
+            planned, none = (support.median([row[key] / 1024 for row in native])
+                             for key in ("planned_bytes", "baseline_bytes"))
             sizes.append({"label": family, "values": [planned, none], "note": f"{100 * (1 - planned / none):.0f} % less"})
     return ["<h3>crown: time of a run, median over the networks of a family</h3>",
             chart.rows_chart(times, list(zip(executors, chart.COLOURS)), "ms, one thread"),
@@ -159,15 +161,16 @@ def render(report, modules):
     out = ["<!doctype html><html lang='en'><head><meta charset='utf-8'><title>BoundFlow benchmarks</title>",
            f"<style>{STYLE}</style></head><body><h1>BoundFlow benchmarks</h1>",
            f"<p class='dim'>{html.escape(report['date'])}, commit {html.escape(str(report['commit']))}, "
-           f"{html.escape(facts['cpu'])}, {facts['cores']} cores, {' '.join(facts['isa'])}; load {facts['load'][0]} at the start, "
-           f"{report.get('load_at_end', ['-'])[0]} at the end{'; quick run' if report['quick'] else ''}. "
+           f"{html.escape(facts['cpu'])}, {facts['cores']} cores, {' '.join(facts['isa'])}; "
+           f"load {facts['load'][0]} at the start, {report.get('load_at_end', ['-'])[0]} at the end{'; quick run' if report['quick'] else ''}. "
            f"A figure is the fastest call of all; processes of each side: {report['rounds']}, in turn.</p>",
            "<nav>" + "".join(f"<a href='#{name}'>{name}</a>" for name in ["aims", *parts]) + "</nav>"]
     out += aims_section(report)
     for name in parts:
         out += part_section(name, modules[name], report["parts"][name])
     if report["skipped"]:
-        out.append("<h2>Skipped</h2><ul>" + "".join(f"<li>{html.escape(words)}</li>" for words in report["skipped"]) + "</ul>")
+        listed = "".join(f"<li>{html.escape(words)}</li>" for words in report["skipped"])
+        out.append(f"<h2>Skipped</h2><ul>{listed}</ul>")
     return "\n".join(out) + "\n</body></html>\n"
 
 

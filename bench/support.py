@@ -103,8 +103,8 @@ def in_turn(rounds, sides, fewer=None):
 
 
 def bound_side(binary, model, box, method, budget, *extra, clock=fastest, **options):
-    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the first
-    call finds out; where that is one, it is the first process."""
+    """One side of in_turn: processes of `boundflow bound` with as many repeats as fit into |budget| seconds, which the
+    first call finds out; where that is one, it is the first process. |clock|: the seconds of an answer."""
     count = None
 
     def run():

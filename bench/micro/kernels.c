@@ -180,10 +180,10 @@ int main(int argc, char **argv) {
     b.peak = fma_peak(b.k->isa, dtype == BFI_F32);
     b.json = argc > 3 && strcmp(argv[3], "json") == 0;
     report_machine(&b, dtype == BFI_F32 ? "float32" : "float64");
-    static const int64_t linear[][3] = {{784, 256, 64}, {256, 256, 32}, {50, 50, 16},
-                                        {50, 50, 64},   {512, 512, 64}, {512, 512, 512},
-                                        {256, 256, 16}, {5, 50, 64},    {784, 256, 1},
-                                        {256, 256, 1},  {50, 50, 1},    {10, 3136, 1}};
+    static const int64_t linear[][3] = {
+        {784, 256, 64},  {256, 256, 32}, {50, 50, 16},  {50, 50, 64},  {512, 512, 64},
+        {512, 512, 512}, {256, 256, 16}, {5, 50, 64},   {784, 256, 1}, {256, 256, 1},
+        {50, 50, 1},     {10, 3136, 1},  {784, 256, 4}, {512, 512, 8}};
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++)
         bench_linear(&b, linear[i][0], linear[i][1], linear[i][2]);
     static const int64_t conv[][5] = {{16, 16, 16, 1, 0}, {32, 32, 8, 1, 0}, {64, 64, 8, 1, 0},

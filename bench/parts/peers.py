@@ -7,7 +7,8 @@ TITLE = "Beside auto_LiRPA: the same boxes, one thread each, in turn, fastest of
 NAMES = (*cases.CROWN_AIMS, "eran sigmoid 6x200", "digits_resnet")
 QUICK = ("acasxu", "mlp 6x100", "oval21 base", "malbeware 4-25")
 # method of a case: what both sides are asked for; alpha-CROWN with hidden bounds fixed at CROWN's, and all optimised
-METHODS = {"crown": "crown", "ibp": "ibp", "crown-ibp": "crown-ibp", "alpha fixed": "alpha-crown", "alpha all": "alpha-crown"}
+METHODS = {"crown": "crown", "ibp": "ibp", "crown-ibp": "crown-ibp", "alpha fixed": "alpha-crown",
+           "alpha all": "alpha-crown"}
 
 
 def our_options(method):
@@ -74,8 +75,8 @@ def add_peer(row, mine, other):
 def measure_case(run, case, method):
     """One row. bytes: our workspace, all that a run takes; the peer's: what it grew by while it computed."""
     row = {"case": f"{case.name} {method}", "network": case.name, "kind": case.kind, "method": method, "dtype": run.dtype}
-    sides = {"ours": support.bound_side(run.binary, case.model, case.box, METHODS[method], run.seconds, "--dtype", run.dtype,
-                                        *our_options(method))}
+    sides = {"ours": support.bound_side(run.binary, case.model, case.box, METHODS[method], run.seconds, "--dtype",
+                                        run.dtype, *our_options(method))}
     if not isinstance(run.peer, str):
         sides["peer"] = peer_side(run, case, method, run.seconds)
     # a process of the peer takes ten seconds, whatever it computes; CROWN is what the aims are about
@@ -83,8 +84,8 @@ def measure_case(run, case, method):
     mine, other = found["ours"], found.get("peer")
     if mine.best:
         row.update(s=mine.seconds, samples=mine.samples, bytes=mine.best["used_bytes"],
-                   constant_bytes=mine.best["planned_bytes"] - mine.best["used_bytes"], peak_bytes=mine.best["peak_bytes"],
-                   **{key: mine.best[key] for key in ("isa", "flops", "dense_flops", "unstable", "notes") if key in mine.best})
+                   constant_bytes=mine.best["planned_bytes"] - mine.best["used_bytes"],
+                   **{key: mine.best[key] for key in ("peak_bytes", "isa", "flops", "dense_flops", "unstable", "notes")})
         set_aims(row, case.kind)
         add_roof(run, row, case)
     if mine.error:
@@ -121,8 +122,8 @@ def measure(run):
         for who, key in (("boundflow", "error"), ("peer", "peer_error")):
             if key in row:
                 run.skip(f"peers {row['case']} ({who}: {row[key]})")
-        run.note("peers", f"    {support.milliseconds(row.get('s'))} ms, peer {support.milliseconds(row.get('peer_s'))} ms, "
-                          f"ratio {support.judged(row, 'ratio', '{:.1f}')}")
+        run.note("peers", f"    {support.milliseconds(row.get('s'))} ms, peer "
+                          f"{support.milliseconds(row.get('peer_s'))} ms, ratio {support.judged(row, 'ratio', '{:.1f}')}")
     return {"rows": rows}
 
 

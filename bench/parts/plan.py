@@ -75,9 +75,9 @@ def measure_network(run, network, method, executors):
     """A row for each executor; they take turns."""
     box = ["--vnnlib", network["property"]] if network["property"] else None
     planned = support.in_turn(run.rounds, {name: plan_side(run, network, method, name) for name in executors})
-    ran = support.in_turn(run.rounds, {name: support.bound_side(run.binary, network["path"], box, method, RUN_SECONDS,
-                                                                "--executor", name, "--timeout", str(SLOW), timeout=2 * SLOW)
-                                       for name in executors}) if box else {}
+    ran = support.in_turn(run.rounds, {
+        name: support.bound_side(run.binary, network["path"], box, method, RUN_SECONDS, "--executor", name, "--timeout",
+                                 str(SLOW), timeout=2 * SLOW) for name in executors}) if box else {}
     for name in executors:
         row = new_row(network, method, name)
         plan, bound = planned[name].best, ran[name].best if box else None
@@ -151,7 +151,8 @@ def tables(found):
         yield (family, HEADER + [f"{name} ms" for name in executors],
                [network_cells(by_executor, executors) for by_executor in grouped.values()])
     if found.get("summary"):
-        yield ("Saving against one buffer per value, percent: medians of the families' medians", ["kind", "families", "least", "median"],
+        yield ("Saving against one buffer per value, percent: medians of the families' medians",
+               ["kind", "families", "least", "median"],
                [[row["case"], row["families"], f"{row['least']:.0f}", support.judged(row, "saving", "{:.0f}")]
                 for row in found["summary"]])
 

@@ -14,8 +14,9 @@ def measure(run):
     rows = []
     for case in [case for case in found if run.wants("threads", case.name)]:
         run.note("threads", case.name)
-        sides = support.in_turn(run.rounds, {count: support.bound_side(run.binary, case.model, case.box, "crown", run.seconds,
-                                                                       "--threads", count) for count in ("1", "2")})
+        sides = support.in_turn(run.rounds, {
+            count: support.bound_side(run.binary, case.model, case.box, "crown", run.seconds, "--threads", count)
+            for count in ("1", "2")})
         one, two = sides["1"], sides["2"]
         if one.error or two.error:
             run.skip(f"threads {case.name} ({one.error or two.error})")

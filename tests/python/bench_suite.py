@@ -200,13 +200,13 @@ class Suite(unittest.TestCase):
     def run_suite(self, folder, *options):
         env = dict(os.environ, BOUNDFLOW_DATA=folder)
         env.pop("BOUNDFLOW_PEER_PYTHON", None)
-        return subprocess.run([sys.executable, str(ROOT / "bench" / "bench.py"), "--boundflow", BINARY, "--out", folder, *options],
-                              capture_output=True, text=True, env=env)
+        return subprocess.run([sys.executable, str(ROOT / "bench" / "bench.py"), "--boundflow", BINARY, "--out", folder,
+                               *options], capture_output=True, text=True, env=env)
 
     def test_run(self):
         with tempfile.TemporaryDirectory() as folder:
-            done = self.run_suite(folder, "--only", "plan/models/digits_mlp crown native", "--only", "peers/digits_resnet ibp",
-                                  "--rounds", "2")
+            done = self.run_suite(folder, "--only", "plan/models/digits_mlp crown native", "--only",
+                                  "peers/digits_resnet ibp", "--rounds", "2")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertRegex(done.stdout, "(?m)^skipped: the peer .*BOUNDFLOW_PEER_PYTHON")
             self.assertIn("skipped: plan: the public networks", done.stdout)
@@ -225,7 +225,8 @@ class Suite(unittest.TestCase):
             self.assertIn("<svg", html)
             self.assertIn("digits_mlp", html)
             self.assertFalse(re.search(r"<script|(src|href)=.https?:", html), "the page needs nothing else")
-            same = subprocess.run([sys.executable, str(ROOT / "bench" / "compare.py"), path, path], capture_output=True, text=True)
+            same = subprocess.run([sys.executable, str(ROOT / "bench" / "compare.py"), path, path], capture_output=True,
+                                  text=True)
             self.assertEqual(same.returncode, 0, same.stderr)
 
     def test_unknown_part(self):
