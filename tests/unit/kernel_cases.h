@@ -35,6 +35,16 @@ static buffer random_panels(bfi_dtype dtype, int64_t m, int64_t k, int64_t speci
     return b;
 }
 
+/* Now and then the interval [|in|, |hi|] of every element is what a relu leaves: 0 <= in <= hi. */
+static void maybe_positive(buffer *in, buffer *hi) {
+    if (!chance(40)) return;
+    for (int64_t i = 0; i < in->n; i++) {
+        double a = fabs(get(in, i)), b = fabs(get(hi, i));
+        if (isnan(a) || isnan(b)) a = b = 0;
+        set(in, i, fmin(a, b)), set(hi, i, fmax(a, b));
+    }
+}
+
 /* Inputs of the linear kernels; |in| and |hi| are the lower and upper ends of the interval ones. */
 typedef struct linear_case {
     int64_t m, k, m0, m1;
@@ -59,6 +69,7 @@ static inline linear_case random_linear(bfi_dtype dtype, int64_t special) {
     t.w = random_panels(dtype, t.m, t.k, special);
     t.in = buffer_random(dtype, t.k * t.c.ls, special);
     t.hi = buffer_random(dtype, t.k * t.c.ls, special);
+    maybe_positive(&t.in, &t.hi);
     spoil_padding(&t.in, t.k, t.c.ls, t.c.lanes);
     spoil_padding(&t.hi, t.k, t.c.ls, t.c.lanes);
     return t;
@@ -123,6 +134,7 @@ static conv_case random_conv(bfi_dtype dtype, int64_t special) {
     c->packed = t.w.data;
     t.in = buffer_random(dtype, t.sources * t.c.ls, special);
     t.hi = buffer_random(dtype, t.sources * t.c.ls, special);
+    maybe_positive(&t.in, &t.hi);
     spoil_padding(&t.in, t.sources, t.c.ls, t.c.lanes);
     spoil_padding(&t.hi, t.sources, t.c.ls, t.c.lanes);
     return t;

@@ -35,9 +35,10 @@ INLINE M v_nonneg(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GE_OQ
 INLINE M v_nonzero(V a) { return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ); }
 INLINE M m_or(M a, M b) { return _mm256_or_ps(a, b); }
 INLINE V v_pick(M m, V yes, V no) { return _mm256_blendv_ps(no, yes, m); }
-/* The larger one; NaN when either is NaN. */
-INLINE V v_max(V a, V b) {
-    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+/* max(|lo|, |hi|); NaN when either is NaN: as whole numbers NaNs are the largest. */
+INLINE V v_magnitude(V lo, V hi) {
+    return _mm256_castsi256_ps(
+        _mm256_max_epu32(_mm256_castps_si256(v_abs(lo)), _mm256_castps_si256(v_abs(hi))));
 }
 INLINE T s_fma(T a, T b, T c) { return __builtin_fmaf(a, b, c); }
 

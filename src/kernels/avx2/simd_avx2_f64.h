@@ -35,8 +35,9 @@ INLINE M v_nonneg(V a) { return _mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GE_OQ
 INLINE M v_nonzero(V a) { return _mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_NEQ_UQ); }
 INLINE M m_or(M a, M b) { return _mm256_or_pd(a, b); }
 INLINE V v_pick(M m, V yes, V no) { return _mm256_blendv_pd(no, yes, m); }
-/* The larger one; NaN when either is NaN. */
-INLINE V v_max(V a, V b) {
+/* max(|lo|, |hi|); NaN when either is NaN. */
+INLINE V v_magnitude(V lo, V hi) {
+    V a = v_abs(lo), b = v_abs(hi);
     return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q));
 }
 INLINE T s_fma(T a, T b, T c) { return __builtin_fma(a, b, c); }

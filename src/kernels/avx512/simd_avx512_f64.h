@@ -33,9 +33,10 @@ INLINE M v_nonneg(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_
 INLINE M v_nonzero(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_NEQ_UQ); }
 INLINE M m_or(M a, M b) { return (M)(a | b); }
 INLINE V v_pick(M m, V yes, V no) { return _mm512_mask_blend_pd(m, no, yes); }
-/* The larger one; NaN when either is NaN. */
-INLINE V v_max(V a, V b) {
-    return _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a);
+/* max(|lo|, |hi|); NaN when either is NaN: as whole numbers NaNs are the largest. */
+INLINE V v_magnitude(V lo, V hi) {
+    return _mm512_castsi512_pd(
+        _mm512_max_epu64(_mm512_castpd_si512(v_abs(lo)), _mm512_castpd_si512(v_abs(hi))));
 }
 INLINE T s_fma(T a, T b, T c) { return __builtin_fma(a, b, c); }
 
