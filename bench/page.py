@@ -19,7 +19,7 @@ th { border-bottom: 1px solid #999; vertical-align: bottom } th:first-child, td:
 .missed { color: #b00020 } .dim { color: #666 } svg { display: block; margin: 6px 0 14px; max-width: 100%; height: auto }
 details { margin: 4px 0 } summary { cursor: pointer } .scroll { overflow-x: auto }
 """
-WORDS = {"peak_share": "share of the fma peak", "read_share": "share of the rate of reading", "plan_s": "seconds to plan",
+WORDS = {"peak_share": "share of the fma peak", "roof_share": "share of the roof", "plan_s": "seconds to plan",
          "saving": "percent saved by reuse", "ratio": "times as fast as auto_LiRPA",
          "memory": "auto_LiRPA's memory over ours", "speedup": "two threads against one", "s": "seconds", "time_ratio": "time with error terms over without",
          "widening": "relative widening"}
