@@ -240,20 +240,19 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
 /* The plane that the lane took, operand by operand; the first one brings the intercept. */
 static void run_plane(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
-    if (op->which) {
-        scale_value(t, op, op->a, kept(t, s->s_neg), NULL);
-        return;
-    }
+    const void *s_pos = kept(t, op->which ? s->r_pos : s->s_pos),
+               *s_neg = kept(t, op->which ? s->r_neg : s->s_neg),
+               *t_pos = op->which ? NULL : kept(t, s->t_pos),
+               *t_neg = op->which ? NULL : kept(t, s->t_neg);
     for (int64_t i = 0; i < bfi_tile_lines(t, op->out); i++) {
         bfi_line line = bfi_tile_line(t, op->out, count_of(t, op), i);
-        const void *slopes = at(t, kept(t, s->s_pos), line.first, 1);
         bfi_follow along = {.ps = 1,
                             .a = element(t, op->b, &line),
                             .z = element(t, op->a, &line),
-                            .s_pos = slopes,
-                            .s_neg = slopes,
-                            .t_pos = at(t, kept(t, s->t_pos), line.first, 1),
-                            .t_neg = at(t, kept(t, s->t_neg), line.first, 1)};
+                            .s_pos = at(t, s_pos, line.first, 1),
+                            .s_neg = at(t, s_neg, line.first, 1),
+                            .t_pos = at(t, t_pos, line.first, 1),
+                            .t_neg = at(t, t_neg, line.first, 1)};
         follow_line(t, op, &line, along);
     }
 }

@@ -333,16 +333,17 @@ static bfi_tile_step relax_step(const bfi_tile *t, const bfi_back_op *op) {
     return s;
 }
 
-/* Both sides of a product have the same slopes. Its error counts once, with the first operand. */
+/* The error of a product counts once, with the first operand. */
 static void run_plane(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *state = &t->plan->state[op->node];
     bfi_tile_step s = step_of(t, op);
-    assert(state->s_pos >= 0 && state->s_neg >= 0 && state->t_pos >= 0 && state->t_neg >= 0);
-    s.s_pos = s.s_neg = bfi_tile_kept(t, op->which ? state->s_neg : state->s_pos);
+    assert(state->s_pos >= 0 && state->r_pos >= 0 && state->t_pos >= 0);
     if (op->which) {
+        s.s_pos = bfi_tile_kept(t, state->r_pos), s.s_neg = bfi_tile_kept(t, state->r_neg);
         relax_and_settle(t, s, 0, flat_of_node(t, op->node));
         return;
     }
+    s.s_pos = bfi_tile_kept(t, state->s_pos), s.s_neg = bfi_tile_kept(t, state->s_neg);
     s.t_pos = bfi_tile_kept(t, state->t_pos), s.t_neg = bfi_tile_kept(t, state->t_neg);
     relax_node(t, s, op->node);
 }

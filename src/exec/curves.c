@@ -142,7 +142,11 @@ static double wave_slope(const bfi_node *node, double lo, double hi, int sign) {
     return a / 2 + b / 2;
 }
 
-static double in_dtype(bfi_dtype t, double x) { return t == BFI_F32 ? (double)(float)x : x; }
+/* Not inlined: where gcc 12 makes a vector of two neighbours that may or may not be rounded, it
+ * stores them unrounded (planes_are_sound in test_containment.c tells). */
+__attribute__((noinline)) static double in_dtype(bfi_dtype t, double x) {
+    return t == BFI_F32 ? (double)(float)x : x;
+}
 
 /* The line on one side of the function: |sign| 1 below. */
 static void one_line(const bfi_node *node, bfi_dtype dtype, bool outward, shape kind, double lo,
@@ -179,47 +183,64 @@ bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
 static double next_down(bool outward, double x) { return outward ? bfi_down(x) : x; }
 static double next_up(bool outward, double x) { return outward ? bfi_up(x) : x; }
 
-/* Widens |p|'s intercepts to z - first x - second y, z known up to |z_err|. Two rounded products
- * and two sums: 4 units of what is added up. */
-static void meet(bfi_plane *p, bool outward, double x, double y, double z, double z_err) {
-    double u = p->first * x, v = p->second * y, rest = z - u - v;
-    double slack =
-        outward ? bfi_up((fabs(z) + fabs(u) + fabs(v)) * 0x1p-50 + z_err + 0x1p-1060) : 0;
-    p->t_pos = fmin(p->t_pos, next_down(outward, rest - slack));
-    p->t_neg = fmax(p->t_neg, next_up(outward, rest + slack));
+/* Widens |p|'s intercepts to z less the slopes' products, at a point. Two rounded products and two
+ * sums: 4 units of what is added up. */
+static void meet(bfi_plane *p, bool outward, double x, double y, double z) {
+    double u = p->s_pos * x, v = p->r_pos * y;
+    double slack = outward ? bfi_up((fabs(z) + fabs(u) + fabs(v)) * 0x1p-50 + 0x1p-1060) : 0;
+    p->t_pos = fmin(p->t_pos, next_down(outward, z - u - v - slack));
+    u = p->s_neg * x, v = p->r_neg * y;
+    slack = outward ? bfi_up((fabs(z) + fabs(u) + fabs(v)) * 0x1p-50 + 0x1p-1060) : 0;
+    p->t_neg = fmax(p->t_neg, next_up(outward, z - u - v + slack));
 }
 
-/* x y - first x - second y takes its extremes at corners. */
-static void meet_product(bfi_plane *p, bool outward, double a, double b, double c, double d) {
+/* McCormick's plane of the corner (x, y), of the opposite one (x2, y2), or the mean of both: |part|
+ * 1, 0, 1/2. */
+static void mix(bfi_dtype dtype, double part, double x, double y, double x2, double y2, double *s,
+                double *r) {
+    *s = in_dtype(dtype, part * y + (1 - part) * y2);
+    *r = in_dtype(dtype, part * x + (1 - part) * x2);
+}
+
+/* x y less a plane takes its extremes at corners. */
+static void product_plane(bfi_plane *p, bfi_dtype dtype, bool outward, double a, double b, double c,
+                          double d) {
     const double x[2] = {a, b}, y[2] = {c, d};
-    for (int i = 0; i < 4; i++) meet(p, outward, x[i / 2], y[i % 2], x[i / 2] * y[i % 2], 0);
+    double below = a >= 0 && c >= 0 ? 1 : b <= 0 && d <= 0 ? 0 : 0.5;
+    double above = a >= 0 && d <= 0 ? 1 : b <= 0 && c >= 0 ? 0 : 0.5;
+    mix(dtype, below, a, c, b, d, &p->s_pos, &p->r_pos);
+    mix(dtype, above, a, d, b, c, &p->s_neg, &p->r_neg);
+    for (int i = 0; i < 4; i++) meet(p, outward, x[i / 2], y[i % 2], x[i / 2] * y[i % 2]);
 }
 
-/* x / y - first x - second y is linear in x; in y its extremes are at the ends and where -x / y^2
- * is the second slope. There it is flat: an error of 1e-15 in y does not count. */
-static void meet_quotient(bfi_plane *p, bool outward, double a, double b, double c, double d) {
+/* x / y less s x + r y is linear in x; in y its extremes are at the ends and where -x / y^2 is the
+ * slope r. There it is flat: an error of 1e-15 in y does not count. */
+static void quotient_plane(bfi_plane *p, bfi_dtype dtype, bool outward, double a, double b,
+                           double c, double d) {
     const double xs[2] = {a, b};
+    p->s_pos = p->s_neg = in_dtype(dtype, (1 / c + 1 / d) / 2);
+    p->r_pos = p->r_neg = in_dtype(dtype, -(a / 2 + b / 2) / c / d);
     for (int i = 0; i < 2; i++) {
-        double x = xs[i], y = sqrt(fabs(x)) / sqrt(fabs(p->second));
+        double x = xs[i], y = sqrt(fabs(x)) / sqrt(fabs(p->r_pos));
         if (c < 0) y = -y;
-        meet(p, outward, x, c, x / c, 0);
-        meet(p, outward, x, d, x / d, 0);
-        bool flat = (x > 0) != (p->second > 0); /* else the derivative has no zero */
-        if (flat && y > c && y < d) meet(p, outward, x, y, x / y, 0);
+        meet(p, outward, x, c, x / c);
+        meet(p, outward, x, d, x / d);
+        bool flat = (x > 0) != (p->r_pos > 0); /* else the derivative has no zero */
+        if (flat && y > c && y < d) meet(p, outward, x, y, x / y);
     }
+}
+
+static bool is_finite(const bfi_plane *p) {
+    return isfinite(p->s_pos) && isfinite(p->r_pos) && isfinite(p->s_neg) && isfinite(p->r_neg) &&
+           isfinite(p->t_pos) && isfinite(p->t_neg);
 }
 
 bfi_plane bfi_binary_plane(bfi_op op, bfi_dtype dtype, bool outward, double a, double b, double c,
                            double d) {
-    bool product = op == BFI_OP_MUL;
     bfi_plane p = {.t_pos = INFINITY, .t_neg = -INFINITY},
               nothing = {.t_pos = -INFINITY, .t_neg = INFINITY};
     if (!isfinite(a) || !isfinite(b) || !isfinite(c) || !isfinite(d)) return nothing;
-    if (!product && c <= 0 && d >= 0) return nothing;
-    double x = a / 2 + b / 2, y = c / 2 + d / 2;
-    p.first = in_dtype(dtype, product ? y : (1 / c + 1 / d) / 2);
-    p.second = in_dtype(dtype, product ? x : -x / c / d);
-    (product ? meet_product : meet_quotient)(&p, outward, a, b, c, d);
-    bool finite = isfinite(p.first) && isfinite(p.second) && isfinite(p.t_pos) && isfinite(p.t_neg);
-    return finite ? p : nothing;
+    if (op == BFI_OP_DIV && c <= 0 && d >= 0) return nothing;
+    (op == BFI_OP_DIV ? quotient_plane : product_plane)(&p, dtype, outward, a, b, c, d);
+    return is_finite(&p) ? p : nothing;
 }

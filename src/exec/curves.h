@@ -11,13 +11,14 @@
 bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
                           double hi);
 
-/* The product x y, or the quotient x / y, between first x + second y + t_pos and the same with
- * t_neg for all x in [a, b], y in [c, d]; slopes representable in |dtype|. The slopes are those of
- * the mean of McCormick's two planes on either side (McCormick 1976, Math. Prog. 10), which are the
- * same on both: what depends on the same inputs cancels. Where the result is not finite, slopes are
- * 0. */
+/* The product x y, or the quotient x / y, from s_pos x + r_pos y + t_pos to s_neg x + r_neg y +
+ * t_neg for all x in [a, b], y in [c, d]; slopes representable in |dtype|. A product has
+ * McCormick's planes (McCormick 1976, Math. Prog. 10): on either side the one that meets the
+ * product at its least (largest) corner, or where both do, their mean: means have the same slopes
+ * below and above, so that what depends on the same inputs cancels. Where the result is not finite,
+ * slopes are 0. */
 typedef struct bfi_plane {
-    double first, second, t_pos, t_neg;
+    double s_pos, r_pos, t_pos, s_neg, r_neg, t_neg;
 } bfi_plane;
 bfi_plane bfi_binary_plane(bfi_op op, bfi_dtype dtype, bool outward, double a, double b, double c,
                            double d);

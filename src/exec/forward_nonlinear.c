@@ -288,13 +288,15 @@ static void put_plane(const bfi_transfer *t, int64_t j, double a, double b, doub
         p.t_pos = (double)bfi_float_down(p.t_pos);
         p.t_neg = (double)bfi_float_up(p.t_neg);
     }
-    bfi_store(dtype, bfi_kept_numbers(t, s->s_pos), j, p.first);
-    bfi_store(dtype, bfi_kept_numbers(t, s->s_neg), j, p.second);
+    bfi_store(dtype, bfi_kept_numbers(t, s->s_pos), j, p.s_pos);
+    bfi_store(dtype, bfi_kept_numbers(t, s->s_neg), j, p.s_neg);
+    bfi_store(dtype, bfi_kept_numbers(t, s->r_pos), j, p.r_pos);
+    bfi_store(dtype, bfi_kept_numbers(t, s->r_neg), j, p.r_neg);
     bfi_store(dtype, bfi_kept_numbers(t, s->t_pos), j, p.t_pos);
     bfi_store(dtype, bfi_kept_numbers(t, s->t_neg), j, p.t_neg);
     if (!t->plan->outward) return;
-    double products = p.first == 0 ? 0 : bfi_mul_up(fabs(p.first), bfi_magnitude(a, b));
-    if (p.second != 0) products += bfi_mul_up(fabs(p.second), bfi_magnitude(c, d));
+    double products = bfi_mul_up(bfi_magnitude(p.s_pos, p.s_neg), bfi_magnitude(a, b)) +
+                      bfi_mul_up(bfi_magnitude(p.r_pos, p.r_neg), bfi_magnitude(c, d));
     double e = bfi_dot_gamma(t, j) * bfi_magnitude(p.t_pos, p.t_neg) + exec + t->u * products;
     bfi_store_up(dtype, bfi_kept_numbers(t, s->e), j, e * BFI_ERROR_ROOM);
 }

@@ -186,6 +186,8 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             break;
         case BFI_BACK_PLANE:
             touch_lines(b, forward, id, step);
+            touch_from(b, forward, id, BFI_ROLE_R_POS, step);
+            touch_from(b, forward, id, BFI_ROLE_R_NEG, step);
             break;
         case BFI_BACK_POOL:
             touch_from(b, forward, id, BFI_ROLE_T_NEG, step);

@@ -29,6 +29,7 @@ typedef struct bfi_value_state {
     int64_t own;        /* double[n]: part of e that holds for an exact unit coefficient */
     int64_t e_box;      /* T[n]: error per unit of |coefficient| when concretised here */
     int64_t e_sum;      /* T[n]: the same for one accumulation */
+    int64_t r_pos, r_neg;               /* T[n]: slopes of a product's second operand */
     int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max
                                            pooling: t_neg alone, the constant that A- meets */
     int64_t pick_lo,
