@@ -14,7 +14,7 @@ h1 { font-size: 24px; margin-bottom: 4px }
 h2 { font-size: 19px; margin: 36px 0 4px; border-top: 1px solid #ccc; padding-top: 18px }
 h3 { font-size: 15px; margin: 20px 0 4px } p { margin: 4px 0 10px } nav a { margin-right: 14px }
 table { border-collapse: collapse; font-size: 13px; margin: 4px 0 12px }
-th, td { padding: 2px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid #eee }
+th, td { padding: 2px 7px; text-align: right; white-space: nowrap; border-bottom: 1px solid #eee }
 th { border-bottom: 1px solid #999; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
 .missed { color: #b00020 } .dim { color: #666 } svg { display: block; margin: 6px 0 14px; max-width: 100%; height: auto }
 details { margin: 4px 0 } summary { cursor: pointer } .scroll { overflow-x: auto }
@@ -33,7 +33,7 @@ def aims(report):
         for row in content["rows"] + content.get("summary", []):
             for key, (relation, value) in row.get("aims", {}).items():
                 if row.get(key) is not None:
-                    found.append({"part": part, "case": row["case"], "what": WORDS[key], "value": row[key],
+                    found.append({"part": part, "case": row["case"], "what": WORDS.get(key, key), "value": row[key],
                                   "relation": relation, "aim": value, "met": support.met(row, key)})
     return found
 
@@ -175,8 +175,9 @@ def render(report, modules):
 
 
 def write(report, modules, path):
+    text = render(report, modules)
     with open(path, "w", encoding="utf-8") as out:
-        out.write(render(report, modules))
+        out.write(text)
 
 
 def main():

@@ -128,7 +128,7 @@ def measure(run):
 
 
 HEADER = ["network", "ours ms", "of roof", "peer ms", "ratio", "at the roof", "width", "our MiB", "peer MiB", "peer / ours",
-          "flops of dense"]
+          "of dense"]
 
 
 def cells(row):
