@@ -118,6 +118,15 @@ def several():
     cases.append(("several", x, y.astype(np.float64)))
 
 
+def squares():
+    """A product of a value with itself."""
+    nodes = [node("Relu", "x", "r"), node("Mul", "r r")]
+    model = build(nodes, (1, 3), {}, 13, FLOAT, ["y"], False, None)
+    x = np.float32([[-1.5, 0.375, 2.25]])
+    files["mul_same.onnx"] = model.SerializeToString()
+    cases.append(("mul_same", x.ravel(), np.asarray(evaluate(model, x), dtype=np.float64)))
+
+
 def refuse(
     name,
     status,
@@ -830,6 +839,7 @@ def main():
         folding,
         files_of_the_wild,
         several,
+        squares,
         refusals,
     ):
         make()

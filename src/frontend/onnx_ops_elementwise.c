@@ -124,7 +124,10 @@ bf_status bfi_onnx_binary(bfi_import *im) {
     if (!a && !b) {
         BFI_TRY(bfi_onnx_dynamic(im, 0, &x));
         BFI_TRY(bfi_onnx_dynamic(im, 1, &y));
-        BFI_TRY(emit_pair(im, ops[op], x, y, &id));
+        bfi_shape same = *bfi_onnx_shape_of(im, x);
+        bool square = ops[op] == BFI_OP_MUL && x == y; /* one operand: a tighter rule */
+        BFI_TRY(square ? bfi_onnx_emit(im, BFI_OP_SQUARE, &x, 1, &same, &id)
+                       : emit_pair(im, ops[op], x, y, &id));
         return bfi_onnx_set_id(im, 0, id);
     }
     bfi_shape shape;

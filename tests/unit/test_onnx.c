@@ -234,6 +234,10 @@ static void test_structure(void **state) {
     assert_int_equal(count_op(graph, BFI_OP_MATMUL), 0);
     assert_int_equal(count_op(graph, BFI_OP_MUL), 1);
     bfi_graph_free(graph);
+    graph = load("mul_same");
+    assert_int_equal(count_op(graph, BFI_OP_SQUARE), 1);
+    assert_int_equal(count_op(graph, BFI_OP_MUL), 0);
+    bfi_graph_free(graph);
     graph = load("softmax_new"); /* one over a sum of exponentials of differences */
     assert_int_equal(count_op(graph, BFI_OP_SOFTMAX), 0);
     assert_int_equal(count_op(graph, BFI_OP_EXP), 1);
