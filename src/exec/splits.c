@@ -205,36 +205,61 @@ static double from_byte(uint8_t byte, double low) {
     return low + (1 - low) * byte / SLOPE_STEPS;
 }
 
-/* Parameters of |op|'s activation for lane |l|, its bytes from |bytes| on; where the next ones are.
- * Stable neurons of kinks keep their exact lines: their errors hold for no others. */
-static uint8_t *move_slopes(const bfi_tile *t, const bfi_back_op *op, int64_t l, uint8_t *bytes,
-                            bool save) {
-    const bfi_node *node = &t->plan->graph->nodes[op->node];
-    const bfi_value_state *in = &t->plan->state[node->inputs[0]];
-    const double *lo = bfi_ws_doubles(t->ws, t->v.box[l], in->lo),
-                 *hi = bfi_ws_doubles(t->ws, t->v.box[l], in->hi);
-    bool kink = parameters(node) == 1;
-    double low = kink ? bfi_slope_low(node, t->plan->dtype) : 0;
-    for (int which = 0; which < parameters(node); which++) {
-        int64_t first = (which ? BFI_SLOPE_UPPER : BFI_SLOPE_LOWER) * bfi_slope_stride(node->count);
-        for (int64_t j = 0; j < node->count; j++, bytes++) {
-            if (save)
-                *bytes = to_byte(load(t, op->out, first + j, l), low);
-            else if (!kink || (lo[j] < 0 && hi[j] > 0))
-                put(t, op->out, first + j, l, fmax(from_byte(*bytes, low), low));
-        }
+/* The bytes of every lane in the tile; NULL where they do not move. */
+typedef struct lane_bytes {
+    uint8_t *of[BFI_WIDEST_TILE];
+    bool save;
+} lane_bytes;
+
+/* One parameter of all lanes, at |row|, and byte |at| of theirs. |slopes| are those of all bytes.
+ */
+static void move_row(const bfi_tile *t, char *row, const lane_bytes *b, int64_t at, double low,
+                     const double *slopes) {
+    bfi_dtype dtype = t->plan->dtype;
+    for (int64_t l = 0; l < t->lanes; l++) {
+        if (!b->of[l]) continue;
+        if (b->save)
+            b->of[l][at] = to_byte(bfi_load(dtype, row, l), low);
+        else
+            bfi_store(dtype, row, l, slopes[b->of[l][at]]);
     }
-    return bytes;
 }
 
+/* Parameters of |op|'s activation, whose first byte is |at|; where the next ones are. Stable
+ * neurons of kinks keep their exact lines: their errors hold for no others. */
+static int64_t move_slopes(const bfi_tile *t, const bfi_back_op *op, const lane_bytes *b,
+                           int64_t at) {
+    const bfi_node *node = &t->plan->graph->nodes[op->node];
+    const bfi_value_state *in = &t->plan->state[node->inputs[0]];
+    const double *lo = bfi_ws_doubles(t->ws, t->v.box[0], in->lo),
+                 *hi = bfi_ws_doubles(t->ws, t->v.box[0], in->hi);
+    bool kink = parameters(node) == 1;
+    double low = kink ? bfi_slope_low(node, t->plan->dtype) : 0, slopes[SLOPE_STEPS + 1];
+    for (int i = 0; i <= SLOPE_STEPS; i++) slopes[i] = fmax(from_byte((uint8_t)i, low), low);
+    for (int which = 0; which < parameters(node); which++) {
+        int64_t first = (which ? BFI_SLOPE_UPPER : BFI_SLOPE_LOWER) * bfi_slope_stride(node->count);
+        char *rows = bfi_tile_buffer(t, op->out) + (size_t)(first * t->ls) * t->size;
+        for (int64_t j = 0; j < node->count; j++, at++)
+            if (!kink || (lo[j] < 0 && hi[j] > 0))
+                move_row(t, rows + (size_t)(j * t->ls) * t->size, b, at, low, slopes);
+    }
+    return at;
+}
+
+/* Bytes of stable neurons are not looked at. */
 static void move_all(const bfi_tile *t, bool save) {
+    lane_bytes b = {.save = save};
+    int64_t at = 0;
+    bool any = false;
+    assert(t->one_box);
     for (int64_t l = 0; l < t->lanes; l++) {
         const bfi_lane_splits *splits = t->splits->lane[l];
-        uint8_t *bytes = save || !splits->fresh ? splits->slopes : NULL;
-        for (int i = 0; i < t->program->loop && bytes; i++)
-            if (t->program->ops[i].kind == BFI_BACK_SLOPES)
-                bytes = move_slopes(t, &t->program->ops[i], l, bytes, save);
+        b.of[l] = save || !splits->fresh ? splits->slopes : NULL;
+        any = any || b.of[l];
     }
+    for (int i = 0; i < t->program->loop && any; i++)
+        if (t->program->ops[i].kind == BFI_BACK_SLOPES)
+            at = move_slopes(t, &t->program->ops[i], &b, at);
 }
 
 void bfi_splits_load(const bfi_tile *t) { move_all(t, false); }

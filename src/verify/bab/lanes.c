@@ -25,7 +25,7 @@ bf_status bfi_lanes_create(const bfi_problem *problem, int room, int64_t slope_b
     out->lanes = bfi_calloc(lanes, sizeof *out->lanes);
     out->rankings = bfi_calloc(lanes, sizeof *out->rankings);
     out->corners = bfi_malloc(corners, sizeof *out->corners);
-    out->slopes = bfi_malloc(slopes, 1);
+    out->slopes = bfi_calloc(slopes, 1);
     out->first = bfi_calloc(lanes + 1, sizeof *out->first);
     bool ok = out->lanes && out->rankings && out->corners && out->slopes && out->first;
     return ok ? BF_STATUS_OK : bfi_fail_memory(err);
