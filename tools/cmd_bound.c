@@ -187,6 +187,8 @@ static bf_status print_json(const bound_run *run, bf_error *err) {
     bfi_json_integer(&json, "peak_bytes", bfi_cli_peak_bytes());
     bfi_json_number(&json, "flops", stats.flops);
     bfi_json_number(&json, "dense_flops", stats.dense_flops);
+    bfi_json_number(&json, "bytes", stats.bytes);
+    bfi_json_number(&json, "dense_bytes", stats.dense_bytes);
     bfi_json_integer(&json, "lanes", stats.lanes);
     bfi_json_integer(&json, "unstable", stats.unstable);
     bfi_json_integer(&json, "reused", stats.reused);

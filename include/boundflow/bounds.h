@@ -26,7 +26,7 @@ typedef enum bf_method {
 
 /* Which bounds BF_METHOD_ALPHA_CROWN optimises besides the rows asked for. */
 typedef enum bf_intermediate {
-    BF_INTERMEDIATE_FIXED,  /* none: hidden bounds are CROWN's */
+    BF_INTERMEDIATE_FIXED,      /* none: hidden bounds are CROWN's */
     BF_INTERMEDIATE_PER_NEURON, /* hidden bounds too, each with slopes of its own: the tightest */
     BF_INTERMEDIATE_SHARED      /* hidden bounds too; the neurons of a layer share their slopes, one
                                    set for lower and one for upper bounds: a round is a way back and
@@ -210,6 +210,8 @@ typedef struct bf_run_stats {
     int64_t unstable;   /* rows of hidden layers that needed backward bounds */
     double flops;       /* multiply-adds times two in bound kernels */
     double dense_flops; /* the same had every tile kept whole layers (no windows) */
+    double bytes;       /* of coefficients that the steps of backward passes read and write */
+    double dense_bytes; /* likewise on whole layers */
     int64_t used_bytes; /* high-water mark of the workspace */
     int64_t reused;     /* bounded layers and results, by box, that the session's cache or the run
                            before answered (boundflow/cache.h) */

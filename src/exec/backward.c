@@ -696,6 +696,13 @@ double bfi_program_flops(const bf_plan *plan, const bfi_program *program) {
     return total;
 }
 
+double bfi_program_elements(const bfi_program *program) {
+    double total = 0;
+    for (int i = 0; i < program->op_count; i++)
+        total += bfi_back_op_elements(program, &program->ops[i]);
+    return total;
+}
+
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                      const bfi_program *program) {
     double total = 0;

@@ -32,7 +32,10 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
 /* Multiply-adds times two of the program, per lane. */
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program);
 
-/* The same without what its relaxations on |box|, which are final, make superfluous. */
+/* Elements per lane that its ops read and write. */
+double bfi_program_elements(const bfi_program *program);
+
+/* Flops without what its relaxations on |box|, which are final, make superfluous. */
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                      const bfi_program *program);
 

@@ -86,6 +86,13 @@ int bfi_shared_vectors(const bfi_node *node);
 /* Elements per lane from one of them to the next. */
 static inline int64_t bfi_slope_stride(int64_t count) { return (count + 15) / 16 * 16; }
 
+/* Elements per lane of whole layers that |op| reads and writes. */
+static inline double bfi_back_op_elements(const bfi_program *p, const bfi_back_op *op) {
+    double total = op->a >= 0 ? (double)p->buffers[op->a].count : 0;
+    if (op->b >= 0) total += (double)p->buffers[op->b].count;
+    return op->out >= 0 ? total + (double)p->buffers[op->out].count : total;
+}
+
 const char *bfi_back_name(bfi_back_kind kind);
 bool bfi_back_in_place(bfi_back_kind kind);
 

@@ -248,10 +248,16 @@ static bf_status find_level(const bfi_graph *graph, const bfi_constants *constan
         size[b] = buffer_size(graph, p, b, count);
     }
     for (int i = 0; i < p->op_count; i++) {
-        int out = p->ops[i].out;
-        if (out >= 0)
+        const bfi_back_op *op = &p->ops[i];
+        if (op->out >= 0)
             level.flops +=
-                conv_flops(constants, &p->ops[i], axes[AXIS_Y].mean[out] * axes[AXIS_X].mean[out]);
+                conv_flops(constants, op, axes[AXIS_Y].mean[op->out] * axes[AXIS_X].mean[op->out]);
+        for (int j = 0; j < 3; j++) {
+            int b = j == 0 ? op->a : j == 1 ? op->b : op->out;
+            if (b >= 0)
+                level.elements +=
+                    (double)w->buffers[b].channels * axes[AXIS_Y].mean[b] * axes[AXIS_X].mean[b];
+        }
     }
     *worth = false;
     level.offset = bfi_malloc((size_t)p->buffer_count, sizeof *level.offset);
@@ -277,6 +283,7 @@ static void find_planes(const bfi_graph *graph, const bfi_constants *constants,
         bool back = p->ops[i].kind == BFI_BACK_CONV;
         const bfi_conv *conv = back ? &c->conv_backward : &c->conv_forward;
         w->dense_flops += conv_flops(constants, &p->ops[i], (double)(conv->h_dst * conv->w_dst));
+        w->dense_elements += bfi_back_op_elements(p, &p->ops[i]);
     }
 }
 

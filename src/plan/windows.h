@@ -46,6 +46,7 @@ typedef struct bfi_window_level {
     int64_t lanes;   /* widest tile whose buffers and room fit in the memory of a dense one */
     double flops;    /* multiply-adds times two per lane in convolutions (of a round, where slopes
                         are optimised), mean over the blocks */
+    double elements; /* coefficients per lane that ops read and write, likewise */
 } bfi_window_level;
 
 enum { BFI_WINDOW_LEVELS = 4 };
@@ -57,7 +58,7 @@ typedef struct bfi_windows {
                   coefficients; -1: the window is the buffer's own */
     bfi_window_level levels[BFI_WINDOW_LEVELS]; /* blocks of growing size */
     int level_count;                            /* 0: this program has no windows worth having */
-    double dense_flops;                         /* like levels[].flops, without windows */
+    double dense_flops, dense_elements;         /* like those of the levels, without windows */
 } bfi_windows;
 
 /* Room of a windowed tile behind its coefficients, in this order: the windows of the program's

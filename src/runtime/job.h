@@ -18,6 +18,7 @@ typedef struct bfi_job {
     int sides;           /* 2: lower then upper of each row; 1: only the side |first_sign| */
     double first_sign;
     double flops, dense_flops; /* multiply-adds times two, and what whole layers would take */
+    double bytes, dense_bytes; /* of coefficients that ops read and write, likewise */
     int64_t lanes;             /* in all */
     int64_t dense, width;      /* lanes on whole layers; most in a tile of them */
     int64_t windowed, tiles;   /* tiles on windows, which come first; in all */

@@ -96,6 +96,8 @@ static void run_loop(loop *w) {
     for (int j = 0; j < w->job_count; j++) {
         w->ws->stats.flops += w->jobs[j].flops;
         w->ws->stats.dense_flops += w->jobs[j].dense_flops;
+        w->ws->stats.bytes += w->jobs[j].bytes;
+        w->ws->stats.dense_bytes += w->jobs[j].dense_bytes;
         w->ws->stats.lanes += w->jobs[j].lanes;
         flops += w->jobs[j].flops;
     }

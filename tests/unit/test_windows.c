@@ -164,6 +164,7 @@ static bool check_net(bfi_graph *graph, double width, bf_options o, int i) {
     o.windows = 0;
     bounds(model, o, 1, lo, hi, want, &dense);
     assert_true(dense.flops == dense.dense_flops);
+    assert_true(dense.bytes == dense.dense_bytes && dense.bytes > 0);
     for (int variant = 0; variant < 3; variant++) {
         o.windows = 1;
         o.executor = variant == 2 ? BF_EXECUTOR_REFERENCE : BF_EXECUTOR_NATIVE;
@@ -173,6 +174,9 @@ static bool check_net(bfi_graph *graph, double width, bf_options o, int i) {
                 fail_msg("net %d, variant %d: %a, dense %a", i, variant, got[k], want[k]);
     }
     assert_true(windowed.dense_flops == dense.flops);
+    assert_true(windowed.dense_bytes == dense.bytes);
+    if (windowed.flops < windowed.dense_flops)
+        assert_true(0 < windowed.bytes && windowed.bytes < windowed.dense_bytes);
     bf_model_free(model);
     free(lo);
     return windowed.flops < windowed.dense_flops;
