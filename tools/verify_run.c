@@ -79,6 +79,8 @@ bf_status bfi_verify_run_init(const bfi_arguments *args, bfi_verify_run *run, bf
     run->semantics_given = args->given[BFI_OPTION_SEMANTICS];
     if (args->given[BFI_OPTION_BRANCHING])
         run->options.branching = (bf_branching)args->count[BFI_OPTION_BRANCHING];
+    if (args->given[BFI_OPTION_ENGINE])
+        run->options.engine = (bf_engine)args->count[BFI_OPTION_ENGINE];
     if (args->given[BFI_OPTION_TRACE]) run->trace_path = args->text[BFI_OPTION_TRACE][0];
     run->options.checkpoint = args->text[BFI_OPTION_CHECKPOINT][0];
     run->options.resume = args->text[BFI_OPTION_RESUME][0];

@@ -40,8 +40,19 @@ typedef enum bf_branching {
     BF_BRANCHING_NEURONS /* hidden neurons, bounded by beta-CROWN */
 } bf_branching;
 
+/* What decides when attack and bounds have not. */
+typedef enum bf_engine {
+    BF_ENGINE_AUTO, /* branch and bound; what it leaves goes to linear programs where the network is
+                       small */
+    BF_ENGINE_BAB,  /* branch and bound alone */
+    BF_ENGINE_MIP,  /* branch and bound over linear programs (HiGHS): decides piecewise linear
+                       networks of some hundred neurons */
+    BF_ENGINE_SMT   /* exact rational arithmetic (Z3): some ten neurons */
+} bf_engine;
+
 typedef struct bf_verify_options {
     bf_options bounds; /* method: strongest one to try before branch and bound, which needs crown */
+    bf_engine engine;
     bf_branching branching;
     double timeout; /* seconds; 0: none */
     int restarts;   /* attack: random starts per case (lanes) */
@@ -70,7 +81,7 @@ typedef struct bf_verify_result {
         *y; /* sat: the witness (every x a float32 value inside the box) and float32 outputs */
     int64_t n_in, n_out;
     char decided_by[32]; /* "attack", "ibp", "crown-ibp", "crown", "crown-float64",
-                            "branch-and-bound" or "" */
+                            "branch-and-bound", "mip", "smt" or "" */
     char reason[256];    /* unknown or timeout: one line */
     double margin;       /* the certified bound (see bf_progress): 0 or above when unsat; NaN when
                             nothing had to be refuted or nothing is known */
@@ -78,7 +89,7 @@ typedef struct bf_verify_result {
     double *best_x;      /* that point, n_in numbers, or NULL */
     double attack_s, bounds_s, search_s, total_s;
     double past_s;                /* what was spent before the checkpoint that was resumed */
-    int64_t nodes, open;          /* bounded by branch and bound; left open by it */
+    int64_t nodes, open;          /* bounded by branch and bound, or linear programs; left open */
     char branching[128];          /* what it split last, and why; "" nothing */
     int64_t checkpoints;          /* written */
     char checkpoint_problem[256]; /* why the last one could not be written, or "" */

@@ -1,4 +1,5 @@
-/* The strategy: a cheap attack, bounds from weak to strong, stronger attacks on what is left. */
+/* The strategy: a cheap attack, bounds from weak to strong, branch and bound or a solver, stronger
+ * attacks on what is left. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,9 +15,14 @@
 #include "verify/journal.h"
 #include "verify/ledger.h"
 #include "verify/refute.h"
+#include "verify/remainder.h"
 
 /* Lanes of one attack; its rounds after the bounds double their effort. */
 enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 };
+
+/* What linear programs may be worth while for, unasked: neurons, cases left, programs per disjunct.
+ */
+enum { SMALL_NEURONS = 1000, SMALL_CASES = 16, SMALL_NODES = 400 };
 
 typedef struct verifier {
     bf_session *session;
@@ -316,6 +322,71 @@ static bf_status search_all(verifier *v, bf_error *err) {
     return status;
 }
 
+/* |most_nodes| linear programs for a disjunct; 0: as many as it takes. */
+static bf_status solve_all(verifier *v, bfi_solver_kind kind, int64_t most_nodes, double deadline,
+                           bf_error *err) {
+    const char *name = bfi_solver_name(kind);
+    double begin = bf_clock();
+    bfi_solver *solver = NULL;
+    bfi_solver_options options = {.kind = kind,
+                                  .bounds = v->options->bounds,
+                                  .memory = v->options->bounds.memory,
+                                  .most_nodes = most_nodes};
+    bf_status status = bfi_solver_create(v->session, v->model, v->property, &options, &solver, err);
+    for (int32_t i = 0; i < v->property->count && status == BF_STATUS_OK && !decided(v); i++) {
+        bfi_solver_result result;
+        if (v->ledger.done[i]) continue;
+        bfi_journal_phase(&v->journal, name);
+        status = bfi_remainder_case(solver, v->property, i, v->ledger.states + v->ledger.first[i],
+                                    deadline, &result, err);
+        v->journal.nodes += result.nodes;
+        if (status != BF_STATUS_OK) break;
+        if (result.outcome == BFI_SOLVER_FOUND) {
+            v->result->x = result.witness.x, v->result->y = result.witness.y;
+            decide(v, BF_VERDICT_SAT, name);
+        } else if (result.outcome == BFI_SOLVER_REFUTED) {
+            bfi_ledger_close(&v->ledger, i);
+        } else if (!v->result->reason[0]) {
+            snprintf(v->result->reason, sizeof v->result->reason, "%s: %s", name, result.reason);
+        }
+    }
+    bfi_solver_free(solver);
+    v->result->search_s += bf_clock() - begin;
+    if (status == BF_STATUS_OK && v->ledger.open_cases == 0) decide(v, BF_VERDICT_UNSAT, name);
+    return status;
+}
+
+static bool is_small(const bf_model *model) {
+    int64_t neurons = 0;
+    for (int id = 0; id < model->graph->count; id++)
+        if (bfi_op_is_nonlinear(model->graph->nodes[id].op))
+            neurons += model->graph->nodes[id].count;
+    return neurons <= SMALL_NEURONS;
+}
+
+/* Branch and bound; what it leaves of a small network gets some linear programs, and half of the
+ * time that is left. */
+static bf_status search_and_solve(verifier *v, bf_error *err) {
+    bool bounds = v->options->bounds.method >= BF_METHOD_CROWN;
+    bf_status status = bounds ? search_all(v, err) : BF_STATUS_OK;
+    bool left = status == BF_STATUS_OK && !decided(v) && v->ledger.open_cases <= SMALL_CASES;
+    if (!left || v->options->engine == BF_ENGINE_BAB || !is_small(v->model)) return status;
+    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) / 2 : 0;
+    status = solve_all(v, BFI_SOLVER_MIP, SMALL_NODES, deadline, err);
+    return status == BF_STATUS_TIMEOUT ? BF_STATUS_OK : status;
+}
+
+static bf_status search(verifier *v, bf_error *err) {
+    switch (v->options->engine) {
+        case BF_ENGINE_MIP:
+            return solve_all(v, BFI_SOLVER_MIP, 0, v->deadline, err);
+        case BF_ENGINE_SMT:
+            return solve_all(v, BFI_SOLVER_SMT, 0, v->deadline, err);
+        default:
+            return search_and_solve(v, err);
+    }
+}
+
 /* The effort of one case is spread over all, when they are many: the search of a case tries points
  * of its own. */
 static int steps_each(const verifier *v, int steps) {
@@ -344,8 +415,7 @@ static bf_status prepare_search(verifier *v, bf_error *err) {
 
 static bf_status run_strategy(verifier *v, bf_error *err) {
     bf_status status = v->past.searching ? BF_STATUS_OK : prepare_search(v, err);
-    bool search = v->options->bounds.method >= BF_METHOD_CROWN;
-    if (status == BF_STATUS_OK && !decided(v) && search) status = search_all(v, err);
+    if (status == BF_STATUS_OK && !decided(v)) status = search(v, err);
     if (status == BF_STATUS_OK && !decided(v)) status = attack_harder(v, 0.5, err);
     return status;
 }

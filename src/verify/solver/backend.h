@@ -10,6 +10,12 @@
 #include "verify/solver/solver.h"
 #include "verify/store/encode.h"
 
+/* A side of a kink: its input is at least (sign 1) or at most (-1) zero. */
+typedef struct bfi_side {
+    int32_t kink;
+    int sign;
+} bfi_side;
+
 /* One leaf, encoded. */
 typedef struct bfi_question {
     const bf_property *property;
@@ -19,6 +25,12 @@ typedef struct bfi_question {
     bfi_budget budget;
     int64_t memory;     /* bytes, about */
     int64_t most_nodes; /* of a search; 0: as many as it takes */
+    /* Tightens boxes [lo, hi] of the columns, which may become empty, to what bounds say of the
+     * leaf on these sides of its kinks; *|lower| is raised to a certified bound of the objective
+     * there (above zero: nothing is there). */
+    bf_status (*tighten)(void *user, const bfi_side *sides, int32_t count, double *lo, double *hi,
+                         double *lower, bf_error *err);
+    void *user;
 } bfi_question;
 
 typedef struct bfi_backend_functions {

@@ -46,7 +46,7 @@ enum {
     X(int32_t, getDualRay, (const void *highs, int32_t *has, double *ray))                      \
     X(int32_t, changeColBounds, (void *highs, int32_t col, double lo, double hi))               \
     X(int32_t, changeRowBounds, (void *highs, int32_t row, double lo, double hi))               \
-    X(int32_t, clearSolver, (void *highs))
+    X(int32_t, changeCoeff, (void *highs, int32_t row, int32_t col, double value))
 
 /* Nothing but function pointers, in the order of the list. */
 typedef struct bfi_highs {

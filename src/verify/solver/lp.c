@@ -41,7 +41,6 @@ static bool allocate(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
 }
 
 static void add_entry(bfi_linear_program *lp, int32_t col, double value) {
-    if (value == 0) return;
     int32_t at = lp->start[lp->rows + 1]++;
     lp->index[at] = col, lp->value[at] = value;
 }
@@ -81,41 +80,47 @@ static void add_encoding_rows(bfi_lp *p) {
     lp->hi[lp->objective] = e->rows > e->goal ? high : 0;
 }
 
-/* Ends of a kink's three rows while it may be of either sign: out - slope in is of one sign for the
- * lines, of the other for the chord, whose intercept is the larger (smaller) of both corners. */
-static void set_triangle(const bfi_lp *p, const bfi_kink *k, double chord, double *lo, double *hi) {
-    const bfi_encoding *e = p->encoding;
-    double l = e->lo[k->in], u = e->hi[k->in];
-    bool convex = k->slope[1] >= k->slope[0];
+/* The rows of a kink: out - slope in, each with its ends. */
+typedef struct kink_rows {
+    double slope[KINK_ROWS], lo[KINK_ROWS], hi[KINK_ROWS];
+} kink_rows;
+
+/* Both lines hold on their side of zero, with an end on the other where f is above (below) them;
+ * the chord's intercept is the larger (smaller) of both corners. */
+static kink_rows rows_of_kink(const bfi_kink *k, double l, double u) {
+    kink_rows r = {.slope = {k->slope[0], k->slope[1]}};
+    bool convex = k->slope[1] >= k->slope[0], stable = l >= 0 || u <= 0;
+    for (int row = 0; row < 2; row++) {
+        bool equal = row ? l >= 0 : u <= 0;
+        r.lo[row] = equal || convex ? -k->error : -INFINITY;
+        r.hi[row] = equal || !convex ? k->error : INFINITY;
+    }
+    r.lo[2] = -INFINITY, r.hi[2] = INFINITY;
+    if (stable) return r;
+    double chord = r.slope[2] = (k->slope[1] * u - k->slope[0] * l) / (u - l);
     double below = (k->slope[0] - chord) * l, above = (k->slope[1] - chord) * u;
     double slack = bfi_up(bfi_up(4 * BF_U64 * (fabs(k->slope[0]) + fabs(chord)) * fabs(l)) +
                           bfi_up(4 * BF_U64 * (fabs(k->slope[1]) + fabs(chord)) * fabs(u))) +
                    k->error;
-    for (int row = 0; row < KINK_ROWS; row++) {
-        bool least = (row < 2) == convex; /* the row has a lower end */
-        lo[row] = least ? -k->error : -INFINITY;
-        hi[row] = least ? INFINITY : k->error;
-    }
     if (convex)
-        hi[2] = bfi_up(fmax(fmax(below, above), 0) + slack);
+        r.hi[2] = bfi_up(fmax(fmax(below, above), 0) + slack);
     else
-        lo[2] = bfi_down(fmin(fmin(below, above), 0) - slack);
+        r.lo[2] = bfi_down(fmin(fmin(below, above), 0) - slack);
+    return r;
 }
 
+/* Three rows of two entries each, so that a chord has a place whatever its slope. */
 static void add_kink_rows(bfi_lp *p) {
     const bfi_encoding *e = p->encoding;
     bfi_linear_program *lp = &p->lp;
     p->first_kink = lp->rows;
     for (int32_t i = 0; i < e->kink_count; i++) {
         const bfi_kink *k = &e->kinks[i];
-        double lo[KINK_ROWS], hi[KINK_ROWS], l = e->lo[k->in], u = e->hi[k->in];
-        double chord = (k->slope[1] * u - k->slope[0] * l) / (u - l);
-        double slopes[KINK_ROWS] = {k->slope[0], k->slope[1], chord};
-        set_triangle(p, k, chord, lo, hi);
+        kink_rows r = rows_of_kink(k, e->lo[k->in], e->hi[k->in]);
         for (int row = 0; row < KINK_ROWS; row++) {
             add_entry(lp, k->out, 1);
-            add_entry(lp, k->in, -slopes[row]);
-            end_row(lp, lo[row], hi[row]);
+            add_entry(lp, k->in, -r.slope[row]);
+            end_row(lp, r.lo[row], r.hi[row]);
         }
     }
 }
@@ -204,22 +209,42 @@ void bfi_lp_free(bfi_lp *p) {
     free(p);
 }
 
-void bfi_lp_fix(bfi_lp *p, int32_t kink, int sign) {
-    const bfi_encoding *e = p->encoding;
-    const bfi_kink *k = &e->kinks[kink];
+static void set_row(bfi_lp *p, int32_t row, double lo, double hi) {
+    if (p->lp.row_lo[row] == lo && p->lp.row_hi[row] == hi) return;
+    p->lp.row_lo[row] = lo, p->lp.row_hi[row] = hi;
+    p->highs->changeRowBounds(p->model, row, lo, hi);
+}
+
+static void set_kink(bfi_lp *p, int32_t kink) {
+    const bfi_kink *k = &p->encoding->kinks[kink];
     bfi_linear_program *lp = &p->lp;
-    int32_t first = p->first_kink + KINK_ROWS * kink;
-    bool convex = k->slope[1] >= k->slope[0];
-    for (int row = 0; row < 2; row++) {
-        bool equal = sign == (row ? 1 : -1);
-        double lo = equal || convex ? -k->error : -INFINITY;
-        double hi = equal || !convex ? k->error : INFINITY;
-        lp->row_lo[first + row] = lo, lp->row_hi[first + row] = hi;
-        p->highs->changeRowBounds(p->model, first + row, lo, hi);
+    kink_rows r = rows_of_kink(k, lp->lo[k->in], lp->hi[k->in]);
+    int32_t first = p->first_kink + KINK_ROWS * kink, chord = first + 2;
+    double *coef = &lp->value[lp->start[chord + 1] - 1];
+    for (int row = 0; row < KINK_ROWS; row++) set_row(p, first + row, r.lo[row], r.hi[row]);
+    if (isfinite(r.hi[2]) || isfinite(r.lo[2])) {
+        if (*coef == -r.slope[2]) return;
+        *coef = -r.slope[2];
+        p->highs->changeCoeff(p->model, chord, k->in, *coef);
     }
-    lp->lo[k->in] = sign > 0 ? fmax(e->lo[k->in], 0) : e->lo[k->in];
-    lp->hi[k->in] = sign < 0 ? fmin(e->hi[k->in], 0) : e->hi[k->in];
-    p->highs->changeColBounds(p->model, k->in, lp->lo[k->in], lp->hi[k->in]);
+}
+
+void bfi_lp_restrict(bfi_lp *p, const double *lo, const double *hi) {
+    const bfi_encoding *e = p->encoding;
+    bfi_linear_program *lp = &p->lp;
+    for (int32_t j = 0; j < e->cols; j++) {
+        assert(lo[j] >= e->lo[j] && hi[j] <= e->hi[j] && lo[j] <= hi[j]);
+        if (lp->lo[j] == lo[j] && lp->hi[j] == hi[j]) continue;
+        lp->lo[j] = lo[j], lp->hi[j] = hi[j];
+        p->highs->changeColBounds(p->model, j, lo[j], hi[j]);
+    }
+    for (int32_t i = 0; i < e->kink_count; i++) set_kink(p, i);
+}
+
+double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {
+    int32_t chord = p->first_kink + KINK_ROWS * kink + 2;
+    double end = isfinite(p->lp.row_hi[chord]) ? p->lp.row_hi[chord] : p->lp.row_lo[chord];
+    return fabs(p->duals[chord] * end);
 }
 
 /* ---- solving ---- */

@@ -2,10 +2,10 @@
  *
  * Columns and rows are the encoding's. A kink f of either sign is its triangle (Ehlers 2017,
  * arXiv:1705.01320): out >= f's two lines (for a concave one <=) and out below (above) the chord of
- * f over the box; fixed to a side it is that side's line. One more column t, the objective, is at
- * least (left - right side) of every row of the disjunct: its minimum above zero says that no input
- * is in the disjunct. One program serves a search: fixing a kink changes bounds only, so that HiGHS
- * goes on from its last basis. */
+ * f over the box; where the box is on one side of zero it is that side's line. One more column t,
+ * the objective, is at least (left - right side) of every row of the disjunct: its minimum above
+ * zero says that no input is in the disjunct. One program serves a search: smaller boxes change
+ * bounds and chords only, so that HiGHS goes on from its last basis. */
 #ifndef BFI_VERIFY_SOLVER_LP_H
 #define BFI_VERIFY_SOLVER_LP_H
 
@@ -20,9 +20,8 @@ bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, bf
                         bf_error *err);
 void bfi_lp_free(bfi_lp *lp);
 
-/* Puts the input of kink |kink| at or above zero (sign 1), at or below (-1), or on either side (0).
- */
-void bfi_lp_fix(bfi_lp *lp, int32_t kink, int sign);
+/* Makes [lo, hi] the boxes of the encoding's columns: inside the encoding's own, not empty. */
+void bfi_lp_restrict(bfi_lp *lp, const double *lo, const double *hi);
 
 typedef struct bfi_lp_answer {
     bool refuted; /* certified */
@@ -30,6 +29,11 @@ typedef struct bfi_lp_answer {
     const double *x; /* columns at the optimum, as HiGHS has it; NULL: none */
     double optimum;  /* there, as HiGHS has it */
 } bfi_lp_answer;
+
+/* What the chord of kink |kink| costs at the last optimum: its multiplier times how far it lies
+ * from the kink, which is what fixing the kink can win back at zero (Bunel et al. 2020, JMLR 21,
+ * section 5.2, with exact multipliers in place of those of a backward bound). */
+double bfi_lp_kink_cost(const bfi_lp *lp, int32_t kink);
 
 /* Solves. BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED leave |answer| with what is known. */
 bf_status bfi_lp_solve(bfi_lp *lp, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err);

@@ -16,20 +16,14 @@ typedef struct library {
     bfi_highs highs;
 } library;
 
-/* A kink on the way to the node; |last|: its other side is done. */
-typedef struct step {
-    int32_t kink;
-    int sign;
-    bool last;
-} step;
-
 typedef struct tree {
     const bfi_question *question;
     bfi_solver_result *result;
     bfi_lp *lp;
-    step *path;
+    bfi_side *path; /* to the node */
+    bool *last;     /* by depth: the other side of path[depth] is done */
+    double **boxes; /* by depth: of the columns, all lo, then all hi; made when first needed */
     int32_t depth;
-    bool *fixed;     /* by kink */
     int64_t open;    /* leaves that could not be decided */
     double unproved; /* optimum of the first of them */
     bf_error *err;
@@ -55,62 +49,100 @@ static void destroy(void *self) {
 
 static double kink_value(const bfi_kink *k, double x) { return x * k->slope[x >= 0]; }
 
-/* The kink that the point violates most, among those that may be of either sign; -1: none is left.
- */
-static int32_t choose(const tree *t, const double *x, double *violation) {
-    const bfi_encoding *e = t->question->encoding;
-    int32_t best = -1;
-    *violation = -1;
-    for (int32_t i = 0; i < e->kink_count; i++) {
-        if (t->fixed[i]) continue;
-        const bfi_kink *k = &e->kinks[i];
-        double off = fabs(x[k->out] - kink_value(k, x[k->in]));
-        if (off > *violation) *violation = off, best = i;
-    }
-    return best;
-}
+static double *low(const tree *t, int32_t depth) { return t->boxes[depth]; }
 
-static void enter(tree *t, int32_t kink, int sign, bool last) {
-    bfi_lp_fix(t->lp, kink, sign);
-    t->fixed[kink] = true;
-    t->path[t->depth++] = (step){kink, sign, last};
-}
-
-/* Goes to the next node that is not done; false: there is none. */
-static bool backtrack(tree *t) {
-    while (t->depth > 0) {
-        step s = t->path[--t->depth];
-        if (!s.last) {
-            enter(t, s.kink, -s.sign, true);
-            return true;
-        }
-        bfi_lp_fix(t->lp, s.kink, 0);
-        t->fixed[s.kink] = false;
-    }
-    return false;
+static double *high(const tree *t, int32_t depth) {
+    return t->boxes[depth] + t->question->encoding->cols;
 }
 
 /* Below this a kink counts as met: what is left is the rounding of the linear program. */
 #define MET 1e-9
 
-/* One node: bound it, try its point, then go on to a child or elsewhere; *more tells. */
+/* The kink to branch on, among those that may be of either sign and that the point violates: the
+ * one whose chord costs most, else the one violated most; -1: there is none. */
+static int32_t choose(const tree *t, const double *x) {
+    const bfi_encoding *e = t->question->encoding;
+    const double *lo = low(t, t->depth), *hi = high(t, t->depth);
+    int32_t best = -1;
+    double most = -1, furthest = MET;
+    for (int32_t i = 0; i < e->kink_count; i++) {
+        const bfi_kink *k = &e->kinks[i];
+        if (lo[k->in] >= 0 || hi[k->in] <= 0) continue;
+        double off = fabs(x[k->out] - kink_value(k, x[k->in])), cost = bfi_lp_kink_cost(t->lp, i);
+        if (!(off > MET) || cost < most || (cost == most && off <= furthest)) continue;
+        most = cost, furthest = off, best = i;
+    }
+    return best;
+}
+
+/* Goes to the next node that is not done; false: there is none. */
+static bool backtrack(tree *t) {
+    while (t->depth > 0 && t->last[t->depth - 1]) t->depth--;
+    if (t->depth == 0) return false;
+    t->path[t->depth - 1].sign *= -1;
+    t->last[t->depth - 1] = true;
+    return true;
+}
+
+static bf_status make_boxes(tree *t) {
+    size_t cols = (size_t)t->question->encoding->cols;
+    if (t->boxes[t->depth]) return BF_STATUS_OK;
+    t->boxes[t->depth] = bfi_malloc(2 * cols, sizeof **t->boxes);
+    return t->boxes[t->depth] ? BF_STATUS_OK : bfi_fail_memory(t->err);
+}
+
+/* The boxes of a node: its parent's, on its side of the kink, and what bounds say there. |lower|
+ * above zero: nothing is left. */
+static bf_status find_boxes(tree *t, double *lower) {
+    const bfi_encoding *e = t->question->encoding;
+    bf_status status = make_boxes(t);
+    if (status != BF_STATUS_OK) return status;
+    double *lo = low(t, t->depth), *hi = high(t, t->depth);
+    const double *from_lo = t->depth > 0 ? low(t, t->depth - 1) : e->lo;
+    const double *from_hi = t->depth > 0 ? high(t, t->depth - 1) : e->hi;
+    for (int32_t j = 0; j < e->cols; j++) lo[j] = from_lo[j], hi[j] = from_hi[j];
+    if (t->depth == 0) return status;
+    bfi_side side = t->path[t->depth - 1];
+    int32_t in = e->kinks[side.kink].in;
+    if (side.sign > 0)
+        lo[in] = 0;
+    else
+        hi[in] = 0;
+    status = t->question->tighten(t->question->user, t->path, t->depth, lo, hi, lower, t->err);
+    for (int32_t j = 0; j < e->cols; j++)
+        if (lo[j] > hi[j]) *lower = INFINITY;
+    return status;
+}
+
+/* Bounds the node and tries the point of its linear program. */
+static bf_status bound(tree *t, bfi_lp_answer *answer) {
+    *answer = (bfi_lp_answer){.lower = -INFINITY};
+    bf_status status = find_boxes(t, &answer->lower);
+    t->result->nodes++;
+    answer->refuted = answer->lower > 0;
+    if (status != BF_STATUS_OK || answer->refuted) return status;
+    double known = answer->lower;
+    bfi_lp_restrict(t->lp, low(t, t->depth), high(t, t->depth));
+    status = bfi_lp_solve(t->lp, &t->question->budget, answer, t->err);
+    answer->lower = fmax(answer->lower, known);
+    if (status == BF_STATUS_OK && !answer->refuted && answer->x)
+        status = bfi_question_try(t->question, answer->x, t->result, t->err);
+    return status;
+}
+
+/* One node: bound it, then go on to a child or elsewhere; *more tells. */
 static bf_status visit(tree *t, double *lower, bool *more) {
     bfi_lp_answer answer;
-    double violation = 0;
-    bf_status status = bfi_lp_solve(t->lp, &t->question->budget, &answer, t->err);
-    t->result->nodes++;
+    bf_status status = bound(t, &answer);
     *lower = answer.lower;
-    if (status != BF_STATUS_OK) return status;
-    if (!answer.refuted && answer.x)
-        status = bfi_question_try(t->question, answer.x, t->result, t->err);
-    if (status != BF_STATUS_OK || t->result->outcome == BFI_SOLVER_FOUND) {
-        *more = false;
-        return status;
-    }
-    int32_t kink = answer.refuted || !answer.x ? -1 : choose(t, answer.x, &violation);
-    if (kink >= 0 && violation > MET) {
-        double at = answer.x[t->question->encoding->kinks[kink].in];
-        enter(t, kink, at >= 0 ? 1 : -1, false);
+    *more = false;
+    if (status != BF_STATUS_OK || t->result->outcome == BFI_SOLVER_FOUND) return status;
+    int32_t kink = answer.refuted || !answer.x ? -1 : choose(t, answer.x);
+    if (kink >= 0) {
+        int sign = answer.x[t->question->encoding->kinks[kink].in] >= 0 ? 1 : -1;
+        t->path[t->depth] = (bfi_side){kink, sign};
+        t->last[t->depth++] = false;
+        *more = true;
         return status;
     }
     if (!answer.refuted && t->open++ == 0) t->unproved = answer.x ? answer.optimum : NAN;
@@ -183,13 +215,16 @@ static bf_status run(void *self, const bfi_question *question, bool branch,
     size_t kinks = (size_t)question->encoding->kink_count;
     tree t = {.question = question, .result = result, .err = err};
     t.path = bfi_malloc(kinks, sizeof *t.path);
-    t.fixed = bfi_calloc(kinks, sizeof *t.fixed);
-    bf_status status = t.path && t.fixed ? BF_STATUS_OK : bfi_fail_memory(err);
+    t.last = bfi_malloc(kinks, sizeof *t.last);
+    t.boxes = bfi_calloc(kinks + 1, sizeof *t.boxes);
+    bf_status status = t.path && t.last && t.boxes ? BF_STATUS_OK : bfi_fail_memory(err);
     if (status == BF_STATUS_OK) status = bfi_lp_create(&lib->highs, question->encoding, &t.lp, err);
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     bfi_lp_free(t.lp);
+    for (size_t d = 0; t.boxes && d <= kinks; d++) free(t.boxes[d]);
+    free(t.boxes);
     free(t.path);
-    free(t.fixed);
+    free(t.last);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "frontend/model.h"
 #include "runtime/session.h"
+#include "verify/rows.h"
 #include "verify/solver/backend.h"
 
 #define DEFAULT_MEMORY ((int64_t)1 << 30)
@@ -155,19 +156,25 @@ static bf_status make_plan(bfi_solver *s, bf_error *err) {
     return status == BF_STATUS_OK ? bf_workspace_create(s->plan, &s->ws, err) : status;
 }
 
-/* The store's splits as the own plan names them. */
-static bf_status name_splits(bfi_solver *s, const bfi_store *store, int64_t *count, bf_error *err) {
-    *count = 0;
-    if (!bfi_grow((void **)&s->splits, &s->split_room, store->split_count + 1, sizeof *s->splits))
-        return bfi_fail_memory(err);
-    for (size_t k = 0; k < store->split_count; k++) {
-        const bfi_store_split *from = &store->splits[k];
-        for (int a = 0; a < bf_plan_activation_count(s->plan); a++)
-            if (bf_plan_activation(s->plan, a).layer == from->layer) {
-                s->splits[(*count)++] = (bf_split){a, from->element, from->sign, from->point};
-                break;
-            }
+/* Adds a split as the own plan names it, if it does. */
+static void name_split(bfi_solver *s, const bfi_store_split *split, int64_t *count) {
+    const bfi_graph *graph = s->model->graph;
+    for (int a = 0; a < bf_plan_activation_count(s->plan); a++) {
+        int layer = bf_plan_activation(s->plan, a).layer;
+        if (layer < 0 || bfi_value_root(graph, layer) != bfi_value_root(graph, split->layer))
+            continue;
+        s->splits[(*count)++] = (bf_split){a, split->element, split->sign, split->point};
+        return;
     }
+}
+
+static bf_status name_splits(bfi_solver *s, const bfi_store *store, size_t more, int64_t *count,
+                             bf_error *err) {
+    *count = 0;
+    if (!bfi_grow((void **)&s->splits, &s->split_room, store->split_count + more + 1,
+                  sizeof *s->splits))
+        return bfi_fail_memory(err);
+    for (size_t k = 0; k < store->split_count; k++) name_split(s, &store->splits[k], count);
     return BF_STATUS_OK;
 }
 
@@ -176,7 +183,7 @@ static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_store *st
                               bf_error *err) {
     int64_t first[2] = {0, 0};
     bf_status status = make_plan(s, err);
-    if (status == BF_STATUS_OK) status = name_splits(s, store, &first[1], err);
+    if (status == BF_STATUS_OK) status = name_splits(s, store, 0, &first[1], err);
     if (status != BF_STATUS_OK) return status;
     bf_request request = {.lo = store->lo[0],
                           .hi = store->hi[0],
@@ -191,6 +198,84 @@ static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_store *st
     return status;
 }
 
+/* ---- what is known of a part of it ---- */
+
+/* What bfi_question.tighten needs. */
+typedef struct inquiry {
+    bfi_solver *solver;
+    const bfi_leaf *leaf;
+    const bfi_store *store;
+    const bfi_encoding *encoding;
+    double *spec, *lower; /* of the disjunct's rows */
+} inquiry;
+
+static bf_status open_inquiry(inquiry *q, bf_error *err) {
+    const bf_polytope *disjunct = q->store->disjunct;
+    size_t rows = (size_t)disjunct->count, outputs = (size_t)q->solver->property->n_out, cells;
+    if (bfi_mul_size(rows, outputs, &cells)) q->spec = bfi_malloc(cells, sizeof *q->spec);
+    q->lower = bfi_malloc(rows, sizeof *q->lower);
+    if (!q->spec || !q->lower) return bfi_fail_memory(err);
+    for (size_t r = 0; r < rows; r++)
+        bfi_row_write(&disjunct->rows[r], (int64_t)outputs, q->spec + r * outputs);
+    return BF_STATUS_OK;
+}
+
+/* The best margin of a row. */
+static double best_margin(const inquiry *q) {
+    const bfi_store *store = q->store;
+    int output = store->graph->output;
+    double best = -INFINITY;
+    for (int32_t r = 0; r < store->disjunct->count; r++)
+        best = fmax(best, bfi_row_margin(&store->disjunct->rows[r], q->lower[r], store->lo[0],
+                                         store->hi[0], store->lo[output], store->hi[output]));
+    return best;
+}
+
+/* Columns stand in the order of their layers. */
+static void take_layers(const inquiry *q, double *lo, double *hi) {
+    bfi_solver *s = q->solver;
+    const bfi_encoding *e = q->encoding;
+    int32_t layer = -1;
+    for (int32_t j = 0; j < e->cols; j++) {
+        if (e->layer[j] <= 0) continue; /* inputs stay what they are */
+        if (e->layer[j] != layer && !bf_workspace_layer(s->plan, s->ws, e->layer[j], s->lo, s->hi))
+            continue;
+        layer = e->layer[j];
+        lo[j] = fmax(lo[j], s->lo[e->element[j]]);
+        hi[j] = fmin(hi[j], s->hi[e->element[j]]);
+    }
+}
+
+static bf_status tighten(void *user, const bfi_side *sides, int32_t count, double *lo, double *hi,
+                         double *lower, bf_error *err) {
+    const inquiry *q = user;
+    bfi_solver *s = q->solver;
+    int64_t first[2] = {0, 0};
+    bf_status status = make_plan(s, err);
+    if (status == BF_STATUS_OK) status = name_splits(s, q->store, (size_t)count, &first[1], err);
+    for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++) {
+        int32_t in = q->encoding->kinks[sides[i].kink].in, layer = q->encoding->layer[in];
+        bfi_store_split split = {layer, q->encoding->element[in], sides[i].sign, 0};
+        if (layer >= 0) name_split(s, &split, &first[1]);
+    }
+    if (status != BF_STATUS_OK) return status;
+    bool rows = q->store->disjunct->count > 0;
+    bf_request request = {.lo = q->store->lo[0],
+                          .hi = q->store->hi[0],
+                          .spec = rows ? q->spec : NULL,
+                          .rows = q->store->disjunct->count,
+                          .lower = rows ? q->lower : NULL,
+                          .boxes = 1,
+                          .splits = first[1] > 0 ? s->splits : NULL,
+                          .first_split = first,
+                          .deadline = q->leaf->deadline};
+    status = bf_bounds_run(s->plan, s->ws, &request, err);
+    if (status != BF_STATUS_OK) return status;
+    take_layers(q, lo, hi);
+    if (rows) *lower = fmax(*lower, best_margin(q));
+    return status;
+}
+
 /* ---- deciding ---- */
 
 static bf_status ask(bfi_solver *s, const bfi_leaf *leaf, const bfi_store *store,
@@ -198,17 +283,24 @@ static bf_status ask(bfi_solver *s, const bfi_leaf *leaf, const bfi_store *store
     bfi_encoding encoding;
     bf_status status = bfi_encode(store, s->options.memory, &encoding, err);
     if (status != BF_STATUS_OK) return status;
+    inquiry q = {.solver = s, .leaf = leaf, .store = store, .encoding = &encoding};
     bfi_question question = {.property = s->property,
                              .case_index = leaf->case_index,
                              .store = store,
                              .encoding = &encoding,
                              .budget = {leaf->deadline, &s->session->stop},
                              .memory = s->options.memory,
-                             .most_nodes = s->options.most_nodes};
+                             .most_nodes = s->options.most_nodes,
+                             .tighten = tighten,
+                             .user = &q};
     if (encoding.empty)
         result->outcome = BFI_SOLVER_REFUTED, result->lower = INFINITY;
     else
+        status = open_inquiry(&q, err);
+    if (status == BF_STATUS_OK && !encoding.empty)
         status = s->backend->decide(s->self, &question, result, err);
+    free(q.spec);
+    free(q.lower);
     bfi_encoding_clear(&encoding);
     return status;
 }

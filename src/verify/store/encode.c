@@ -30,6 +30,8 @@ typedef struct builder {
 void bfi_encoding_clear(bfi_encoding *e) {
     free(e->lo);
     free(e->hi);
+    free(e->layer);
+    free(e->element);
     free(e->input);
     free(e->start);
     free(e->index);
@@ -59,10 +61,13 @@ static bf_status add_column(builder *b, int id, double lo, double hi, int32_t *c
                         bfi_op_name(node_of(b, id)->op), node_of(b, id)->name);
     if (e->cols == INT32_MAX || !bfi_grow((void **)&e->lo, &e->lo_room, at + 1, sizeof *e->lo) ||
         !bfi_grow((void **)&e->hi, &e->hi_room, at + 1, sizeof *e->hi) ||
+        !bfi_grow((void **)&e->layer, &e->layer_room, at + 1, sizeof *e->layer) ||
+        !bfi_grow((void **)&e->element, &e->element_room, at + 1, sizeof *e->element) ||
         !bfi_grow((void **)&b->place, &b->place_room, at + 1, sizeof *b->place))
         return bfi_fail_memory(b->err);
     e->empty = e->empty || lo > hi;
     e->lo[at] = lo, e->hi[at] = hi, b->place[at] = -1;
+    e->layer[at] = e->element[at] = -1;
     *col = e->cols++;
     return spend(b, LINE_BYTES);
 }
@@ -388,9 +393,11 @@ static bf_status define_node(builder *b, int id) {
     for (int64_t j = 0; j < node->count && status == BF_STATUS_OK; j++) {
         b->col[id][j] = -1;
         if (!b->need[id][j]) continue;
-        int32_t *col = &b->col[id][j];
+        int32_t *col = &b->col[id][j], known = b->out->cols;
         status = sums ? define_sum(b, &affine, id, j, col) : define_other(b, id, j, col);
-        if (status == BF_STATUS_OK) clip_column(b, *col, s->lo[id][j], s->hi[id][j]);
+        if (status != BF_STATUS_OK) break;
+        clip_column(b, *col, s->lo[id][j], s->hi[id][j]);
+        if (*col >= known) b->out->layer[*col] = id, b->out->element[*col] = (int32_t)j;
     }
     if (sums) bfi_affine_close(&affine);
     return status;

@@ -24,8 +24,9 @@ typedef struct bfi_kink {
 
 typedef struct bfi_encoding {
     int32_t cols;
-    double *lo, *hi; /* of the columns, finite */
-    size_t lo_room, hi_room;
+    double *lo, *hi;          /* of the columns, finite */
+    int32_t *layer, *element; /* of the columns: whose number it is first, -1: an auxiliary one */
+    size_t lo_room, hi_room, layer_room, element_room;
     int32_t *input; /* columns of the model's inputs, -1: without influence */
 
     /* Row r: row_lo[r] <= sum of value[e] * column index[e], e in [start[r], start[r + 1]) <=
