@@ -143,20 +143,22 @@ static bf_model *small_model(int width) {
     return net_model(graph);
 }
 
-static bfi_search_outcome search_inputs(const bf_model *model, const solver_property *p) {
+static bfi_search_result search(const bf_model *model, const solver_property *p,
+                                bf_branching branching) {
     bfi_attack *attack;
     bfi_search_result result;
     bfi_disjunct_state states[1] = {{.margin = -INFINITY}};
     bf_error err = {""};
     assert_int_equal(bfi_attack_create(model->graph, 64, NULL, &attack, &err), BF_STATUS_OK);
-    bfi_search_options o = {.bounds = bf_options_default(), .attack = attack};
+    bfi_search_options o = {
+        .bounds = bf_options_default(), .branching = branching, .attack = attack};
     o.bounds.intersect = 1;
     if (bfi_search_case(kit_session(1), model, &p->property, 0, &o, states, &result, &err))
         fail_msg("%s", err.message);
     if (result.outcome == BFI_SEARCH_FOUND)
         solver_check_witness(model, p, BF_SEMANTICS_REAL, &result.witness);
     bfi_attack_free(attack);
-    return result.outcome;
+    return result;
 }
 
 /* The least that y_0, and with it y_1 - y_0, come to over a grid. */
@@ -175,7 +177,7 @@ static double least_on_grid(const bf_model *model, const solver_property *p, dou
     return least;
 }
 
-/* Three independent ways, on questions with one row or two, around where the answer changes. */
+/* Four independent ways, on questions with one row or two, around where the answer changes. */
 static void test_ways_agree(void **unused) {
     (void)unused;
     bool mip = solver_there(BFI_SOLVER_MIP), smt = solver_there(BFI_SOLVER_SMT);
@@ -197,11 +199,13 @@ static void test_ways_agree(void **unused) {
         double least = least_on_grid(model, &p, coef, limit);
         double slack = (kit_int(0, 1) ? 1 : -1) * ldexp(1, -(int)kit_int(3, 12));
         solver_property_row(&p, 1, 0, coef, 1, least + slack);
-        bfi_search_outcome searched = search_inputs(model, &p);
+        bfi_search_outcome searched = search(model, &p, BF_BRANCHING_INPUTS).outcome;
         assert_int_not_equal(searched, BFI_SEARCH_OPEN);
         counts[searched == BFI_SEARCH_FOUND]++;
         if (slack > 0) assert_int_equal(searched, BFI_SEARCH_FOUND);
         int wanted = searched == BFI_SEARCH_FOUND ? BFI_SOLVER_FOUND : BFI_SOLVER_REFUTED;
+        if (mip) /* which decides the leaves of this search, too */
+            assert_int_equal(search(model, &p, BF_BRANCHING_NEURONS).outcome, searched);
         if (mip)
             assert_int_equal(solver_once(model, &p, BFI_SOLVER_MIP, BF_SEMANTICS_REAL).outcome,
                              wanted);
@@ -211,6 +215,40 @@ static void test_ways_agree(void **unused) {
         bf_model_free(model);
     }
     assert_true(counts[0] > 40 && counts[1] > 40);
+}
+
+/* Margins so small that beta-CROWN does not get there: with all neurons split, linear programs do.
+ */
+static void test_leaves_of_a_search(void **unused) {
+    (void)unused;
+    if (!solver_there(BFI_SOLVER_MIP)) skip();
+    int stranded = 0;
+    for (int i = 0; i < 20; i++) {
+        bf_model *model = small_model(4);
+        solver_property p;
+        solver_property_init(&p, model);
+        for (int j = 0; j < 2; j++) p.lo[j] = -1, p.hi[j] = 1;
+        double low = -100, high = least_on_grid(model, &p, 0, INFINITY);
+        bf_halfspace *h = solver_property_row(&p, 1, 0, 0, 0, high);
+        while (high - low > 1e-7) {
+            h->rhs_lo = h->rhs_hi = low / 2 + high / 2;
+            if (solver_once(model, &p, BFI_SOLVER_MIP, BF_SEMANTICS_REAL).outcome ==
+                BFI_SOLVER_REFUTED)
+                low = h->rhs_hi;
+            else
+                high = h->rhs_hi;
+        }
+        h->rhs_lo = h->rhs_hi = low;
+        assert_int_equal(search(model, &p, BF_BRANCHING_NEURONS).outcome, BFI_SEARCH_REFUTED);
+        setenv("BOUNDFLOW_HIGHS", "none", 1);
+        bfi_search_result without = search(model, &p, BF_BRANCHING_NEURONS);
+        unsetenv("BOUNDFLOW_HIGHS");
+        assert_int_not_equal(without.outcome, BFI_SEARCH_FOUND);
+        if (without.outcome == BFI_SEARCH_REFUTED) continue;
+        assert_non_null(strstr(without.reason, "HiGHS"));
+        stranded++;
+    }
+    assert_true(stranded > 0);
 }
 
 /* One linear program decides a leaf whose neurons are all split: around the least value that it
@@ -343,7 +381,7 @@ static void test_corners(void **unused) {
         assert_int_equal(r.outcome, BFI_SOLVER_REFUTED);
 
         double a[2] = {1, 1}, center[2] = {0.5, -0.5};
-        bfi_store_row cut = {a, -2.5}, tight = {a, 2.5};
+        bfi_constraints_row cut = {a, -2.5}, tight = {a, 2.5};
         leaf = (bfi_leaf){.rows = &tight, .row_count = 1}; /* x + y <= -2.5 */
         r = solver_ask(model, solver, &p, BF_SEMANTICS_REAL, leaf);
         assert_int_equal(r.outcome, BFI_SOLVER_REFUTED);
@@ -420,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_never_refutes_a_point),
         cmocka_unit_test(test_never_refutes_an_evaluation),
         cmocka_unit_test(test_ways_agree),
+        cmocka_unit_test(test_leaves_of_a_search),
         cmocka_unit_test(test_split_leaves_are_decided),
         cmocka_unit_test(test_other_kinks),
         cmocka_unit_test(test_corners),

@@ -4,11 +4,16 @@
 
 #include "verify/solver/solver.h"
 
+/* Linear programs of a leaf: more than one where neurons that cost the bounds nothing are left. */
+enum { LEAF_PROGRAMS = 64 };
+
 static bf_status ask(bfi_leaves *l, bfi_loop *loop, const bfi_leaf *leaf,
                      bfi_solver_result *result) {
     const bfi_problem *p = &loop->problem;
-    bfi_solver_options o = {
-        .kind = BFI_SOLVER_LP, .bounds = loop->options->bounds, .memory = loop->options->memory};
+    bfi_solver_options o = {.kind = BFI_SOLVER_MIP,
+                            .bounds = loop->options->bounds,
+                            .memory = loop->options->memory,
+                            .most_nodes = LEAF_PROGRAMS};
     bf_status status = BF_STATUS_OK;
     if (o.bounds.method > BF_METHOD_CROWN) o.bounds.method = BF_METHOD_CROWN;
     if (!l->solver)

@@ -20,7 +20,7 @@ typedef struct bfi_side {
 typedef struct bfi_question {
     const bf_property *property;
     int32_t case_index;
-    const bfi_store *store;
+    const bfi_constraints *store;
     const bfi_encoding *encoding;
     bfi_budget budget;
     int64_t memory;     /* bytes, about */

@@ -108,15 +108,15 @@ const char *bfi_solver_missing(const bfi_solver *s) { return s->self ? NULL : s-
 
 /* ---- what is known of the leaf ---- */
 
-static bf_status add_splits(const bfi_leaf *leaf, bfi_store *store, bfi_solver_result *result,
+static bf_status add_splits(const bfi_leaf *leaf, bfi_constraints *store, bfi_solver_result *result,
                             bf_error *err) {
     bf_status status = BF_STATUS_OK;
     for (int64_t i = 0; i < leaf->split_count && status == BF_STATUS_OK; i++) {
         const bf_split *s = &leaf->splits[i];
         bf_activation_info info = bf_plan_activation(leaf->plan, s->activation);
         if (info.layer >= 0 && s->neuron >= 0 && s->neuron < info.neurons)
-            status = bfi_store_add_split(
-                store, (bfi_store_split){info.layer, s->neuron, s->sign, s->point}, err);
+            status = bfi_constraints_add_split(
+                store, (bfi_constraints_split){info.layer, s->neuron, s->sign, s->point}, err);
         else /* left out: a larger leaf */
             bfi_solver_reason(result, "splits of %s have no place in the model as imported",
                               info.name ? info.name : "an unknown activation");
@@ -124,15 +124,15 @@ static bf_status add_splits(const bfi_leaf *leaf, bfi_store *store, bfi_solver_r
     return status;
 }
 
-static bf_status fill_store(const bfi_solver *s, const bfi_leaf *leaf, bfi_store *store,
+static bf_status fill_store(const bfi_solver *s, const bfi_leaf *leaf, bfi_constraints *store,
                             bfi_solver_result *result, bf_error *err) {
     bf_status status = BF_STATUS_OK;
-    if (leaf->lo) bfi_store_tighten(store, 0, leaf->lo, leaf->hi);
+    if (leaf->lo) bfi_constraints_tighten(store, 0, leaf->lo, leaf->hi);
     for (int id = 0; leaf->layer_lo && id < s->model->graph->count; id++)
         if (leaf->layer_lo[id])
-            bfi_store_tighten(store, id, leaf->layer_lo[id], leaf->layer_hi[id]);
+            bfi_constraints_tighten(store, id, leaf->layer_lo[id], leaf->layer_hi[id]);
     for (int64_t r = 0; r < leaf->row_count && status == BF_STATUS_OK; r++)
-        status = bfi_store_add_row(store, leaf->rows[r], err);
+        status = bfi_constraints_add_row(store, leaf->rows[r], err);
     return status == BF_STATUS_OK ? add_splits(leaf, store, result, err) : status;
 }
 
@@ -157,7 +157,7 @@ static bf_status make_plan(bfi_solver *s, bf_error *err) {
 }
 
 /* Adds a split as the own plan names it, if it does. */
-static void name_split(bfi_solver *s, const bfi_store_split *split, int64_t *count) {
+static void name_split(bfi_solver *s, const bfi_constraints_split *split, int64_t *count) {
     const bfi_graph *graph = s->model->graph;
     for (int a = 0; a < bf_plan_activation_count(s->plan); a++) {
         int layer = bf_plan_activation(s->plan, a).layer;
@@ -168,8 +168,8 @@ static void name_split(bfi_solver *s, const bfi_store_split *split, int64_t *cou
     }
 }
 
-static bf_status name_splits(bfi_solver *s, const bfi_store *store, size_t more, int64_t *count,
-                             bf_error *err) {
+static bf_status name_splits(bfi_solver *s, const bfi_constraints *store, size_t more,
+                             int64_t *count, bf_error *err) {
     *count = 0;
     if (!bfi_grow((void **)&s->splits, &s->split_room, store->split_count + more + 1,
                   sizeof *s->splits))
@@ -179,7 +179,7 @@ static bf_status name_splits(bfi_solver *s, const bfi_store *store, size_t more,
 }
 
 /* Bounds every layer on the box and the splits. */
-static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_store *store,
+static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_constraints *store,
                               bf_error *err) {
     int64_t first[2] = {0, 0};
     bf_status status = make_plan(s, err);
@@ -194,7 +194,7 @@ static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_store *st
     status = bf_bounds_run(s->plan, s->ws, &request, err);
     for (int id = 1; id < s->model->graph->count && status == BF_STATUS_OK; id++)
         if (bf_workspace_layer(s->plan, s->ws, id, s->lo, s->hi))
-            bfi_store_tighten(store, id, s->lo, s->hi);
+            bfi_constraints_tighten(store, id, s->lo, s->hi);
     return status;
 }
 
@@ -204,7 +204,7 @@ static bf_status bound_layers(bfi_solver *s, const bfi_leaf *leaf, bfi_store *st
 typedef struct inquiry {
     bfi_solver *solver;
     const bfi_leaf *leaf;
-    const bfi_store *store;
+    const bfi_constraints *store;
     const bfi_encoding *encoding;
     double *spec, *lower; /* of the disjunct's rows */
 } inquiry;
@@ -222,7 +222,7 @@ static bf_status open_inquiry(inquiry *q, bf_error *err) {
 
 /* The best margin of a row. */
 static double best_margin(const inquiry *q) {
-    const bfi_store *store = q->store;
+    const bfi_constraints *store = q->store;
     int output = store->graph->output;
     double best = -INFINITY;
     for (int32_t r = 0; r < store->disjunct->count; r++)
@@ -255,7 +255,7 @@ static bf_status tighten(void *user, const bfi_side *sides, int32_t count, doubl
     if (status == BF_STATUS_OK) status = name_splits(s, q->store, (size_t)count, &first[1], err);
     for (int32_t i = 0; i < count && status == BF_STATUS_OK; i++) {
         int32_t in = q->encoding->kinks[sides[i].kink].in, layer = q->encoding->layer[in];
-        bfi_store_split split = {layer, q->encoding->element[in], sides[i].sign, 0};
+        bfi_constraints_split split = {layer, q->encoding->element[in], sides[i].sign, 0};
         if (layer >= 0) name_split(s, &split, &first[1]);
     }
     if (status != BF_STATUS_OK) return status;
@@ -278,7 +278,7 @@ static bf_status tighten(void *user, const bfi_side *sides, int32_t count, doubl
 
 /* ---- deciding ---- */
 
-static bf_status ask(bfi_solver *s, const bfi_leaf *leaf, const bfi_store *store,
+static bf_status ask(bfi_solver *s, const bfi_leaf *leaf, const bfi_constraints *store,
                      bfi_solver_result *result, bf_error *err) {
     bfi_encoding encoding;
     bf_status status = bfi_encode(store, s->options.memory, &encoding, err);
@@ -315,15 +315,16 @@ static bf_status stay_open(bf_status status, bfi_solver_result *result, const bf
 
 bf_status bfi_solver_decide(bfi_solver *s, const bfi_leaf *leaf, bfi_solver_result *result,
                             bf_error *err) {
-    bfi_store store;
+    bfi_constraints store;
     bf_error why = {0};
     *result = (bfi_solver_result){.outcome = BFI_SOLVER_OPEN, .lower = -INFINITY};
     if (!s->self) {
         bfi_solver_reason(result, "%.190s", s->missing.message);
         return BF_STATUS_OK;
     }
-    bf_status status = bfi_store_create(s->model->graph, s->property, leaf->case_index,
-                                        leaf->disjunct, s->options.bounds.semantics, &store, err);
+    bf_status status =
+        bfi_constraints_create(s->model->graph, s->property, leaf->case_index, leaf->disjunct,
+                               s->options.bounds.semantics, &store, err);
     if (status != BF_STATUS_OK) return status;
     status = fill_store(s, leaf, &store, result, &why);
     if (status == BF_STATUS_OK && !store.empty && !knows_layers(s, leaf))
@@ -332,7 +333,7 @@ bf_status bfi_solver_decide(bfi_solver *s, const bfi_leaf *leaf, bfi_solver_resu
         result->outcome = BFI_SOLVER_REFUTED, result->lower = INFINITY;
     else if (status == BF_STATUS_OK)
         status = ask(s, leaf, &store, result, &why);
-    bfi_store_clear(&store);
+    bfi_constraints_clear(&store);
     status = stay_open(status, result, &why);
     return status == BF_STATUS_OK ? status : bfi_fail(err, status, "%s", why.message);
 }

@@ -42,7 +42,7 @@ typedef struct bfi_leaf {
      * of the box that satisfy the splits; NULL, or NULL entries: not known. More are computed here.
      */
     const double *const *layer_lo, *const *layer_hi;
-    const bfi_store_row *rows; /* cuts */
+    const bfi_constraints_row *rows; /* cuts */
     int64_t row_count;
     double deadline; /* bf_clock() time; 0: none */
 } bfi_leaf;

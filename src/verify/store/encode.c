@@ -14,7 +14,7 @@
 enum { ENTRY_BYTES = 64, LINE_BYTES = 512 };
 
 typedef struct builder {
-    const bfi_store *store;
+    const bfi_constraints *store;
     bfi_encoding *out;
     bool **need;    /* by node and element */
     int32_t **col;  /* the same: its column, where needed */
@@ -269,7 +269,7 @@ static bf_status need_pooled(builder *b, int id, int64_t element, void *user) {
 /* ---- what is needed ---- */
 
 static void need_rows(builder *b) {
-    const bfi_store *s = b->store;
+    const bfi_constraints *s = b->store;
     for (int32_t r = 0; r < s->disjunct->count; r++) {
         const bf_halfspace *h = &s->disjunct->rows[r];
         for (int32_t k = 0; k < h->y_count; k++)
@@ -323,7 +323,7 @@ static bf_status need_node(builder *b, int id) {
 /* ---- layers ---- */
 
 static bf_status define_sum(builder *b, bfi_affine *affine, int id, int64_t j, int32_t *out) {
-    const bfi_store *s = b->store;
+    const bfi_constraints *s = b->store;
     bfi_affine_sum sum;
     bf_status status = bfi_affine_element(affine, j, &sum, b->err);
     if (status != BF_STATUS_OK) return status;
@@ -385,7 +385,7 @@ static bf_status define_other(builder *b, int id, int64_t j, int32_t *out) {
 
 static bf_status define_node(builder *b, int id) {
     const bfi_node *node = node_of(b, id);
-    const bfi_store *s = b->store;
+    const bfi_constraints *s = b->store;
     bfi_affine affine = {0};
     bool sums = bfi_affine_op(node->op);
     bf_status status = BF_STATUS_OK;
@@ -426,7 +426,7 @@ static bf_status add_goal(builder *b, const bf_halfspace *h) {
     return status == BF_STATUS_OK ? end_row(b, -INFINITY, h->rhs_hi, lost) : status;
 }
 
-static bf_status add_cut(builder *b, const bfi_store_row *row) {
+static bf_status add_cut(builder *b, const bfi_constraints_row *row) {
     bf_status status = BF_STATUS_OK;
     begin_row(b);
     for (int64_t i = 0; i < node_of(b, 0)->count && status == BF_STATUS_OK; i++)
@@ -435,7 +435,7 @@ static bf_status add_cut(builder *b, const bfi_store_row *row) {
 }
 
 static bf_status add_rows(builder *b) {
-    const bfi_store *s = b->store;
+    const bfi_constraints *s = b->store;
     bf_status status = BF_STATUS_OK;
     for (size_t r = 0; r < s->row_count && status == BF_STATUS_OK; r++)
         status = add_cut(b, &s->rows[r]);
@@ -473,7 +473,8 @@ static void release(builder *b) {
     free(b->place);
 }
 
-bf_status bfi_encode(const bfi_store *store, int64_t memory, bfi_encoding *out, bf_error *err) {
+bf_status bfi_encode(const bfi_constraints *store, int64_t memory, bfi_encoding *out,
+                     bf_error *err) {
     builder b = {.store = store, .out = out, .zero = -1, .memory = memory, .err = err};
     int count = store->graph->count;
     *out = (bfi_encoding){.empty = store->empty};
@@ -491,7 +492,7 @@ bf_status bfi_encode(const bfi_store *store, int64_t memory, bfi_encoding *out, 
     return status;
 }
 
-void bfi_encoding_point(const bfi_store *store, const bfi_encoding *e, const double *x,
+void bfi_encoding_point(const bfi_constraints *store, const bfi_encoding *e, const double *x,
                         double *point) {
     for (int64_t i = 0; i < store->graph->nodes[0].count; i++) {
         double lo = store->lo[0][i], hi = store->hi[0][i];

@@ -50,7 +50,8 @@ typedef struct bfi_encoding {
 
 /* Encodes |store|. BF_STATUS_LIMIT, with a message that says so, when it would take more than
  * |memory| bytes or a column has no finite interval; |out| is then cleared. */
-bf_status bfi_encode(const bfi_store *store, int64_t memory, bfi_encoding *out, bf_error *err);
+bf_status bfi_encode(const bfi_constraints *store, int64_t memory, bfi_encoding *out,
+                     bf_error *err);
 void bfi_encoding_clear(bfi_encoding *encoding);
 
 /* Largest magnitude in a column's box. */
@@ -62,7 +63,7 @@ static inline double bfi_encoding_magnitude(const bfi_encoding *e, int32_t col) 
 
 /* The model's input at values |x| of the columns: inputs without influence in the middle of their
  * interval. */
-void bfi_encoding_point(const bfi_store *store, const bfi_encoding *encoding, const double *x,
+void bfi_encoding_point(const bfi_constraints *store, const bfi_encoding *encoding, const double *x,
                         double *point);
 
 #endif
