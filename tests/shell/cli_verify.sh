@@ -55,6 +55,25 @@ test "$(head -n 1 out)" = sat || fail "the first line is not the verdict"
 sed -i 1d out
 json out "j['verdict'] == 'sat' and len(j['x']) == 64 and len(j['y']) == 10 and j['decided_by']"
 
+echo "-- engines"
+hard=$models/vnnlib/digits_mlp_robust_eps0.04.vnnlib # more than intervals prove
+if "$bin" doctor | grep -Eq 'ok +HiGHS'; then
+    run 0 "--engine mip" verify "$hard" --network "$m" --method ibp --engine mip --timeout 60
+    same "$(cat out)" unsat "verdict of linear programs"
+    has err 'decided by mip'
+else
+    echo "SKIP  --engine mip: no HiGHS ('boundflow doctor' says how to get it)"
+fi
+for engine in mip:BOUNDFLOW_HIGHS smt:BOUNDFLOW_Z3; do
+    export "${engine#*:}=none"
+    run 0 "${engine%:*} without its library" verify "$hard" --network "$m" --method ibp --engine "${engine%:*}" \
+        --timeout 1
+    unset "${engine#*:}"
+    same "$(cat out)" unknown "verdict without a library"
+    has err "${engine%:*}: .*${engine#*:}=none"
+done
+refused 2 "an engine that is none" 'engine' verify "$hard" --network "$m" --engine lp
+
 echo "-- signals"
 "$bin" verify "$refuted" --network "$m" --quiet >/dev/null 2>&1 && pass "still there"
 data=${BOUNDFLOW_DATA:-$root/../shared/data}

@@ -7,9 +7,7 @@
 #include "base/fp.h"
 #include "base/status.h"
 #include "verify/solver/safe_bound.h"
-
-/* Rows of a kink: its line below zero, its line above, the chord. */
-enum { KINK_ROWS = 3 };
+#include "verify/solver/triangle.h"
 
 struct bfi_lp {
     const bfi_highs *highs;
@@ -80,35 +78,6 @@ static void add_encoding_rows(bfi_lp *p) {
     lp->hi[lp->objective] = e->rows > e->goal ? high : 0;
 }
 
-/* The rows of a kink: out - slope in, each with its ends. */
-typedef struct kink_rows {
-    double slope[KINK_ROWS], lo[KINK_ROWS], hi[KINK_ROWS];
-} kink_rows;
-
-/* Both lines hold on their side of zero, with an end on the other where f is above (below) them;
- * the chord's intercept is the larger (smaller) of both corners. */
-static kink_rows rows_of_kink(const bfi_kink *k, double l, double u) {
-    kink_rows r = {.slope = {k->slope[0], k->slope[1]}};
-    bool convex = k->slope[1] >= k->slope[0], stable = l >= 0 || u <= 0;
-    for (int row = 0; row < 2; row++) {
-        bool equal = row ? l >= 0 : u <= 0;
-        r.lo[row] = equal || convex ? -k->error : -INFINITY;
-        r.hi[row] = equal || !convex ? k->error : INFINITY;
-    }
-    r.lo[2] = -INFINITY, r.hi[2] = INFINITY;
-    if (stable) return r;
-    double chord = r.slope[2] = (k->slope[1] * u - k->slope[0] * l) / (u - l);
-    double below = (k->slope[0] - chord) * l, above = (k->slope[1] - chord) * u;
-    double slack = bfi_up(bfi_up(4 * BF_U64 * (fabs(k->slope[0]) + fabs(chord)) * fabs(l)) +
-                          bfi_up(4 * BF_U64 * (fabs(k->slope[1]) + fabs(chord)) * fabs(u))) +
-                   k->error;
-    if (convex)
-        r.hi[2] = bfi_up(fmax(fmax(below, above), 0) + slack);
-    else
-        r.lo[2] = bfi_down(fmin(fmin(below, above), 0) - slack);
-    return r;
-}
-
 /* Three rows of two entries each, so that a chord has a place whatever its slope. */
 static void add_kink_rows(bfi_lp *p) {
     const bfi_encoding *e = p->encoding;
@@ -116,8 +85,8 @@ static void add_kink_rows(bfi_lp *p) {
     p->first_kink = lp->rows;
     for (int32_t i = 0; i < e->kink_count; i++) {
         const bfi_kink *k = &e->kinks[i];
-        kink_rows r = rows_of_kink(k, e->lo[k->in], e->hi[k->in]);
-        for (int row = 0; row < KINK_ROWS; row++) {
+        bfi_triangle r = bfi_triangle_of(k, e->lo[k->in], e->hi[k->in]);
+        for (int row = 0; row < BFI_TRIANGLE_ROWS; row++) {
             add_entry(lp, k->out, 1);
             add_entry(lp, k->in, -r.slope[row]);
             end_row(lp, r.lo[row], r.hi[row]);
@@ -127,9 +96,10 @@ static void add_kink_rows(bfi_lp *p) {
 
 static bf_status build(bfi_lp *p, bf_error *err) {
     const bfi_encoding *e = p->encoding;
-    int64_t cols = (int64_t)e->cols + 1, rows = e->rows + (int64_t)KINK_ROWS * e->kink_count;
+    int64_t cols = (int64_t)e->cols + 1,
+            rows = e->rows + (int64_t)BFI_TRIANGLE_ROWS * e->kink_count;
     int64_t entries =
-        e->start[e->rows] + (e->rows - e->goal) + (int64_t)2 * KINK_ROWS * e->kink_count;
+        e->start[e->rows] + (e->rows - e->goal) + (int64_t)2 * BFI_TRIANGLE_ROWS * e->kink_count;
     if (cols > INT32_MAX || rows >= INT32_MAX || entries > INT32_MAX)
         return bfi_fail(err, BF_STATUS_LIMIT, "the linear program has too many rows or entries");
     if (!allocate(p, cols, rows + 1, entries)) return bfi_fail_memory(err);
@@ -218,10 +188,10 @@ static void set_row(bfi_lp *p, int32_t row, double lo, double hi) {
 static void set_kink(bfi_lp *p, int32_t kink) {
     const bfi_kink *k = &p->encoding->kinks[kink];
     bfi_linear_program *lp = &p->lp;
-    kink_rows r = rows_of_kink(k, lp->lo[k->in], lp->hi[k->in]);
-    int32_t first = p->first_kink + KINK_ROWS * kink, chord = first + 2;
+    bfi_triangle r = bfi_triangle_of(k, lp->lo[k->in], lp->hi[k->in]);
+    int32_t first = p->first_kink + BFI_TRIANGLE_ROWS * kink, chord = first + 2;
     double *coef = &lp->value[lp->start[chord + 1] - 1];
-    for (int row = 0; row < KINK_ROWS; row++) set_row(p, first + row, r.lo[row], r.hi[row]);
+    for (int row = 0; row < BFI_TRIANGLE_ROWS; row++) set_row(p, first + row, r.lo[row], r.hi[row]);
     if (isfinite(r.hi[2]) || isfinite(r.lo[2])) {
         if (*coef == -r.slope[2]) return;
         *coef = -r.slope[2];
@@ -242,7 +212,7 @@ void bfi_lp_restrict(bfi_lp *p, const double *lo, const double *hi) {
 }
 
 double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {
-    int32_t chord = p->first_kink + KINK_ROWS * kink + 2;
+    int32_t chord = p->first_kink + BFI_TRIANGLE_ROWS * kink + 2;
     double end = isfinite(p->lp.row_hi[chord]) ? p->lp.row_hi[chord] : p->lp.row_lo[chord];
     return fabs(p->duals[chord] * end);
 }

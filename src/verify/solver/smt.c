@@ -1,5 +1,6 @@
 /* Z3 on the encoding, in exact rational arithmetic: every number of the network is a dyadic
- * rational, which is what Z3 gets. */
+ * rational, which is what Z3 gets. It works in a process apart: one step of its arithmetic may take
+ * minutes, and cannot be interrupted. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,8 +9,8 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "verify/solver/apart.h"
 #include "verify/solver/backend.h"
-#include "verify/solver/watch.h"
 #include "verify/solver/z3.h"
 
 /* Kinks of a question: more are out of reach of exact arithmetic. */
@@ -27,6 +28,7 @@ typedef struct formula {
     bfi_z3o solver, sort;
     bfi_z3o *vars;  /* by column */
     bfi_z3o *terms; /* of the row being written */
+    double *x;      /* of the last model, by column */
     bool failed;    /* some call: what was asked is not what was meant */
 } formula;
 
@@ -50,11 +52,6 @@ static void destroy(void *self) {
 
 /* Z3 would end the process. */
 static void ignore(bfi_z3 c, int code) { (void)c, (void)code; }
-
-static void stop(void *user) {
-    const formula *f = user;
-    f->z3->interrupt(f->c);
-}
 
 static bfi_z3o numeral(formula *f, const char *text) {
     bfi_z3o made = f->z3->mk_numeral(f->c, text, f->sort);
@@ -167,22 +164,18 @@ static void limit_memory(const formula *f) {
 }
 
 /* The model's inputs, as near as doubles come. */
-static bf_status try_model(const formula *f, bfi_solver_result *result, bf_error *err) {
+static bf_status try_model(formula *f, bfi_solver_result *result, bf_error *err) {
     const bfi_encoding *e = f->question->encoding;
     bfi_z3o model = f->z3->solver_get_model(f->c, f->solver);
     if (!model) return BF_STATUS_OK; /* interrupted */
-    double *x = bfi_calloc((size_t)e->cols, sizeof *x);
-    if (!x) return bfi_fail_memory(err);
     f->z3->model_inc_ref(f->c, model);
     for (int32_t j = 0; j < e->cols; j++) {
         bfi_z3o value = NULL;
         if (f->z3->model_eval(f->c, model, f->vars[j], true, &value) && value)
-            x[j] = f->z3->get_numeral_double(f->c, value);
+            f->x[j] = f->z3->get_numeral_double(f->c, value);
     }
     f->z3->model_dec_ref(f->c, model);
-    bf_status status = bfi_question_try(f->question, x, result, err);
-    free(x);
-    return status;
+    return bfi_question_try(f->question, f->x, result, err);
 }
 
 static int check(formula *f) { return f->z3->solver_check(f->c, f->solver); }
@@ -213,56 +206,84 @@ static bf_status judge(formula *f, int answer, bfi_solver_result *result, bf_err
         result->lower = 0;
         return BF_STATUS_OK;
     }
-    bf_status status = bfi_budget_check(&f->question->budget);
-    if (status != BF_STATUS_OK) return bfi_fail(err, status, "while Z3 was solving");
     const char *why = f->z3->solver_get_reason_unknown(f->c, f->solver);
     bfi_solver_reason(result, "Z3: %.150s", why ? why : "no reason given");
     return BF_STATUS_OK;
 }
 
 static bf_status solve(formula *f, bfi_solver_result *result, bf_error *err) {
-    bfi_watch *watch = NULL;
     add_columns(f);
     add_rows(f);
     add_kinks(f);
     limit_memory(f);
     if (f->failed || f->z3->get_error_code(f->c) != 0)
         return bfi_fail(err, BF_STATUS_LIMIT, "Z3 does not take the question");
-    bf_status status = bfi_watch_begin(&f->question->budget, stop, f, &watch, err);
-    if (status != BF_STATUS_OK) return status;
-    status = judge(f, check(f), result, err);
-    bfi_watch_end(watch);
-    return status;
+    return judge(f, check(f), result, err);
+}
+
+/* What comes back from the process apart, with the columns of a point behind it. */
+typedef struct reply {
+    bfi_solver_result result; /* pointers in it mean nothing */
+    double x[];
+} reply;
+
+typedef struct job {
+    const library *lib;
+    const bfi_question *question;
+} job;
+
+static void work(void *user, void *answer) {
+    const job *j = user;
+    const bfi_z3_functions *z3 = &j->lib->z3;
+    reply *r = answer;
+    size_t cols = (size_t)j->question->encoding->cols;
+    bf_error err = {""};
+    formula f = {.z3 = z3, .question = j->question, .x = r->x};
+    void *config = z3->mk_config();
+    f.vars = bfi_calloc(cols, sizeof *f.vars);
+    f.terms = bfi_calloc(cols, sizeof *f.terms);
+    f.c = z3->mk_context(config);
+    z3->set_error_handler(f.c, ignore);
+    f.sort = z3->mk_real_sort(f.c);
+    f.solver = z3->mk_solver(f.c);
+    z3->solver_inc_ref(f.c, f.solver);
+    bf_status status = f.vars && f.terms ? solve(&f, &r->result, &err) : bfi_fail_memory(&err);
+    if (status == BF_STATUS_OK) return;
+    r->result.outcome = BFI_SOLVER_OPEN;
+    bfi_solver_reason(&r->result, "%.190s", err.message);
+}
+
+/* The point that the process apart found is tried again here. */
+static bf_status take(const bfi_question *question, const reply *r, bfi_solver_result *result,
+                      bf_error *err) {
+    *result = r->result;
+    result->witness = (bfi_witness){0};
+    if (result->outcome != BFI_SOLVER_FOUND) return BF_STATUS_OK;
+    result->outcome = BFI_SOLVER_OPEN;
+    return bfi_question_try(question, r->x, result, err);
 }
 
 static bf_status decide(void *self, const bfi_question *question, bfi_solver_result *result,
                         bf_error *err) {
-    const library *lib = self;
-    const bfi_z3_functions *z3 = &lib->z3;
     const bfi_encoding *e = question->encoding;
-    formula f = {.z3 = z3, .question = question};
+    job j = {self, question};
+    size_t size = sizeof(reply) + (size_t)e->cols * sizeof(double);
+    bool answered = false;
     result->nodes = 1;
     if (e->kink_count > MOST_KINKS)
         return bfi_fail(err, BF_STATUS_LIMIT,
                         "%d neurons of either sign are too many for exact arithmetic (most: %d)",
                         (int)e->kink_count, MOST_KINKS);
-    f.vars = bfi_calloc((size_t)e->cols, sizeof *f.vars);
-    f.terms = bfi_calloc((size_t)e->cols, sizeof *f.terms);
-    bf_status status = f.vars && f.terms ? BF_STATUS_OK : bfi_fail_memory(err);
-    if (status == BF_STATUS_OK) {
-        void *config = z3->mk_config();
-        f.c = z3->mk_context(config);
-        z3->del_config(config);
-        z3->set_error_handler(f.c, ignore);
-        f.sort = z3->mk_real_sort(f.c);
-        f.solver = z3->mk_solver(f.c);
-        z3->solver_inc_ref(f.c, f.solver);
-        status = solve(&f, result, err);
-        z3->solver_dec_ref(f.c, f.solver);
-        z3->del_context(f.c);
-    }
-    free(f.vars);
-    free(f.terms);
+    reply *r = bfi_calloc(1, size);
+    if (!r) return bfi_fail_memory(err);
+    r->result = *result;
+    bf_status status =
+        bfi_apart_run(&question->budget, question->memory, work, &j, r, size, &answered, err);
+    if (answered)
+        status = take(question, r, result, err);
+    else if (status == BF_STATUS_OK)
+        bfi_solver_reason(result, "Z3 ended without an answer: for want of memory?");
+    free(r);
     return status;
 }
 

@@ -13,12 +13,9 @@ enum { BFI_Z3_FALSE = -1, BFI_Z3_UNDEF = 0, BFI_Z3_TRUE = 1 };
 /* X(result, name after Z3_, arguments) */
 #define BFI_Z3_FUNCTIONS(X)                                                                   \
     X(void *, mk_config, (void))                                                              \
-    X(void, del_config, (void *config))                                                       \
     X(bfi_z3, mk_context, (void *config))                                                     \
-    X(void, del_context, (bfi_z3 c))                                                          \
     X(void, set_error_handler, (bfi_z3 c, void (*handler)(bfi_z3 c, int code)))               \
     X(int, get_error_code, (bfi_z3 c))                                                        \
-    X(void, interrupt, (bfi_z3 c))                                                            \
     X(bfi_z3o, mk_real_sort, (bfi_z3 c))                                                      \
     X(bfi_z3o, mk_int_symbol, (bfi_z3 c, int number))                                         \
     X(bfi_z3o, mk_string_symbol, (bfi_z3 c, const char *text))                                \
@@ -38,7 +35,6 @@ enum { BFI_Z3_FALSE = -1, BFI_Z3_UNDEF = 0, BFI_Z3_TRUE = 1 };
     X(void, params_set_uint, (bfi_z3 c, bfi_z3o params, bfi_z3o symbol, unsigned value))      \
     X(bfi_z3o, mk_solver, (bfi_z3 c))                                                         \
     X(void, solver_inc_ref, (bfi_z3 c, bfi_z3o solver))                                       \
-    X(void, solver_dec_ref, (bfi_z3 c, bfi_z3o solver))                                       \
     X(void, solver_set_params, (bfi_z3 c, bfi_z3o solver, bfi_z3o params))                    \
     X(void, solver_assert, (bfi_z3 c, bfi_z3o solver, bfi_z3o formula))                       \
     X(void, solver_push, (bfi_z3 c, bfi_z3o solver))                                          \
