@@ -218,6 +218,7 @@ static bf_status open_splits(bfi_loop *l, const bfi_splitter *splitter, void **s
     int64_t nodes = l->nodes;
     bf_status status = splitter->open(l, splits);
     if (status == BF_STATUS_OK) status = limit_tree(l, splitter->bytes(*splits));
+    if (status != BF_STATUS_OK) l->nodes = nodes; /* they will be bounded again */
     if (status != BF_STATUS_OK || !l->resumed) return status;
     resumption r = {splitter, *splits};
     l->nodes = nodes; /* whatever opening has bounded again */
