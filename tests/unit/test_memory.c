@@ -77,6 +77,8 @@ static void every_model(void **state) {
             bf_options o = kit_setting(setting % KIT_TYPED);
             o.partition = setting / KIT_TYPED % 2;
             o.batch = setting < 2 * KIT_TYPED ? 1 : BOXES;
+            if (o.method == BF_METHOD_ALPHA_CROWN) /* minutes on the reference */
+                o.executor = BF_EXECUTOR_NATIVE, o.iterations = 2;
             check_plan(entry->d_name, model, o);
         }
         bf_model_free(model);
