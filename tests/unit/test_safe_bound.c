@@ -98,6 +98,37 @@ static void test_perturbed_multipliers(void **unused) {
     assert_int_equal(close, ROUNDS);
 }
 
+/* x_0 >= sum of w_j x_j over so many terms that their rounding is more than a step, whatever the
+ * multiplier: never above the exact optimum, which y = 1 comes near. */
+static void test_many_terms(void **unused) {
+    (void)unused;
+    enum { TERMS = 60 };
+    int close = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        double lo[TERMS + 1] = {-0x1p30}, hi[TERMS + 1] = {0x1p30}, value[TERMS + 1] = {1};
+        double row_lo[1] = {0}, row_hi[1] = {INFINITY}, scratch[3 * (TERMS + 1)];
+        int32_t start[2] = {0, TERMS + 1}, index[TERMS + 1] = {0};
+        bfi_linear_program lp = {TERMS + 1, 1, 0, lo, hi, row_lo, row_hi, start, index, value};
+        static exact optimum, found, end;
+        exact_set(&optimum, 0);
+        for (int j = 1; j <= TERMS; j++) {
+            double w = net_number(i % 2 ? NET_CANCEL : NET_PLAIN);
+            index[j] = j, value[j] = -w;
+            lo[j] = net_uniform(), hi[j] = lo[j] + (double)kit_int(0, 1);
+            exact_set(&end, w > 0 ? lo[j] : hi[j]);
+            exact_accumulate(&optimum, w, &end);
+        }
+        for (int k = -2; k <= 2; k++) {
+            double y = 1 + k * 0x1p-52, bound = bfi_safe_bound(&lp, 0, &y, scratch);
+            exact_set(&found, bound);
+            assert_true(exact_compare(&found, &optimum) <= 0);
+            exact_set(&end, bound + 1e-4);
+            close += k == 0 && exact_compare(&end, &optimum) > 0;
+        }
+    }
+    assert_int_equal(close, ROUNDS);
+}
+
 /* x <= 1 and x >= 1 + gap contradict each other: shown for a gap above rounding, and never for
  * none. */
 static void test_contradiction(void **unused) {
@@ -116,9 +147,8 @@ static void test_contradiction(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_never_above_a_point),
-        cmocka_unit_test(test_zero_multipliers),
-        cmocka_unit_test(test_perturbed_multipliers),
+        cmocka_unit_test(test_never_above_a_point),   cmocka_unit_test(test_zero_multipliers),
+        cmocka_unit_test(test_perturbed_multipliers), cmocka_unit_test(test_many_terms),
         cmocka_unit_test(test_contradiction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
