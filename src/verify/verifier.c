@@ -387,10 +387,19 @@ static bf_status search(verifier *v, bf_error *err) {
     }
 }
 
+/* Most work of an attack before CROWN, about a second's: a large network may be proved in less, and
+ * the search attacks again. Steps take a way through the network and back, twice its work. */
+#define ATTACK_FLOPS 5e10
+
 /* The effort of one case is spread over all, when they are many: the search of a case tries points
  * of its own. */
 static int steps_each(const verifier *v, int steps) {
+    const bfi_graph *graph = v->model->graph;
     int64_t open = v->ledger.open_cases;
+    double flops = 1;
+    for (int id = 0; id < graph->count; id++) flops += 3 * (double)bfi_node_flops(graph, id);
+    double most = ATTACK_FLOPS / flops / v->options->restarts;
+    if (steps > CHEAP_STEPS && most < steps) steps = most > CHEAP_STEPS ? (int)most : CHEAP_STEPS;
     return open > MANY_CASES ? (int)(steps * MANY_CASES / open) : steps;
 }
 

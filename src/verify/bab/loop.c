@@ -13,7 +13,7 @@
 #define REPORT_PERIOD 0.02 /* seconds */
 
 /* The attack runs again after so many nodes, and whenever their number has doubled since. */
-enum { ATTACK_AT = 1 << 14, ATTACK_RESTARTS = 64, ATTACK_STEPS = 100 };
+enum { ATTACK_AT = 1 << 12, ATTACK_RESTARTS = 64, ATTACK_STEPS = 100 };
 
 bf_status bfi_loop_give_up(bfi_loop *l, const char *why) {
     if (!l->result->reason[0]) snprintf(l->result->reason, sizeof l->result->reason, "%s", why);
