@@ -243,6 +243,7 @@ static void test_leaves_of_a_search(void **unused) {
         setenv("BOUNDFLOW_HIGHS", "none", 1);
         bfi_search_result without = search(model, &p, BF_BRANCHING_NEURONS);
         unsetenv("BOUNDFLOW_HIGHS");
+        bf_model_free(model);
         assert_int_not_equal(without.outcome, BFI_SEARCH_FOUND);
         if (without.outcome == BFI_SEARCH_REFUTED) continue;
         assert_non_null(strstr(without.reason, "HiGHS"));
