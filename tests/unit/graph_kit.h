@@ -16,6 +16,14 @@
 #define KIT_SHAPE(...) \
     kit_shape((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 
+/* Sanitizers and missing optimisation make tests ten times slower: loops over cases take one in
+ * KIT_SAMPLE there, and limits in seconds have room. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+enum { KIT_SAMPLE = 5, KIT_SLOWER = 20 };
+#else
+enum { KIT_SAMPLE = 1, KIT_SLOWER = 1 };
+#endif
+
 static inline bfi_shape kit_shape(int rank, const int64_t *dim) {
     bfi_shape shape = {.rank = rank};
     for (int i = 0; i < rank; i++) shape.dim[i] = dim[i];

@@ -11,12 +11,6 @@
 #include "search_kit.h"
 #include "verify/bab/tree.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-#define SLOWER 10
-#else
-#define SLOWER 1
-#endif
-
 enum { MANY = 1 << 30 };
 
 static bf_verify_result decide(const bf_model *model, const bf_property *property,
@@ -147,7 +141,7 @@ static void test_stops_soon(void **unused) {
     fclose(file);
     print_message("%d of %d runs stopped; %.1f ms from a stop to the end at worst\n", stopped, runs,
                   1e3 * worst);
-    assert_true(stopped > 0 && worst < 0.05 * SLOWER);
+    assert_true(stopped > 0 && worst < 0.05 * KIT_SLOWER);
 }
 
 /* Bytes that this process holds. */
@@ -194,7 +188,7 @@ static void test_tree_of_a_million(void **unused) {
     assert_int_equal(leaves, 1 << DEPTH);
     assert_int_equal(bfi_tree_stats_of(tree).created, (2 << DEPTH) - 1);
     print_message("%.1f MiB more for 2^21 nodes\n", (double)most / (1 << 20));
-    if (SLOWER == 1) assert_true(most < cap);
+    if (KIT_SLOWER == 1) assert_true(most < cap);
     bfi_tree_free(tree);
 }
 
@@ -207,7 +201,7 @@ static void note_bytes(void *user, const bf_progress *progress) {
 /* The same verdict when memory is short, and no more of it than is allowed. */
 static void test_short_of_memory(void **unused) {
     (void)unused;
-    int proved = 0, tight = 0, nets = SLOWER > 1 ? 3 : 12;
+    int proved = 0, tight = 0, nets = KIT_SLOWER > 1 ? 3 : 12;
     for (int i = 0; i < nets; i++) {
         bf_model *model = kit_model(5, 3, 12);
         double low, high;

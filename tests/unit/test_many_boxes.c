@@ -5,12 +5,6 @@
 #include "bounds_kit.h"
 #include "ir/evaluate.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOWDOWN 20.0
-#else
-#define SLOWDOWN 1.0
-#endif
-
 enum { BOXES = 2000, POINTS = 33, LONGEST = 160 };
 
 /* One input, one output, relus between. */
@@ -68,7 +62,7 @@ static bf_verify_result decide(const bf_model *model, const bf_property *propert
     bf_verify_options o = bf_verify_options_default();
     bf_verify_result result;
     bf_error err = {""};
-    o.timeout = 60 * SLOWDOWN;
+    o.timeout = 60 * KIT_SLOWER;
     if (bf_verify(kit_session(2), model, property, &o, &result, &err) != BF_STATUS_OK)
         fail_msg("%s", err.message);
     print_message("%s by %s: attack %.2f s, bounds %.2f s, search %.2f s, %lld nodes\n",
@@ -84,7 +78,7 @@ static void thousands_of_boxes(void **state) {
         bf_property *property = leaving(model, 1e-3, -1);
         bf_verify_result result = decide(model, property);
         assert_int_equal(result.verdict, BF_VERDICT_UNSAT);
-        assert_true(result.total_s < 30 * SLOWDOWN);
+        assert_true(result.total_s < 30 * KIT_SLOWER);
         bf_verify_result_clear(&result);
         bf_property_free(property);
         bf_model_free(model);

@@ -9,14 +9,6 @@
 #include "plan/plan.h"
 #include "plan/storage.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOWDOWN 20.0
-#elif defined(__has_feature)
-#define SLOWDOWN 20.0 /* clang: sanitizers or not, room */
-#else
-#define SLOWDOWN 1.0
-#endif
-
 /* input [4] -> relu [4] */
 static bfi_graph *two_nodes(void) {
     bfi_graph *graph = kit_graph(KIT_SHAPE(4));
@@ -360,7 +352,7 @@ static void deadlines(void **state) {
             double late = cpu_seconds() - start - fmax(waits[i], 0);
             assert_int_equal(status, BF_STATUS_TIMEOUT);
             assert_non_null(strstr(err.message, "time"));
-            if (late > 0.05 * SLOWDOWN) fail_msg("executor %d: %.3f s late", executor, late);
+            if (late > 0.05 * KIT_SLOWER) fail_msg("executor %d: %.3f s late", executor, late);
             for (int j = 0; j < 10; j++)
                 assert_true(lower[j] == -INFINITY && upper[j] == INFINITY); /* not reached */
             assert_false(bf_workspace_layer(e.plan, e.ws, 0, wide_lo, wide_hi));
@@ -391,7 +383,7 @@ static void cancellation(void **state) {
         assert_int_equal(pthread_create(&thread, NULL, stop_soon, session), 0);
         double start = cpu_seconds();
         assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, &err), BF_STATUS_CANCELLED);
-        assert_true(cpu_seconds() - start < (0.01 + 0.05) * SLOWDOWN * threads);
+        assert_true(cpu_seconds() - start < (0.01 + 0.05) * KIT_SLOWER * threads);
         pthread_join(thread, NULL);
         assert_int_equal(bf_bounds_run(e.plan, e.ws, &request, &err), BF_STATUS_CANCELLED);
         bf_session_resume(session);
@@ -610,12 +602,18 @@ static void life_cycle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_are_bounded_once),
-        cmocka_unit_test(good_program),   cmocka_unit_test(bad_programs),
-        cmocka_unit_test(storage),        cmocka_unit_test(memory_limit),
-        cmocka_unit_test(planned_memory), cmocka_unit_test(deadlines),
-        cmocka_unit_test(cancellation),   cmocka_unit_test(stopped_rows_hold),
-        cmocka_unit_test(bad_requests),   cmocka_unit_test(bad_options),
-        cmocka_unit_test(life_cycle),     cmocka_unit_test(shared_plan),
+        cmocka_unit_test(good_program),
+        cmocka_unit_test(bad_programs),
+        cmocka_unit_test(storage),
+        cmocka_unit_test(memory_limit),
+        cmocka_unit_test(planned_memory),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(cancellation),
+        cmocka_unit_test(stopped_rows_hold),
+        cmocka_unit_test(bad_requests),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(life_cycle),
+        cmocka_unit_test(shared_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
