@@ -26,13 +26,13 @@ static double mean_size(const bfi_tile *t, int buffer, int64_t n, int64_t lane) 
 void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     assert(!bfi_tile_windowed(t, op->a));
-    assert(bfi_tile_buffer(t, op->out) != bfi_tile_buffer(t, op->a));
     for (int64_t l = 0; l < t->lanes; l++) {
         bfi_lane_splits *s = t->splits->lane[l];
         double scale = 0;
         for (int32_t i = 0; i < s->count; i++) {
             bfi_crossing *c = &s->crossings[i];
             if (c->node != op->node) continue;
+            assert(bfi_tile_buffer(t, op->out) != bfi_tile_buffer(t, op->a));
             if (!(c->scale > 0) && c->count > 0) {
                 if (!(scale > 0)) scale = mean_size(t, op->a, n, l);
                 c->scale = scale;

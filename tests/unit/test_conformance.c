@@ -137,7 +137,7 @@ static void rows_are_independent(void **state) {
     (void)state;
     problem p = pose("rows", 0, case_conv(1));
     int64_t m = bf_model_output_count(p.model);
-    for (int setting = 0; setting < KIT_TYPED; setting++) {
+    for (int setting = 0; setting<KIT_TYPED; setting += KIT_SAMPLE> 1 ? 3 : 1) {
         double lower[MAX_ROWS], upper[MAX_ROWS], one_lower, one_upper;
         kit_engine e = kit_engine_new(1, p.model, kit_setting(setting));
         for (int64_t rows = 1; rows <= MAX_ROWS; rows++) {

@@ -76,7 +76,7 @@ static void watch(void *user, const bfi_search_child *child) {
     leaf *n = &l->leaf[l->count++];
     n->closed = child->was & ~child->open;
     n->depth = child->depth;
-    memcpy(n->cuts, child->cuts, (size_t)child->depth * sizeof *n->cuts);
+    if (child->depth > 0) memcpy(n->cuts, child->cuts, (size_t)child->depth * sizeof *n->cuts);
 }
 
 typedef struct question {
