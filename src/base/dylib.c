@@ -108,6 +108,15 @@ bf_status bfi_dylib_functions(const bfi_dylib *lib, const char *const *names, si
     return BF_STATUS_OK;
 }
 
+bf_status bfi_dylib_load(bfi_optional which, bfi_dylib *out, const char *const *names, size_t count,
+                         void *slots, bf_error *err) {
+    bf_status status = bfi_dylib_open(which, out, err);
+    if (status != BF_STATUS_OK) return status;
+    status = bfi_dylib_functions(out, names, count, slots, err);
+    if (status != BF_STATUS_OK) bfi_dylib_close(out);
+    return status;
+}
+
 void bfi_dylib_close(bfi_dylib *lib) {
     if (!lib) return;
     if (lib->handle) dlclose(lib->handle);

@@ -39,6 +39,10 @@ bf_status bfi_dylib_open(bfi_optional which, bfi_dylib *out, bf_error *err);
  */
 bf_status bfi_dylib_open_file(const char *path, bfi_dylib *out, bf_error *err);
 
+/* Both: opens |which| and fills |slots|; after a failure nothing is open. */
+bf_status bfi_dylib_load(bfi_optional which, bfi_dylib *out, const char *const *names, size_t count,
+                         void *slots, bf_error *err);
+
 /* Fills |slots|, a struct of |count| function pointers and nothing else, with the functions
  * |names|. BF_STATUS_UNSUPPORTED names the first that the library lacks (another version). */
 bf_status bfi_dylib_functions(const bfi_dylib *lib, const char *const *names, size_t count,

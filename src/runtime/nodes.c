@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/thread_pool.h"
 #include "exec/alpha.h"
+#include "runtime/run.h"
 #include "runtime/session.h"
 
 /* A run of a request: lanes with something to bound, and what their splits become. */
@@ -236,15 +237,6 @@ static void give_back(const nodes_run *r) {
     }
 }
 
-static bf_status ended(bf_workspace *ws, bf_error *err) {
-    int status = atomic_load(&ws->failed);
-    atomic_store(&ws->failed, BF_STATUS_OK);
-    if (status == BF_STATUS_TIMEOUT) return bfi_fail(err, BF_STATUS_TIMEOUT, "time budget ran out");
-    if (status == BF_STATUS_CANCELLED)
-        return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
-    return (bf_status)status;
-}
-
 bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request *request,
                         bf_error *err) {
     nodes_run r = {.plan = plan, .ws = ws, .request = request};
@@ -255,7 +247,8 @@ bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request
         atomic_store(&ws->failed, BF_STATUS_OK);
         run_tiles(&r);
         give_back(&r);
-        status = ended(ws, err);
+        status = bfi_run_failure(ws, err);
+        atomic_store(&ws->failed, BF_STATUS_OK);
     }
     free(r.splits);
     free(r.crossings);

@@ -356,13 +356,17 @@ static void run_wave(const bf_plan *plan, bf_workspace *ws, int first, int last)
     }
 }
 
-static bf_status stopped(bf_workspace *ws, bf_error *err) {
-    bfi_ws_stopped(ws);
+bf_status bfi_run_failure(const bf_workspace *ws, bf_error *err) {
     int status = atomic_load(&ws->failed);
     if (status == BF_STATUS_TIMEOUT) return bfi_fail(err, BF_STATUS_TIMEOUT, "time budget ran out");
     if (status == BF_STATUS_CANCELLED)
         return bfi_fail(err, BF_STATUS_CANCELLED, "stopped on request");
     return (bf_status)status;
+}
+
+static bf_status stopped(bf_workspace *ws, bf_error *err) {
+    bfi_ws_stopped(ws);
+    return bfi_run_failure(ws, err);
 }
 
 static bf_status run_tasks(const bf_plan *plan, bf_workspace *ws, bf_error *err) {

@@ -10,6 +10,9 @@
 bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, int64_t boxes,
                         bf_error *err);
 
+/* The status of a run that has failed or was stopped, with a message; BF_STATUS_OK: neither. */
+bf_status bfi_run_failure(const bf_workspace *ws, bf_error *err);
+
 /* Cuts and runs one job, its rows added, on the pool when that pays. */
 void bfi_run_job(const bf_plan *plan, bf_workspace *ws, const bfi_job *job);
 

@@ -35,6 +35,21 @@ static inline void kit_range(const bf_model *model, double *least, double *most)
     }
 }
 
+/* What |assertion| says of two outputs, on [-1, 1]^2. */
+static inline bf_property *kit_square_property(const char *assertion) {
+    char text[1024];
+    bf_property *property;
+    bf_error err = {""};
+    int length = snprintf(text, sizeof text,
+                          "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)"
+                          "(declare-const Y_1 Real)\n(assert (and (>= X_0 -1) (<= X_0 1)))\n"
+                          "(assert (and (>= X_1 -1) (<= X_1 1)))\n%s\n",
+                          assertion);
+    if (bf_property_parse(text, (size_t)length, "test", &property, &err) != BF_STATUS_OK)
+        fail_msg("%s", err.message);
+    return property;
+}
+
 /* y_0 <= |rhs| somewhere in [-1, 1]^n, as two cases: the halves below and above x_1 = 0.1. */
 static inline bf_property *kit_property(int inputs, double rhs) {
     char text[4096], box[1024] = "";
@@ -42,8 +57,8 @@ static inline bf_property *kit_property(int inputs, double rhs) {
     bf_error err = {""};
     int length = 0, used = 0;
     for (int i = 0; i < inputs; i++)
-        length += snprintf(text + length, sizeof text - (size_t)length,
-                           "(declare-const X_%d Real)", i);
+        length +=
+            snprintf(text + length, sizeof text - (size_t)length, "(declare-const X_%d Real)", i);
     for (int i = 0; i < inputs; i++)
         used += snprintf(box + used, sizeof box - (size_t)used, "(>= X_%d -1) (<= X_%d 1)", i, i);
     length += snprintf(text + length, sizeof text - (size_t)length,

@@ -1,9 +1,8 @@
 /* Branch and bound over neurons, and beside it over inputs: both agree with a fine grid of points
  * whatever the threads, the leaves of a proof cover the box and hold, a search that is stopped says
  * so, and the rules that rank neurons give the scores they should. */
-#include "bounds_kit.h"
-#include "ir/evaluate.h"
 #include "runtime/session.h"
+#include "search_kit.h"
 #include "verify/bab/bounder.h"
 #include "verify/bab/branch.h"
 #include "verify/bab/lane_state.h"
@@ -38,20 +37,6 @@ static bf_model *random_model(bfi_op op) {
     graph->output = net_linear(graph, NET_PLAIN, b, 1, width, OUTPUTS);
     kit_validate(graph);
     return net_model(graph);
-}
-
-static bf_property *property_of(const char *assertion) {
-    char text[1024];
-    bf_property *property;
-    bf_error err = {""};
-    int length = snprintf(text, sizeof text,
-                          "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)"
-                          "(declare-const Y_1 Real)\n(assert (and (>= X_0 -1) (<= X_0 1)))\n"
-                          "(assert (and (>= X_1 -1) (<= X_1 1)))\n%s\n",
-                          assertion);
-    if (bf_property_parse(text, (size_t)length, "test", &property, &err) != BF_STATUS_OK)
-        fail_msg("%s", err.message);
-    return property;
 }
 
 /* The leaves of a search that were refuted. */
@@ -185,7 +170,7 @@ static bf_property *question_about(const double least[2], double slack, bool fou
     else
         snprintf(text, sizeof text,
                  "(assert (or (and (<= Y_0 %.17g)) (and (<= (- Y_0 Y_1) %.17g))))", first, second);
-    return property_of(text);
+    return kit_square_property(text);
 }
 
 static void test_agrees(void **unused) {

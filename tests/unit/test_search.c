@@ -1,25 +1,10 @@
 /* Branch and bound on small networks: verdicts agree with a fine grid of points, whatever the
  * number of threads; decisions cover; a search that is stopped or short of memory says so. */
-#include "bounds_kit.h"
-#include "ir/evaluate.h"
+#include "search_kit.h"
 #include "verify/bab/branch.h"
 #include "verify/bab/search.h"
 
 enum { GRID = 161 };
-
-static bf_property *property_of(const char *assertion) {
-    char text[1024];
-    bf_property *property;
-    bf_error err = {""};
-    int length = snprintf(text, sizeof text,
-                          "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)"
-                          "(declare-const Y_1 Real)\n(assert (and (>= X_0 -1) (<= X_0 1)))\n"
-                          "(assert (and (>= X_1 -1) (<= X_1 1)))\n%s\n",
-                          assertion);
-    if (bf_property_parse(text, (size_t)length, "test", &property, &err) != BF_STATUS_OK)
-        fail_msg("%s", err.message);
-    return property;
-}
 
 /* Two inputs, two outputs, relus between. */
 static bf_model *random_model(void) {
@@ -86,7 +71,7 @@ static void test_agrees_with_grid(void **unused) {
             snprintf(text, sizeof text,
                      "(assert (or (and (<= Y_0 %.17g)) (and (<= Y_0 %.17g) (<= Y_1 1e9))))", rhs[0],
                      rhs[0] - (found ? 0 : slack));
-            bf_property *property = property_of(text);
+            bf_property *property = kit_square_property(text);
             bfi_search_result one = search(model, property, 1, 0, 0, BF_STATUS_OK);
             bfi_search_result two = search(model, property, 2, 0, 0, BF_STATUS_OK);
             assert_int_equal(one.outcome, found ? BFI_SEARCH_FOUND : BFI_SEARCH_REFUTED);
@@ -112,7 +97,7 @@ static void test_limits(void **unused) {
     grid_minimum(model, least, &most);
     /* so near to the minimum that neither a proof nor a point is quick */
     snprintf(text, sizeof text, "(assert (<= Y_0 %.17g))", least[0] - 1e-6);
-    bf_property *property = property_of(text);
+    bf_property *property = kit_square_property(text);
     bfi_search_result r = search(model, property, 1, 0, bf_clock() - 1, BF_STATUS_TIMEOUT);
     assert_int_equal(r.outcome, BFI_SEARCH_OPEN);
     r = search(model, property, 1, 240, 0, BF_STATUS_OK);

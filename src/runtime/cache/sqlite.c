@@ -8,9 +8,5 @@ bf_status bfi_sqlite_load(bfi_dylib *lib, bfi_sqlite *out, bf_error *err) {
     };
     _Static_assert(sizeof names / sizeof *names * sizeof(void *) == sizeof *out,
                    "one pointer per name");
-    bf_status status = bfi_dylib_open(BFI_OPTIONAL_SQLITE, lib, err);
-    if (status != BF_STATUS_OK) return status;
-    status = bfi_dylib_functions(lib, names, sizeof names / sizeof *names, out, err);
-    if (status != BF_STATUS_OK) bfi_dylib_close(lib);
-    return status;
+    return bfi_dylib_load(BFI_OPTIONAL_SQLITE, lib, names, sizeof names / sizeof *names, out, err);
 }
