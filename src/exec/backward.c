@@ -486,20 +486,31 @@ static void run_box(const bfi_tile *t, const bfi_back_op *op) {
                      (flat_error){.all = box_flat(t, op)});
 }
 
+/* The minimum of lane |l|'s functional as computed, and what it may be off by. */
+static void try_lane(const bfi_tile *t, int64_t l, double gamma, double flat, bool errors,
+                     double *constant, double *error) {
+    *constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
+    *error = t->v.error[l] + flat + BF_U64 * fabs(*constant);
+    if (errors) *error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
+    *error *= BFI_ERROR_ROOM;
+}
+
 /* The functional's minimum here and now, without changing the lanes. */
 static void run_try(const bfi_tile *t, const bfi_back_op *op) {
+    enum { AT_ONCE = 64 }; /* a call certifies lanes in vectors: one at a time costs as much */
+    double constant[AT_ONCE], error[AT_ONCE], lower[AT_ONCE];
     bfi_tile_step s = box_step(t, op);
     bfi_tile_relax(t, &s);
     double gamma = t->plan->errors[op->node].gamma_dot,
            flat = t->plan->outward ? box_flat(t, op) : 0;
-    for (int64_t l = 0; l < t->lanes; l++) {
-        double constant = t->v.constant[l] + bfi_load(t->plan->dtype, t->v.t_sum, l);
-        double error = t->v.error[l] + flat + BF_U64 * fabs(constant);
-        if (s.e.data) error += bfi_load(t->plan->dtype, t->v.e_sum, l) * (1 + 2 * gamma);
-        double lower;
-        error *= BFI_ERROR_ROOM;
-        t->plan->kernels->certify(1, t->plan->outward, &constant, &error, &lower);
-        if (lower > t->v.best[l]) t->v.best[l] = lower;
+    for (int64_t first = 0; first < t->lanes; first += AT_ONCE) {
+        int64_t n = t->lanes - first < AT_ONCE ? t->lanes - first : AT_ONCE;
+        double *best = t->v.best + first;
+        for (int64_t l = 0; l < n; l++)
+            try_lane(t, first + l, gamma, flat, s.e.data != NULL, &constant[l], &error[l]);
+        t->plan->kernels->certify(n, t->plan->outward, constant, error, lower);
+        for (int64_t l = 0; l < n; l++)
+            if (lower[l] > best[l]) best[l] = lower[l];
     }
 }
 
