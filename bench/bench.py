@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The benchmark suite: one JSON file and one HTML page of everything that is measured, one run, one machine.
 
-Parts: micro     kernels alone, against the measured fma peak and memory rate of one core (roofline)
+Parts: micro     kernels alone, against the measured fma peak and memory rate of one core (roofline) and the vendor's library
        peers     auto_LiRPA in its own environment on the same boxes, in turn: time, width, memory
        plan      every network x method x executor: planned bytes, time to plan, time to run, flops against dense
        threads   two threads against one
@@ -35,7 +35,8 @@ class Run:
         self.rounds = arguments.rounds or (1 if self.quick else 2)
         self.seconds = 0.3 if self.quick else 1.0  # of repeats in a process
         self.nets = os.path.join(arguments.out, "nets")
-        self.peer = "--no-peer" if arguments.no_peer else peer.find()
+        self.no_peer = arguments.no_peer
+        self.peer = "--no-peer" if self.no_peer else peer.find()
         self.only = [(part, case) for part, _, case in (word.partition("/") for word in arguments.only or [])]
         self.skipped, self.started = [], time.monotonic()
 

@@ -1,8 +1,11 @@
 """Kernels alone, beside what one core can do: the measured fma peak, and the rate at which it reads as many bytes as
-the kernel touches. Their minimum at the kernel's flops per byte is its roof."""
+the kernel touches. Their minimum at the kernel's flops per byte is its roof. Beside them, where the peer's interpreter is
+there, the vendor's libraries on the same products and convolutions (vendor.py)."""
+import os
 import re
 
 import support
+import vendor
 
 TITLE = "Kernels alone, against the roof of one core"
 TABLES = [("avx512 or avx2 as the machine has it", None, "f32"), ("float64", None, "f64"), ("avx2 forced", "avx2", "f32")]
@@ -26,6 +29,8 @@ def set_aims(row):
 def judge(row, peak):
     """Where the kernel stands on the roofline."""
     row["s"] = min(row["samples"])
+    if row["vendor_samples"]:
+        row["vendor_s"] = min(row["vendor_samples"])
     row["intensity"] = row["flops"] / row["bytes"]
     row["flop_rate"] = row["flops"] / row["s"]
     row["peak_share"] = row["flop_rate"] / peak
@@ -34,8 +39,31 @@ def judge(row, peak):
     set_aims(row)
 
 
-def table(run, program, isa, dtype):
-    """Facts of one table of kernels, and its rows: the fastest of |rounds| processes."""
+def find_vendor(run):
+    """The interpreter that has the vendor's libraries, or None, said."""
+    python = os.environ.get("BOUNDFLOW_PEER_PYTHON")
+    why = "--no-peer" if run.no_peer else None if python else "BOUNDFLOW_PEER_PYTHON is not set"
+    if not why:
+        try:
+            support.run_json([python, "-c", "import torch; print('{}')"], timeout=120)
+            return python
+        except support.Failed as error:
+            why = f"its interpreter does not work: {error}"
+    run.skip(f"micro, the vendor's library ({why})")
+    return None
+
+
+def add_vendor(run, python, dtype, rows):
+    """The vendor's process of one round; a kernel that it has no call for stays without."""
+    names = {row["kernel"]: row for row in rows.values() if vendor.parse(row["kernel"]) and run.wants("micro", row["case"])}
+    if names:
+        script = os.path.join(support.ROOT, "bench", "vendor.py")
+        for line in support.run_lines([python, script, dtype, *names], env=support.single_thread_environment()):
+            names[line["case"]]["vendor_samples"].append(line["s"])
+
+
+def table(run, program, isa, dtype, python):
+    """Facts of one table of kernels, and its rows: the fastest of |rounds| processes, in turn with the vendor's."""
     facts, rows = None, {}
     for turn in range(run.rounds):
         run.note("micro", f"{isa or 'native'} {dtype}, process {turn + 1} of {run.rounds}")
@@ -46,9 +74,11 @@ def table(run, program, isa, dtype):
         for line in lines:
             name = f"{facts['isa']} {facts['dtype']} {line['case']}"
             row = rows.setdefault(name, {"case": name, "kernel": line["case"], "isa": facts["isa"], "dtype": facts["dtype"],
-                                         "flops": line["flops"], "bytes": line["bytes"], "read_rate": 0, "samples": []})
+                                         "flops": line["flops"], "bytes": line["bytes"], "read_rate": 0, "samples": [], "vendor_samples": []})
             row["read_rate"] = max(row["read_rate"], line["read_rate"])
             row["samples"].append(line["s"])
+        if python:
+            add_vendor(run, python, facts["dtype"], rows)
     for row in rows.values():
         judge(row, facts["peak"])
     return facts, [row for row in rows.values() if run.wants("micro", row["case"])]
@@ -60,12 +90,13 @@ def measure(run):
     except support.Failed as error:
         run.skip(f"micro ({error})")
         return None
+    python = find_vendor(run)
     found = {"cores": [], "rows": []}
     for what, isa, dtype in TABLES[:1] if run.quick else TABLES:
         if any(facts["isa"] == isa and facts["dtype"] == "float32" for facts in found["cores"]):
             continue  # the machine's fastest already
         try:
-            facts, rows = table(run, program, isa, dtype)
+            facts, rows = table(run, program, isa, dtype, None if isa else python)
         except support.Failed as error:
             run.skip(f"micro, {what} ({error})")
             continue
@@ -76,10 +107,15 @@ def measure(run):
 
 
 HEADER = ["kernel", "us", "flop/byte", "GF/s", "of fma peak", "GB/s", "of reading", "of roof"]
+VENDOR = "vendor library GF/s"  # a column where there is one
+
+
+def gigaflops(row, key):
+    return f"{row['flops'] / row[key] * 1e-9:.1f}" if key in row else "-"
 
 
 def cells(row):
-    return [row["kernel"], support.microseconds(row["s"]), f"{row['intensity']:.1f}", f"{row['flop_rate'] * 1e-9:.1f}",
+    return [row["kernel"], support.microseconds(row["s"]), f"{row['intensity']:.1f}", gigaflops(row, "s"),
             support.judged(row, "peak_share", "{:.2f}"), f"{row['bytes'] / row['s'] * 1e-9:.1f}",
             f"{row['read_share']:.2f}", support.judged(row, "roof_share", "{:.2f}")]
 
@@ -88,5 +124,7 @@ def tables(found):
     """(title, header, rows of cells) of what was measured."""
     for facts in found["cores"]:
         read = ", ".join(f"{support.size_words(size)} {rate * 1e-9:.0f}" for size, rate in facts["read"])
-        yield (f"{facts['isa']} {facts['dtype']}: fma peak {facts['peak'] * 1e-9:.1f} GF/s; GB/s of reading {read}", HEADER,
-               [cells(row) for row in found["rows"] if row["isa"] == facts["isa"] and row["dtype"] == facts["dtype"]])
+        rows = [row for row in found["rows"] if row["isa"] == facts["isa"] and row["dtype"] == facts["dtype"]]
+        beside = any("vendor_s" in row for row in rows)
+        yield (f"{facts['isa']} {facts['dtype']}: fma peak {facts['peak'] * 1e-9:.1f} GF/s; GB/s of reading {read}",
+               HEADER + [VENDOR] * beside, [cells(row) + [gigaflops(row, "vendor_s")] * beside for row in rows])
