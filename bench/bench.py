@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The benchmark suite: one JSON file and one HTML page of everything that is measured, one run, one machine.
 
-Parts: micro     kernels alone, against the measured fma peak and memory rate of one core (roofline) and the vendor's library
+Parts: micro     kernels alone, against the fma peak and memory rate of one core (roofline) and the vendor's library
        peers     auto_LiRPA in its own environment on the same boxes, in turn: time, width, memory
        plan      every network x method x executor: planned bytes, time to plan, time to run, flops against dense
        threads   two threads against one

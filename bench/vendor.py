@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-SECONDS = 0.15  # of calls of one layout
+SECONDS, SHORT = 0.15, 1e-5  # of calls of one layout; of calls between two looks at the clock
 
 
 def parse(name):
@@ -30,7 +30,8 @@ def linear_calls(torch, dtype, m, k, lanes):
     if lanes == 1:
         vector, out = torch.rand(k, dtype=dtype), torch.empty(m, dtype=dtype)
         return [lambda: torch.mv(weights, vector, out=out)]
-    inner, outer, turned = torch.rand(k, lanes, dtype=dtype), torch.rand(lanes, k, dtype=dtype), weights.t().contiguous()
+    inner, outer = torch.rand(k, lanes, dtype=dtype), torch.rand(lanes, k, dtype=dtype)
+    turned = weights.t().contiguous()
     out, out_outer = torch.empty(m, lanes, dtype=dtype), torch.empty(lanes, m, dtype=dtype)
     return [lambda: torch.mm(weights, inner, out=out), lambda: torch.mm(outer, weights.t(), out=out_outer),
             lambda: torch.mm(outer, turned, out=out_outer)]
@@ -54,11 +55,13 @@ def conv_calls(torch, dtype, kind, kernel, stride, source, target, size, lanes):
 
 def fastest(call):
     call()
-    best, end = float("inf"), time.perf_counter() + SECONDS
+    best, calls, end = float("inf"), 1, time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
+        for _ in range(calls):
+            call()
+        took = (time.perf_counter() - start) / calls
+        best, calls = min(best, took), int(SHORT / took) + 1
     return best
 
 

@@ -55,7 +55,8 @@ def find_vendor(run):
 
 def add_vendor(run, python, dtype, rows):
     """The vendor's process of one round; a kernel that it has no call for stays without."""
-    names = {row["kernel"]: row for row in rows.values() if vendor.parse(row["kernel"]) and run.wants("micro", row["case"])}
+    names = {row["kernel"]: row for row in rows.values()
+             if vendor.parse(row["kernel"]) and run.wants("micro", row["case"])}
     if names:
         script = os.path.join(support.ROOT, "bench", "vendor.py")
         for line in support.run_lines([python, script, dtype, *names], env=support.single_thread_environment()):
@@ -74,7 +75,8 @@ def table(run, program, isa, dtype, python):
         for line in lines:
             name = f"{facts['isa']} {facts['dtype']} {line['case']}"
             row = rows.setdefault(name, {"case": name, "kernel": line["case"], "isa": facts["isa"], "dtype": facts["dtype"],
-                                         "flops": line["flops"], "bytes": line["bytes"], "read_rate": 0, "samples": [], "vendor_samples": []})
+                                         "flops": line["flops"], "bytes": line["bytes"], "read_rate": 0, "samples": [],
+                                         "vendor_samples": []})
             row["read_rate"] = max(row["read_rate"], line["read_rate"])
             row["samples"].append(line["s"])
         if python:

@@ -23,6 +23,8 @@ import bench  # noqa: E402
 import chart  # noqa: E402
 import page  # noqa: E402
 import support  # noqa: E402
+import vendor  # noqa: E402
+from parts import micro  # noqa: E402
 
 BINARY = os.environ.get("BOUNDFLOW_BIN", str(ROOT / "build" / "boundflow"))
 
@@ -175,6 +177,28 @@ class Aims(unittest.TestCase):
         made = report()
         made["parts"]["peers"]["rows"] = [self.row(7.0, ">=", 8), self.row(9.0, ">=", 8), {"case": "none"}]
         self.assertEqual([aim["met"] for aim in page.aims(made)], [False, True])
+
+
+class Vendor(unittest.TestCase):
+    def test_kernels_that_it_has(self):
+        self.assertEqual(vendor.parse("linear 784x256, 64 lanes"), ("linear", 784, 256, 64))
+        self.assertEqual(vendor.parse("convT 3x3/2 32->16 8x8, 1 lanes"), ("convT", 3, 2, 32, 16, 8, 1))
+        for name in ("interval linear 784x256, 1 lanes", "interval conv 3x3/1 16->3 32x32, 1 lanes",
+                     "relax 256, 64 lanes, own parameters"):
+            self.assertIsNone(vendor.parse(name))
+
+    def test_column_only_where_there_is_one(self):
+        def row(name, samples):
+            made = {"case": name, "kernel": name, "isa": "avx2", "dtype": "float32", "flops": 4e9, "bytes": 1e9,
+                    "read_rate": 1e9, "samples": [2.0], "vendor_samples": samples}
+            micro.judge(made, 1e12)
+            return made
+        cores = [{"isa": "avx2", "dtype": "float32", "peak": 1e12, "read": [[1024, 1e9]]}]
+        with_it, without = row("linear 5x5, 64 lanes", [4.0, 1.0]), row("relax 5, 64 lanes, own parameters", [])
+        (_, header, rows), = micro.tables({"cores": cores, "rows": [with_it, without]})
+        self.assertEqual((header[-1], rows[0][-1], rows[1][-1]), (micro.VENDOR, "4.0", "-"))
+        (_, header, rows), = micro.tables({"cores": cores, "rows": [without]})
+        self.assertTrue(micro.VENDOR not in header and len(rows[0]) == len(header))
 
 
 class Page(unittest.TestCase):
