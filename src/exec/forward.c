@@ -225,7 +225,8 @@ static bfi_transfer view(const bf_plan *plan, bf_workspace *ws, int64_t box, int
 void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, int64_t box, const double *lo,
                        const double *hi) {
     bfi_transfer t = view(plan, ws, box, 0, 0);
-    for (int64_t j = 0; j < t.n; j++) bfi_put_interval(&t, j, lo[j], hi[j]);
+    plan->kernels->enclose(t.n, plan->outward, lo, hi, bfi_kept_doubles(&t, t.state->lo),
+                           bfi_kept_doubles(&t, t.state->hi));
 }
 
 void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int64_t box, int id, int worker) {

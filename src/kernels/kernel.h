@@ -233,6 +233,9 @@ typedef struct bfi_kernels {
                             void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
 
     void (*finish)(const bfi_finish *f);
+    /* out_lo = lo, out_hi = hi, kept (outward: rounded so). */
+    void (*enclose)(int64_t n, bool outward, const double *lo, const double *hi, double *out_lo,
+                    double *out_hi);
     /* lower = constant - error, kept (outward: error enlarged by BFI_ERROR_ROOM). */
     void (*certify)(int64_t n, bool outward, const double *constant, const double *error,
                     double *lower);

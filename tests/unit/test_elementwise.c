@@ -155,6 +155,12 @@ static written run_certify(const bfi_kernels *k, const elementwise_case *c) {
     return w;
 }
 
+static written run_enclose(const bfi_kernels *k, const elementwise_case *c) {
+    written w = written_new(c->dtype, 2, c->n);
+    k->enclose(c->n, c->outward, c->bias.data, c->bias_error.data, w.out[0].data, w.out[1].data);
+    return w;
+}
+
 static written run_magnitudes(const bfi_kernels *k, const elementwise_case *c) {
     written w = written_new(c->dtype, 0, 0);
     w.number = k->magnitudes(c->n, c->lo.data, c->hi.data);
@@ -201,6 +207,10 @@ static void test_keep(void **state) { compare_tables(*(bfi_dtype *)*state, "keep
 
 static void test_certify(void **state) {
     compare_tables(*(bfi_dtype *)*state, "certify", run_certify);
+}
+
+static void test_enclose(void **state) {
+    compare_tables(*(bfi_dtype *)*state, "enclose", run_enclose);
 }
 
 static void test_magnitudes(void **state) {
@@ -257,8 +267,9 @@ static void test_finish_encloses(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {
-        BOTH(test_finish),     BOTH(test_relu),       BOTH(test_keep),           BOTH(test_certify),
-        BOTH(test_magnitudes), BOTH(test_relu_lines), BOTH(test_finish_encloses)};
+    const struct CMUnitTest tests[] = {BOTH(test_finish),     BOTH(test_relu),
+                                       BOTH(test_keep),       BOTH(test_certify),
+                                       BOTH(test_enclose),    BOTH(test_magnitudes),
+                                       BOTH(test_relu_lines), BOTH(test_finish_encloses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

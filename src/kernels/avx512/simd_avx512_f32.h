@@ -40,4 +40,22 @@ INLINE V v_magnitude(V lo, V hi) {
 }
 INLINE T s_fma(T a, T b, T c) { return __builtin_fmaf(a, b, c); }
 
+/* Eight doubles to the nearest float32 not below, or not above, as bfi_float_up and _down have it:
+ * the conversion rounds so itself. */
+#define FLOAT_ENDS 8
+INLINE void float_ends_up(double *x) {
+    __m512d v = _mm512_loadu_pd(x);
+    __m512d up =
+        _mm512_cvtps_pd(_mm512_cvt_roundpd_ps(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC));
+    __mmask8 number = _mm512_cmp_pd_mask(v, v, _CMP_ORD_Q);
+    _mm512_storeu_pd(x, _mm512_mask_blend_pd(number, _mm512_set1_pd(__builtin_inf()), up));
+}
+INLINE void float_ends_down(double *x) {
+    __m512d v = _mm512_loadu_pd(x);
+    __m512d down =
+        _mm512_cvtps_pd(_mm512_cvt_roundpd_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+    __mmask8 number = _mm512_cmp_pd_mask(v, v, _CMP_ORD_Q);
+    _mm512_storeu_pd(x, _mm512_mask_blend_pd(number, _mm512_set1_pd(-__builtin_inf()), down));
+}
+
 #endif
