@@ -48,27 +48,30 @@ run 0 "decided at once" verify "$proved" --network "$m" --checkpoint c
 
 data=${BOUNDFLOW_DATA:-$root/../shared/data}
 acas=$data/vnncomp/acasxu
-if [ ! -d "$acas" ]; then
+hard=$data/vnncomp/lsnc # a minute and more, on any machine
+if [ ! -d "$acas" ] || [ ! -d "$hard" ]; then
     echo "SKIP  stopping long searches: no public data (set BOUNDFLOW_DATA)"
     finish
 fi
-net=$acas/onnx/ACASXU_run2a_3_3_batch_2000.onnx
-prop=$acas/vnnlib/prop_2.vnnlib.gz
+net=$hard/onnx/quadrotor2d_state.onnx
+prop=$hard/vnnlib/quadrotor2d_state_0.vnnlib.gz
 run 0 "a timeout" verify "$prop" --network "$net" --timeout 1.5 --threads 1 --checkpoint c --json
 same "$(head -n 1 out)" timeout "verdict"
 has err "certified bound -?[0-9.e-]+, best point's margin [0-9.e-]+, [0-9]+ nodes"
 has err "go on with --resume c"
 sed -i 1d out
 json out "j['margin'] <= 0 < j['best_margin'] and j['nodes'] > j['open'] > 0 and j['checkpoints'] == 1"
-json out "len(j['best_x']) == 5 and j['past_s'] == 0"
+json out "len(j['best_x']) == 6 and j['past_s'] == 0"
 first=$("$python" -c 'import json; j = json.load(open("out")); print(j["nodes"], j["margin"])')
 run 0 "and further" verify "$prop" --network "$net" --timeout 1.5 --threads 2 --resume c --checkpoint c --json
 sed -i 1d out
 json out "j['nodes'] >= ${first% *} and j['margin'] >= ${first#* } and j['past_s'] > 1"
 refused 2 "another property's checkpoint" "another property" \
-    verify "$acas/vnnlib/prop_3.vnnlib.gz" --network "$net" --resume c
-refused 2 "another network's" "another network" \
-    verify "$prop" --network "$acas/onnx/ACASXU_run2a_1_1_batch_2000.onnx" --resume c
+    verify "$hard/vnnlib/quadrotor2d_state_9.vnnlib.gz" --network "$net" --resume c
+run 0 "a checkpoint of one network" verify "$acas/vnnlib/prop_2.vnnlib.gz" --timeout 0.2 --checkpoint one \
+    --branching neurons --network "$acas/onnx/ACASXU_run2a_3_3_batch_2000.onnx"
+refused 2 "is not another's" "another network" verify "$acas/vnnlib/prop_2.vnnlib.gz" --resume one \
+    --branching neurons --network "$acas/onnx/ACASXU_run2a_1_1_batch_2000.onnx"
 refused 2 "with another type" "other options" verify "$prop" --network "$net" --resume c --dtype float64
 head -c 1000 c >d
 refused 4 "cut off" "cut off" verify "$prop" --network "$net" --resume d
