@@ -129,6 +129,9 @@ static void print_summary(const bfi_verify_run *run) {
         fprintf(stderr, ", margin %.6g", r->margin);
     if (*r->reason) fprintf(stderr, ": %s", r->reason);
     fputc('\n', stderr);
+    if (*r->branching)
+        fprintf(stderr, "boundflow verify: %lld nodes, splits %s\n", (long long)r->nodes,
+                r->branching);
     if (r->verdict == BF_VERDICT_SAT || r->verdict == BF_VERDICT_UNSAT) return;
     char bound[32] = "unknown", best[32] = "unknown";
     if (isfinite(r->margin)) snprintf(bound, sizeof bound, "%.6g", r->margin);

@@ -67,7 +67,7 @@ void bfi_events_begin(bfi_events *e, const bfi_events_start *start) {
     bfi_text text;
     bfi_json json;
     e->start = e->last = e->rate_time = bf_clock();
-    e->phase[0] = '\0';
+    e->phase[0] = e->branching[0] = '\0';
     e->best = (double)INFINITY;
     e->checkpoints = e->rate_nodes = 0;
     e->problem = false;
@@ -93,6 +93,16 @@ static void tell_phase(bfi_events *e, const bf_progress *p) {
     bfi_json_integer(&json, "done", p->done);
     bfi_json_integer(&json, "total", p->total);
     write_known(&json, "bound", p->bound);
+    close_line(e, &text, &json);
+}
+
+static void tell_branching(bfi_events *e, const bf_progress *p) {
+    bfi_text text;
+    bfi_json json;
+    snprintf(e->branching, sizeof e->branching, "%s", p->branching);
+    if (!open_line(e, &text, &json, "branching")) return;
+    bfi_json_string(&json, "phase", p->phase);
+    bfi_json_string(&json, "branching", p->branching);
     close_line(e, &text, &json);
 }
 
@@ -140,6 +150,8 @@ static void tell_progress(bfi_events *e, const bf_progress *p) {
 void bfi_events_progress(bfi_events *e, const bf_progress *p) {
     if (!e->path || e->fd < 0) return;
     if (strncmp(e->phase, p->phase, sizeof e->phase - 1) != 0) tell_phase(e, p);
+    if (p->branching && strncmp(e->branching, p->branching, sizeof e->branching - 1) != 0)
+        tell_branching(e, p);
     if (p->best < e->best) tell_incumbent(e, p);
     if (p->checkpoints > e->checkpoints || (p->checkpoint_problem && !e->problem))
         tell_checkpoint(e, p);

@@ -13,7 +13,7 @@ typedef struct bfi_events {
     int fd;           /* -1: none any more */
     double start;     /* of the instance */
     double last;      /* when progress was told last */
-    char phase[32];
+    char phase[32], branching[128];
     double best;
     int64_t checkpoints;
     bool problem; /* with the last checkpoint */

@@ -28,6 +28,7 @@ typedef struct bf_progress {
     double bound, best;       /* -inf, +inf: nothing is known yet */
     int64_t nodes, open;      /* branch and bound: nodes bounded, nodes waiting */
     int64_t bytes;            /* of workspaces and the search tree */
+    const char *branching;    /* what a search splits, and why; NULL: none is running */
     int64_t checkpoints;      /* written so far */
     int64_t checkpoint_bytes; /* of the last one */
     const char *checkpoint_problem; /* why the last one could not be written; NULL: it was */

@@ -28,6 +28,7 @@ static void tell(bfi_journal *j, bool at_once) {
         .nodes = j->nodes + j->search.nodes,
         .open = j->search.open,
         .bytes = j->bytes + j->search.bytes,
+        .branching = j->search.branching,
         .checkpoints = j->checkpoints,
         .checkpoint_bytes = j->checkpoint_bytes,
         .checkpoint_problem = j->problem.message[0] ? j->problem.message : NULL};

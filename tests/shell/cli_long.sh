@@ -92,6 +92,8 @@ same "$(head -n 1 out)" unknown "verdict after SIGINT"
 sed -i 1d out
 json out "j['reason'] == 'stopped on request' and j['margin'] <= 0 < j['best_margin'] and j['open'] > 0"
 has e.jsonl '"event": "checkpoint".*"written"'
+has e.jsonl '"event": "branching".*"branching": "inputs: 6 of 6 inputs vary'
+has err 'nodes, splits inputs: 6 of 6 inputs vary'
 "$bin" verify "$prop" --network "$net" --threads 1 --resume k --checkpoint k --checkpoint-interval 0.1 \
     >out 2>err </dev/null &
 job=$!

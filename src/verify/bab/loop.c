@@ -124,7 +124,8 @@ static void report(bfi_loop *l, const bfi_splitter *splitter, void *splits, bool
     bfi_tree_stats t = bfi_tree_stats_of(l->tree);
     double lowest = fmin(t.lowest, l->stranded_margin);
     int64_t bytes = t.bytes + (splits ? splitter->bytes(splits) : 0);
-    l->result->progress = (bfi_search_progress){l->nodes, t.open + l->stranded, lowest, bytes};
+    l->result->progress =
+        (bfi_search_progress){l->nodes, t.open + l->stranded, lowest, bytes, l->result->branching};
     bool open = l->rooted && t.open > 0 && !bfi_loop_ended(l);
     if (open) bfi_loop_raise(l, lowest);
     if (l->options->report) l->options->report(l->options->user, &l->result->progress);

@@ -15,9 +15,10 @@
 #include "verify/refute.h"
 
 typedef struct bfi_search_progress {
-    int64_t nodes, open; /* bounded so far; waiting */
-    double lowest;       /* worst margin among the open ones: what is certified so far */
-    int64_t bytes;       /* of the tree, and of what bounds it */
+    int64_t nodes, open;   /* bounded so far; waiting */
+    double lowest;         /* worst margin among the open ones: what is certified so far */
+    int64_t bytes;         /* of the tree, and of what bounds it */
+    const char *branching; /* what is split, and why: as long as the result is there */
 } bfi_search_progress;
 
 /* What nodes hold for the search, in a file: raise it when that changes. */
