@@ -127,7 +127,7 @@ bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_
     bfi_tile t = bfi_tile_open(plan, ws, &request->tile);
     search s = {.request = request, .lower = lower, .error = error, .pace = bfi_alpha_start(plan)};
     if (request->lr > 0) s.pace.lr = request->lr;
-    assert(t.one_box && t.program->loop > 0);
+    assert(t.one_box && bfi_program_optimises(t.program));
     remember_lanes(&s, &t);
     bf_status status = bfi_tile_run(&t, 0, t.program->loop);
     begin_splits(&s, &t);

@@ -14,7 +14,7 @@
 
 enum { SLOPE_STEPS = 24 }; /* halvings of the slopes in question */
 
-typedef enum shape { FLAT, CONVEX, CONCAVE, WAVE } shape;
+typedef enum shape { FLAT, CONVEX, CONCAVE, WAVE, KINKS } shape;
 
 static shape shape_of(const bfi_node *node, double lo, double hi) {
     double below, above;
@@ -23,6 +23,8 @@ static shape shape_of(const bfi_node *node, double lo, double hi) {
         case BFI_OP_EXP:
         case BFI_OP_ABS:
             return CONVEX;
+        case BFI_OP_CLIP:
+            return KINKS;
         case BFI_OP_LOG:
             return lo > 0 ? CONCAVE : FLAT;
         case BFI_OP_SQRT:
@@ -148,6 +150,44 @@ __attribute__((noinline)) static double in_dtype(bfi_dtype t, double x) {
     return t == BFI_F32 ? (double)(float)x : x;
 }
 
+/* Abs or clip where it is one line: which. */
+static bool one_piece(const bfi_node *node, double lo, double hi, bfi_lines *out) {
+    double slope, at = 0, least = node->attrs.lo, most = node->attrs.hi;
+    if (node->op == BFI_OP_ABS) {
+        if (lo < 0 && hi > 0) return false;
+        slope = lo >= 0 ? 1 : -1;
+    } else {
+        bool flat = hi <= least || lo >= most || least >= most;
+        if (!flat && (lo < least || hi > most)) return false;
+        slope = flat ? 0 : 1;
+        if (flat) at = lo >= most || least >= most ? most : least;
+    }
+    *out = (bfi_lines){slope, at, slope, at};
+    return true;
+}
+
+/* Of clip across a kink, by the hull in the middle: below, it is flat up to the first kink and goes
+ * straight to the upper end from there; above likewise from the other end. */
+static bfi_lines clip_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
+                            double hi) {
+    const double ends[4] = {lo, hi, node->attrs.lo, node->attrs.hi};
+    double least = bfi_unary_value(node, lo), most = bfi_unary_value(node, hi);
+    double first = fmax(lo, node->attrs.lo), last = fmin(hi, node->attrs.hi);
+    double middle = lo / 2 + hi / 2;
+    bfi_lines l = {.t_pos = INFINITY, .t_neg = -INFINITY};
+    l.s_pos = middle > first ? in_dtype(dtype, (most - first) / (hi - first)) : 0;
+    l.s_neg = middle < last ? in_dtype(dtype, (last - least) / (last - lo)) : 0;
+    for (int i = 0; i < 4; i++) {
+        double below, above;
+        if (!(ends[i] >= lo && ends[i] <= hi)) continue;
+        bfi_unary_gap(node, outward, l.s_pos, ends[i], &below, &above);
+        l.t_pos = fmin(l.t_pos, below);
+        bfi_unary_gap(node, outward, l.s_neg, ends[i], &below, &above);
+        l.t_neg = fmax(l.t_neg, above);
+    }
+    return l;
+}
+
 /* The line on one side of the function: |sign| 1 below. */
 static void one_line(const bfi_node *node, bfi_dtype dtype, bool outward, shape kind, double lo,
                      double hi, int sign, double *s, double *t) {
@@ -169,10 +209,16 @@ bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
     bfi_lines flat = {0}, lines;
     bfi_unary_interval(node, outward, lo, hi, &flat.t_pos, &flat.t_neg);
     if (!isfinite(lo) || !isfinite(hi)) return flat;
+    bool kinks = node->op == BFI_OP_ABS || node->op == BFI_OP_CLIP;
+    if (kinks && one_piece(node, lo, hi, &lines)) return lines;
     shape kind = shape_of(node, lo, hi);
     if (kind == FLAT) return flat;
-    one_line(node, dtype, outward, kind, lo, hi, 1, &lines.s_pos, &lines.t_pos);
-    one_line(node, dtype, outward, kind, lo, hi, -1, &lines.s_neg, &lines.t_neg);
+    if (kind == KINKS) {
+        lines = clip_lines(node, dtype, outward, lo, hi);
+    } else {
+        one_line(node, dtype, outward, kind, lo, hi, 1, &lines.s_pos, &lines.t_pos);
+        one_line(node, dtype, outward, kind, lo, hi, -1, &lines.s_neg, &lines.t_neg);
+    }
     bool finite = isfinite(lines.s_pos) && isfinite(lines.s_neg) && isfinite(lines.t_pos) &&
                   isfinite(lines.t_neg);
     return finite ? lines : flat;

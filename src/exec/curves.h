@@ -4,9 +4,10 @@
 
 #include "exec/forward.h"
 
-/* bfi_unary_lines of square, exp, abs, log, sqrt, reciprocal, sin and cos: a chord on the side
- * where the function is convex (concave), the tangent in the middle on the other; for sine and
- * cosine across a turning point the lines of their convex and concave hulls in the middle. Where
+/* bfi_unary_lines of square, exp, abs, clip, log, sqrt, reciprocal, sin and cos: a chord on the
+ * side where the function is convex (concave), the tangent in the middle on the other; for sine and
+ * cosine across a turning point, and clip across its kinks, the lines of their convex and concave
+ * hulls in the middle. Abs on one side of zero and clip between two kinks are exact. Where
  * the function is not finite, or the interval is longer than a period, the lines are flat. */
 bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
                           double hi);

@@ -53,8 +53,9 @@ static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *
                     double *error) {
     bool below = c->a >= 0;
     double s = below ? c->lines.s_pos : c->lines.s_neg,
-           off = below ? c->lines.t_pos : c->lines.t_neg;
-    double exact = c->a * s, out = in_dtype(t, exact), shift = off == 0 ? 0 : c->a * off;
+           off = below ? c->lines.t_pos : c->lines.t_neg; /* may be infinite */
+    double exact = c->a * s, out = in_dtype(t, exact);
+    double shift = off == 0 || c->a == 0 ? 0 : c->a * off;
     double lost = fabs(exact - out) + (s == 0 || s == 1 ? 0 : BF_U64 * fabs(exact) + 0x1p-1070);
     *error += times(lost, c->reach) + times(e, fabs(c->a)) + BF_U64 * fabs(shift) +
               (shift == 0 ? 0 : 0x1p-1070);

@@ -296,7 +296,7 @@ static bf_status validate(const program_parser *p) {
 
 static bf_status check_program(const program_parser *p, size_t start) {
     int count = p->program->buffer_count, ops = p->program->op_count;
-    if (p->program->loop == 0 && !p->program->shared) p->program->adjoint = ops;
+    if (p->program->adjoint < 0) p->program->adjoint = ops;
     if (p->program->adjoint > ops)
         return bfi_lex_fail(p->lexer, start, BF_STATUS_PARSE,
                             "the adjoint pass begins at op %d, but there are %d ops",
@@ -309,15 +309,17 @@ static bf_status check_program(const program_parser *p, size_t start) {
     return p->with_storage ? validate(p) : BF_STATUS_OK;
 }
 
-/* "loop=2 adjoint=9", or "shared adjoint=7" */
+/* "loop=2 adjoint=9", "shared adjoint=7", "adjoint=7", or nothing */
 static bf_status parse_parts(program_parser *p) {
     int64_t loop = 0, adjoint;
     p->program->shared = bfi_lex_accept(p->lexer, "shared");
-    if (!p->program->shared) {
-        TRY(bfi_lex_expect(p->lexer, "loop"));
+    p->program->adjoint = -1;
+    if (!p->program->shared && bfi_lex_accept(p->lexer, "loop")) {
         TRY(bfi_lex_expect(p->lexer, "="));
         TRY(bfi_lex_integer(p->lexer, "the first op of a round", 1, INT_MAX, &loop));
     }
+    bool parts = p->program->shared || loop > 0;
+    if (!parts && !bfi_lex_is(p->lexer, "adjoint")) return BF_STATUS_OK;
     TRY(bfi_lex_expect(p->lexer, "adjoint"));
     TRY(bfi_lex_expect(p->lexer, "="));
     TRY(bfi_lex_integer(p->lexer, "the first op of the adjoint pass", loop, INT_MAX, &adjoint));
@@ -341,7 +343,7 @@ static bf_status parse_header(program_parser *p) {
         TRY(bfi_lex_expect(l, "="));
         TRY(bfi_lex_integer(l, "the height", 0, INT64_MAX, &p->program->height));
     }
-    if (bfi_lex_is(l, "loop") || bfi_lex_is(l, "shared")) TRY(parse_parts(p));
+    TRY(parse_parts(p));
     return bfi_lex_expect(l, "{");
 }
 

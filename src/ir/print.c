@@ -340,8 +340,9 @@ bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, 
     writer w = start(*out, *size);
     putf(&w, "program target=%%%d spec=%s", program->target, program->spec ? "true" : "false");
     if (program->height) putf(&w, " height=%" PRId64, program->height);
-    if (program->loop) putf(&w, " loop=%d adjoint=%d", program->loop, program->adjoint);
-    if (program->shared) putf(&w, " shared adjoint=%d", program->adjoint);
+    if (program->loop) putf(&w, " loop=%d", program->loop);
+    if (program->shared) put(&w, " shared");
+    if (bfi_program_optimises(program)) putf(&w, " adjoint=%d", program->adjoint);
     put(&w, " {\n");
     for (int i = 0; i < program->buffer_count && !w.failed; i++)
         put_buffer(&w, &program->buffers[i], i);

@@ -128,7 +128,7 @@ static void touch_choices(builder *b, int id, int step) {
                 touch(b, id, BFI_ROLE_FAMILY, i);
         touch(b, id, BFI_ROLE_FAMILY, step);
     }
-    touch_interval(b, node->inputs[0], step); /* of smooth ones: splits (runtime/nodes.h) */
+    touch_interval(b, node->inputs[0], step);
 }
 
 static void touch_lines(builder *b, const int *forward, int id, int step) {
@@ -177,6 +177,8 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             return;
         case BFI_BACK_RELAX:
             touch_lines(b, forward, id, step);
+            if (p->spec && bfi_program_optimises(p)) /* splits: runtime/nodes.h */
+                touch_interval(b, b->plan->graph->nodes[id].inputs[0], step);
             if (p->shared && bfi_slope_vectors(&b->plan->graph->nodes[id]) > 0) {
                 touch_choices(b, id, step);
                 touch(b, id, BFI_ROLE_SHARED, step);

@@ -27,14 +27,16 @@ int64_t bfi_nodes_slope_bytes(const bf_plan *plan) {
     return bfi_splits_slope_bytes(plan, plan->alpha_spec_program);
 }
 
-/* Activations with slopes that take value |value| on the way back of the rows: at most |room| of
- * their ids. Only the intervals of what these take are there after the run. */
+bool bfi_nodes_possible(const bf_plan *plan) { return plan->alpha_spec_program >= 0; }
+
+/* Activations that the way back of the rows crosses, of value |value|: at most |room| of their ids,
+ * ascending. Only the intervals of what these take are there after the run. */
 static int takers(const bf_plan *plan, int value, int *ids, int room) {
     const bfi_program *p = &plan->programs[plan->alpha_spec_program];
     int count = 0;
-    for (int i = 0; i < p->loop; i++) {
+    for (int i = p->adjoint - 1; i >= p->loop; i--) {
         int id = p->ops[i].node;
-        if (p->ops[i].kind != BFI_BACK_SLOPES ||
+        if (p->ops[i].kind != BFI_BACK_RELAX ||
             bfi_value_root(plan->graph, plan->graph->nodes[id].inputs[0]) != value)
             continue;
         if (count < room) ids[count++] = id;

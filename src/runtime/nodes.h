@@ -48,7 +48,10 @@ typedef struct bfi_nodes_request {
     double deadline;
 } bfi_nodes_request;
 
-/* Bytes of a node's slopes; 0 when the plan is not alpha-CROWN's. */
+/* The plan is alpha-CROWN's, and the way back crosses an activation. */
+bool bfi_nodes_possible(const bf_plan *plan);
+
+/* Bytes of a node's slopes; 0 when there are none to choose. */
 int64_t bfi_nodes_slope_bytes(const bf_plan *plan);
 
 /* Bounds every lane. The workspace must have run with method alpha-CROWN, a spec, and results that

@@ -280,6 +280,7 @@ static void run_optimize_spec_step(const bf_plan *plan, bf_workspace *ws, int in
     const bf_request *request = &ws->request;
     int program = request->spec ? plan->alpha_spec_program : plan->alpha_output_program;
     if (program < 0 || (!request->lower && !request->upper)) return;
+    if (plan->programs[program].loop == 0) return; /* there for splits alone */
     for (int64_t box = 0; box < ws->boxes && !bfi_ws_stopped(ws); box++) {
         loop w = {.plan = plan, .ws = ws, .job_count = 1};
         if (!box_open(plan, ws, box)) continue;

@@ -251,16 +251,38 @@ static inline void exact_kink(double slope, const exact *x, exact *y) {
     exact_copy(y, &out);
 }
 
+/* The slope of a kink at zero, below it. */
+static inline double exact_slope(const bfi_node *node) {
+    return node->op == BFI_OP_ABS ? -1 : node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
+}
+
+static inline void exact_function(const bfi_node *node, const exact *x, exact *y) {
+    if (node->op == BFI_OP_SQUARE) {
+        exact_multiply(y, x, x);
+    } else if (node->op != BFI_OP_CLIP) {
+        exact_kink(exact_slope(node), x, y);
+    } else {
+        exact_copy(y, x);
+        if (exact_at_most(y, node->attrs.lo)) exact_set(y, node->attrs.lo);
+        if (exact_at_least(y, node->attrs.hi)) exact_set(y, node->attrs.hi);
+    }
+}
+
 static inline void exact_unary(const bfi_node *node, const exact *xl, const exact *xh, exact *lo,
                                exact *hi) {
     static exact a, b;
-    double slope = node->op == BFI_OP_LEAKY_RELU ? node->attrs.slope : 0;
-    exact_kink(slope, xl, &a);
-    exact_kink(slope, xh, &b);
+    exact_function(node, xl, &a);
+    exact_function(node, xh, &b);
     bool ordered = exact_compare(&a, &b) <= 0;
     exact_copy(lo, ordered ? &a : &b);
     exact_copy(hi, ordered ? &b : &a);
-    if (slope < 0 && xl->sign < 0 && xh->sign > 0) exact_set(lo, 0); /* the kink is the minimum */
+    bool turns = node->op == BFI_OP_SQUARE || (node->op != BFI_OP_CLIP && exact_slope(node) < 0);
+    if (turns && xl->sign < 0 && xh->sign > 0) exact_set(lo, 0); /* the kink is the minimum */
+}
+
+static inline bool exact_knows(bfi_op op) {
+    return op == BFI_OP_RELU || op == BFI_OP_LEAKY_RELU || op == BFI_OP_ABS || op == BFI_OP_CLIP ||
+           op == BFI_OP_SQUARE;
 }
 
 static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
@@ -294,8 +316,7 @@ static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
         if (node->op != BFI_OP_CONST) exact_term(v, x, i, s, &lo[i], &hi[i]);
         if (node->op == BFI_OP_ADD || node->op == BFI_OP_SUB)
             exact_term(v, z, i, node->op == BFI_OP_ADD ? 1 : -1, &lo[i], &hi[i]);
-        if (node->op == BFI_OP_RELU || node->op == BFI_OP_LEAKY_RELU)
-            exact_unary(node, &v->lo[x][i], &v->hi[x][i], &lo[i], &hi[i]);
+        if (exact_knows(node->op)) exact_unary(node, &v->lo[x][i], &v->hi[x][i], &lo[i], &hi[i]);
     }
 }
 

@@ -46,8 +46,7 @@ static bool plant(node_set *s, bfi_graph *graph, bf_options o, net_style style, 
     for (int64_t i = 0; i < ROWS * s->outputs; i++) s->spec[i] = net_uniform();
     s->engine = kit_engine_new(threads, s->model, o);
     kit_bounds(&s->engine, s->lo, s->hi, s->spec, ROWS, s->root, NULL);
-    return bfi_nodes_slope_bytes(s->engine.plan) > 0 &&
-           bf_plan_activation_count(s->engine.plan) > 0;
+    return bfi_nodes_possible(s->engine.plan) && bf_plan_activation_count(s->engine.plan) > 0;
 }
 
 static void fell(node_set *s) {
@@ -92,7 +91,7 @@ static void grow(node_set *s, int rounds) {
             add_split(s, i, kit_int(0, 3) ? 0 : net_uniform() / 8);
         for (int k = 0; k < MOST_SPLITS; k++)
             s->multipliers[i][k] = kit_int(0, 1) ? 0 : (float)fabs(net_uniform());
-        if (kit_int(0, 1)) continue;
+        if (bytes == 0 || kit_int(0, 1)) continue;
         s->lanes[i].slopes = s->slopes[i] = malloc(bytes);
         for (size_t k = 0; k < bytes; k++) s->slopes[i][k] = (uint8_t)kit_int(0, 255);
     }
@@ -187,14 +186,63 @@ static void exact_nets(void **state) {
     assert_true(looks > 100);
 }
 
-/* Sigmoids and tanhs, whose neurons are split anywhere: against float64 evaluation. */
-static void smooth_nets(void **state) {
+/* Functions without slopes to choose, of which exact arithmetic knows the values: with kinks, and
+ * one that bends. */
+static int curve(bfi_graph *graph, int a) {
+    static const bfi_op ops[] = {BFI_OP_ABS, BFI_OP_CLIP, BFI_OP_CLIP, BFI_OP_SQUARE};
+    static const double ends[][2] = {{-0.5, 0.25}, {0, 0.75}, {-INFINITY, 0.125}, {0.5, 0.25}};
+    int id = net_same(graph, ops[kit_int(0, 3)], a, -1);
+    const double *end = ends[kit_int(0, 3)];
+    if (graph->nodes[id].op == BFI_OP_CLIP)
+        graph->nodes[id].attrs.lo = end[0], graph->nodes[id].attrs.hi = end[1];
+    return id;
+}
+
+/* One or two layers of them, or one beside relus of the same values. */
+static bfi_graph *curved(net_style style) {
+    int64_t inputs = kit_int(1, 6), width = kit_int(1, 8);
+    bfi_graph *graph = kit_graph(KIT_SHAPE(inputs));
+    int a = net_linear(graph, style, 0, 1, inputs, width), b = curve(graph, a);
+    if (!kit_int(0, 2)) b = net_same(graph, BFI_OP_ADD, b, net_same(graph, BFI_OP_RELU, a, -1));
+    b = net_linear(graph, style, b, 1, width, width);
+    if (kit_int(0, 1)) b = net_linear(graph, style, curve(graph, b), 1, width, 2);
+    graph->output = b;
+    kit_validate(graph);
+    return graph;
+}
+
+static void exact_curves(void **state) {
     (void)state;
     static node_set s;
-    for (int i = 0; i < 60; i++) {
+    int checked = 0, looks = 0;
+    for (int i = 0; i < 300; i++) {
+        net_style style = i % 5 ? NET_PLAIN : NET_DYADIC;
+        bf_options o = node_options((bf_dtype)(i % 2), BF_SEMANTICS_REAL);
+        bool crosses = plant(&s, curved(style), o, style, 1 + i / 2 % 2);
+        assert_true(crosses);
+        grow(&s, (int)kit_int(1, 5));
+        run(&s);
+        checked += check_exactly(&s), looks += s.looks;
+        fell(&s);
+    }
+    assert_true(checked > 20000 && looks > 2000);
+}
+
+/* Functions that bend, whose neurons are split anywhere: against float64 evaluation. Logarithms,
+ * roots and quotients are those of sigmoids and exponentials. */
+static void smooth_nets(void **state) {
+    (void)state;
+    static const bfi_op first[] = {BFI_OP_SIGMOID, BFI_OP_TANH, BFI_OP_EXP,
+                                   BFI_OP_SIN,     BFI_OP_COS,  BFI_OP_SQUARE},
+                        second[] = {BFI_OP_LOG, BFI_OP_SQRT, BFI_OP_RECIPROCAL};
+    static node_set s;
+    for (int i = 0; i < 180; i++) {
         bfi_graph *graph = kit_graph(KIT_SHAPE(4));
         graph->output = net_linear(graph, NET_PLAIN, 0, 1, 4, 6);
-        graph->output = net_same(graph, i % 2 ? BFI_OP_SIGMOID : BFI_OP_TANH, graph->output, -1);
+        graph->output = net_same(graph, first[i % 6], graph->output, -1);
+        bool positive = i % 6 == 0 || i % 6 == 2;
+        if (positive && i % 4)
+            graph->output = net_same(graph, second[i / 6 % 3], graph->output, -1);
         graph->output = net_linear(graph, NET_PLAIN, graph->output, 1, 6, 5);
         graph->output = net_same(graph, i % 3 ? BFI_OP_TANH : BFI_OP_RELU, graph->output, -1);
         graph->output = net_linear(graph, NET_PLAIN, graph->output, 1, 5, 2);
@@ -388,9 +436,12 @@ static void contradictions_and_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exact_nets),    cmocka_unit_test(smooth_nets),
-        cmocka_unit_test(same_bits),     cmocka_unit_test(multipliers_earn),
-        cmocka_unit_test(nothing_split), cmocka_unit_test(contradictions_and_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(exact_nets),
+                                       cmocka_unit_test(exact_curves),
+                                       cmocka_unit_test(smooth_nets),
+                                       cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(multipliers_earn),
+                                       cmocka_unit_test(nothing_split),
+                                       cmocka_unit_test(contradictions_and_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,10 @@ typedef struct adjoint {
     bool failed;              /* out of memory */
 } adjoint;
 
-static bool has_slopes(const adjoint *a, const bfi_back_op *op) {
+/* Lanes choose lines of the function, or, where they are rows of a spec, may split its range. */
+static bool is_watched(const adjoint *a, const bfi_back_op *op) {
     return op->kind == BFI_BACK_RELAX &&
-           (op->b >= 0 ||
+           (op->b >= 0 || a->program->spec ||
             (a->program->shared && bfi_slope_vectors(&a->graph->nodes[op->node]) > 0));
 }
 
@@ -26,7 +27,7 @@ static void find_rules(adjoint *a, const bfi_back_op *ops, int count) {
         if (bfi_back_crosses(&ops[i])) a->rule[ops[i].node] = &ops[i];
 }
 
-/* Inputs of activations with slopes, and what their values are made from. */
+/* Inputs of watched functions, and what their values are made from. */
 static void find_wanted(adjoint *a) {
     for (int id = a->graph->count - 1; id >= 0; id--) {
         const bfi_node *node = &a->graph->nodes[id];
@@ -34,7 +35,7 @@ static void find_wanted(adjoint *a) {
         const bfi_back_op *op = a->rule[id];
         bool passes = alias
                           ? a->wanted[id]
-                          : op && op->kind != BFI_BACK_BOX && (a->wanted[id] || has_slopes(a, op));
+                          : op && op->kind != BFI_BACK_BOX && (a->wanted[id] || is_watched(a, op));
         for (int i = 0; passes && i < node->n_inputs; i++) a->wanted[node->inputs[i]] = true;
     }
 }
@@ -108,7 +109,7 @@ static void emit_values(adjoint *a) {
         const bfi_back_op *op = a->rule[id];
         bool alias = bfi_op_class_of(a->graph->nodes[id].op) == BFI_CLASS_ALIAS;
         if (alias && a->wanted[id]) a->value[id] = a->value[a->graph->nodes[id].inputs[0]];
-        if (!alias && op && (a->wanted[id] || has_slopes(a, op)))
+        if (!alias && op && (a->wanted[id] || is_watched(a, op)))
             a->value[id] = emit_value(a, id, op);
     }
 }

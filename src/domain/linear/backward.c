@@ -151,6 +151,7 @@ static const rule rules[BFI_OP_COUNT] = {
     [BFI_OP_SQRT] = emit_relax,
     [BFI_OP_RECIPROCAL] = emit_relax,
     [BFI_OP_ABS] = emit_relax,
+    [BFI_OP_CLIP] = emit_relax,
     [BFI_OP_SQUARE] = emit_relax,
     [BFI_OP_MUL] = emit_plane,
     [BFI_OP_DIV] = emit_plane,
@@ -230,6 +231,13 @@ static void emit_slopes(emitter *e, const bfi_program *plain) {
     e->program->loop = e->program->op_count;
 }
 
+/* Rows of a spec may be split (exec/splits.h), with or without slopes to choose. */
+static bool may_split(const bfi_program *program) {
+    for (int i = 0; i < program->op_count; i++)
+        if (program->ops[i].kind == BFI_BACK_RELAX) return program->spec;
+    return false;
+}
+
 bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options options,
                           bfi_program *program, bf_error *err) {
     assert(program->op_count == 0 && target >= 0 && target < graph->count);
@@ -249,7 +257,9 @@ bf_status bfi_linear_emit(const bfi_graph *graph, int target, bfi_emit_options o
         bfi_program_clear(&plain);
     }
     if (status == BF_STATUS_OK) status = emit_backward(&e, target, err);
-    if (status == BF_STATUS_OK && (program->loop > 0 || program->shared))
+    bool chosen = program->loop > 0 || program->shared;
+    bool split = options.slopes == BFI_SLOPES_BY_LANE && may_split(program);
+    if (status == BF_STATUS_OK && (chosen || split))
         status = bfi_linear_emit_adjoint(graph, program, err);
     free(e.slopes);
     return status;

@@ -10,7 +10,7 @@
 /* A minimiser nearer to an end than this part of the range is no point to cut at. */
 #define WELL_INSIDE 0.1
 
-/* True: the function is two lines that meet at |kink|. */
+/* True: the function is lines that meet at |kink|, and perhaps elsewhere. */
 static bool has_kink(const bfi_node *op, double lo, double hi, double *kink) {
     *kink = 0;
     switch (op->op) {
@@ -21,7 +21,7 @@ static bool has_kink(const bfi_node *op, double lo, double hi, double *kink) {
             return true;
         case BFI_OP_CLIP:
             *kink = lo < op->attrs.lo ? op->attrs.lo : op->attrs.hi;
-            return lo < op->attrs.lo || hi > op->attrs.hi || op->attrs.lo > op->attrs.hi;
+            return op->attrs.lo < op->attrs.hi && (lo < op->attrs.lo || hi > op->attrs.hi);
         default:
             return false;
     }

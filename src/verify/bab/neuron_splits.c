@@ -521,8 +521,8 @@ static bf_status open_splits(bfi_loop *loop, void **splits) {
     s->loop = loop;
     bf_status status = make_root(s);
     if (status != BF_STATUS_OK) return status;
-    if (s->roots[0].slope_bytes == 0)
-        return bfi_loop_give_up(loop, "the network has no activation with slopes to split");
+    if (!bfi_nodes_possible(s->roots[0].plan))
+        return bfi_loop_give_up(loop, "the network has no activation to split");
     s->nodes = choose_nodes(s);
     status = allocate(s);
     return status == BF_STATUS_OK && !loop->resumed ? begin_roots(s) : status;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "domain/linear/backward.h"
 #include "frontend/model.h"
 #include "ir/bound.h"
 #include "verify/bab/loop.h"
@@ -18,11 +19,12 @@ static int64_t free_inputs(const bf_case *c, int64_t n) {
     return count;
 }
 
-/* Neurons that can be split: those with a slope to choose. */
+/* Neurons that can be split: those that go through a function with lines below and above. */
 static int64_t neurons(const bfi_graph *graph) {
     int64_t count = 0;
     for (int id = 0; id < graph->count; id++)
-        if (bfi_op_class_of(graph->nodes[id].op) == BFI_CLASS_UNARY)
+        if (bfi_op_class_of(graph->nodes[id].op) == BFI_CLASS_UNARY &&
+            bfi_linear_has_rule(graph->nodes[id].op))
             count += graph->nodes[id].count;
     return count;
 }
