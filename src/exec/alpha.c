@@ -104,8 +104,8 @@ static void begin_splits(search *s, bfi_tile *t) {
     s->splits = (bfi_tile_splits){
         .pace = lr > 0 ? r->multiplier_lr / lr : 0, .look = r->look, .user = r->user};
     t->splits = &s->splits;
-    t->parts = false; /* lanes are shown all coefficients */
     load_lanes(s, t);
+    t->parts = t->parts && bfi_splits_in_parts(t);
 }
 
 /* Keeps where the lanes' slopes ended, and shows the lanes that ask for it. */

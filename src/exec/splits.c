@@ -16,15 +16,48 @@ static double in_dtype(const bfi_tile *t, double x) {
     return t->plan->dtype == BFI_F32 ? (double)(float)x : x;
 }
 
-/* Mean size of the lane's coefficients in |buffer|. */
-static double mean_size(const bfi_tile *t, int buffer, int64_t n, int64_t lane) {
+/* What the tile's box keeps of |op|'s elements, their number first; NULL: all, or not known. */
+static const int32_t *kept(const bfi_tile *t, const bfi_back_op *op) {
+    return bfi_active_elements(t->plan, t->ws, t->v.box[0], t->program,
+                               (int)(op - t->program->ops));
+}
+
+static bool is_kept(const int32_t *active, int64_t j) {
+    int32_t low = 0, high = active ? active[0] : 0;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (active[1 + middle] < j)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return !active || (low < active[0] && active[1 + low] == j);
+}
+
+bool bfi_splits_in_parts(const bfi_tile *t) {
+    bool in = true;
+    for (int i = t->program->loop; i < t->program->adjoint && in; i++) {
+        const bfi_back_op *op = &t->program->ops[i];
+        const int32_t *active = op->kind == BFI_BACK_RELAX ? kept(t, op) : NULL;
+        for (int64_t l = 0; l < t->lanes && active && in; l++) {
+            const bfi_lane_splits *s = t->splits->lane[l];
+            for (int32_t k = 0; k < s->count && in; k++)
+                in = s->crossings[k].node != op->node || is_kept(active, s->crossings[k].neuron);
+        }
+    }
+    return in;
+}
+
+/* Mean size of the lane's coefficients in |op|'s operand: of those that its box keeps. */
+static double mean_size(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
+    const int32_t *active = kept(t, op);
+    int64_t n = active ? active[0] : t->plan->graph->nodes[op->node].count;
     double sum = 0;
-    for (int64_t j = 0; j < n; j++) sum += fabs(load(t, buffer, j, lane));
-    return sum / (double)n;
+    for (int64_t i = 0; i < n; i++) sum += fabs(load(t, op->a, active ? active[1 + i] : i, lane));
+    return n > 0 ? sum / (double)n : 0;
 }
 
 void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
-    int64_t n = t->plan->graph->nodes[op->node].count;
     assert(!bfi_tile_windowed(t, op->a));
     for (int64_t l = 0; l < t->lanes; l++) {
         bfi_lane_splits *s = t->splits->lane[l];
@@ -34,7 +67,7 @@ void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
             if (c->node != op->node) continue;
             assert(bfi_tile_buffer(t, op->out) != bfi_tile_buffer(t, op->a));
             if (!(c->scale > 0) && c->count > 0) {
-                if (!(scale > 0)) scale = mean_size(t, op->a, n, l);
+                if (!(scale > 0)) scale = mean_size(t, op, l);
                 c->scale = scale;
             }
             c->a = load(t, op->a, c->neuron, l);

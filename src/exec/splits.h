@@ -35,7 +35,7 @@ typedef struct bfi_node_view {
     int activation;     /* of the plan (bf_plan_activation) */
     const bfi_node *op; /* the activation */
     int64_t n, stride;
-    bfi_dtype dtype;       /* of |a| and |z| */
+    bfi_dtype dtype;       /* of |a| and |z|, which say nothing of stable kinks */
     const void *a;         /* coefficients of its outputs; 0 where the lane has split a kink */
     const void *z;         /* its inputs, where the functional is smallest */
     const double *lo, *hi; /* intervals of its inputs in the lane's box; stride 1 */
@@ -67,6 +67,10 @@ typedef struct bfi_tile_splits {
 
 /* Bytes of a lane's slopes in the program. */
 int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program);
+
+/* True when the lanes' crossings are at elements that their box keeps
+ * (bfi_active_elements): then what it leaves out is zero for these lanes too. */
+bool bfi_splits_in_parts(const bfi_tile *t);
 
 /* Before and after the relaxation |op| on the way back: takes the crossings out of the
  * coefficients, and puts what they become behind it. */

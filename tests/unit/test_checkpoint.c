@@ -93,7 +93,7 @@ static bool go_on(const question *q, bool resume, int ends[2]) {
         int64_t first = 0;
         o.branching = q->branching;
         o.user = &first;
-        o.checkpoint_interval = 0.03;
+        o.checkpoint_interval = 0.01;
         o.checkpoint = path;
         o.resume = resume ? path : NULL;
         o.progress = die;
@@ -144,7 +144,7 @@ static void test_killed_inputs(void **unused) {
 
 static void test_killed_neurons(void **unused) {
     (void)unused;
-    kill_often(1500, BF_BRANCHING_NEURONS);
+    kill_often(2500, BF_BRANCHING_NEURONS);
 }
 
 /* Stops a verification |part| / 20 through its looks at the budget; it has |options|. */
