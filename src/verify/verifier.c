@@ -24,6 +24,9 @@ enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 }
  */
 enum { SMALL_NEURONS = 1000, SMALL_CASES = 16, SMALL_NODES = 400 };
 
+/* Nodes of the search before linear programs have a try at conjunctions. */
+enum { FIRST_NODES = 1000 };
+
 typedef struct verifier {
     bf_session *session;
     const bf_model *model;
@@ -147,6 +150,7 @@ static bf_status begin_attack(verifier *v, bf_error *err) {
 
 static void decide(verifier *v, bf_verdict verdict, const char *by) {
     v->result->verdict = verdict;
+    v->result->reason[0] = 0;
     snprintf(v->result->decided_by, sizeof v->result->decided_by, "%s", by);
 }
 
@@ -276,11 +280,13 @@ static void keep_search(void *user, const bfi_search_mark *mark, bool last) {
     bfi_journal_keep(&((verifier *)user)->journal, mark, last);
 }
 
-static bf_status search_case(verifier *v, int32_t index, bfi_search_mark *resume, bf_error *err) {
+static bf_status search_case(verifier *v, int32_t index, int64_t most_nodes,
+                             bfi_search_mark *resume, bf_error *err) {
     bfi_search_options options = {.bounds = v->options->bounds,
                                   .branching = v->options->branching,
                                   .memory = v->options->bounds.memory,
                                   .deadline = v->deadline,
+                                  .most_nodes = most_nodes,
                                   .attack = v->attack,
                                   .report = report_search,
                                   .keep = keep_search,
@@ -305,7 +311,8 @@ static bf_status search_case(verifier *v, int32_t index, bfi_search_mark *resume
     return status;
 }
 
-static bf_status search_all(verifier *v, bf_error *err) {
+/* Every open case, each with |most_nodes| nodes; 0: as many as it takes. */
+static bf_status search_all(verifier *v, int64_t most_nodes, bf_error *err) {
     double begin = bf_clock();
     bf_status status = BF_STATUS_OK;
     int32_t count = v->property->count, first = v->past.searching ? v->past.search.case_index : 0;
@@ -313,7 +320,7 @@ static bf_status search_all(verifier *v, bf_error *err) {
     for (int32_t k = 0; k < count && status == BF_STATUS_OK && !decided(v); k++) {
         int32_t i = (first + k) % count;
         bfi_search_mark *resume = k == 0 && v->past.searching ? &v->past.search : NULL;
-        if (!v->ledger.done[i]) status = search_case(v, i, resume, err);
+        if (!v->ledger.done[i]) status = search_case(v, i, most_nodes, resume, err);
     }
     v->result->search_s += bf_clock() - begin;
     if (status == BF_STATUS_OK && v->ledger.open_cases == 0)
@@ -363,16 +370,39 @@ static bool is_small(const bf_model *model) {
     return neurons <= SMALL_NEURONS;
 }
 
-/* Branch and bound; what it leaves of a small network gets some linear programs, and half of the
- * time that is left. */
+/* An open disjunct has several rows, and neurons are split: the bounds of the search are those of
+ * rows, a linear program's that of all of them together. */
+static bool has_conjunctions(const verifier *v) {
+    const bf_property *p = v->property;
+    for (int32_t i = 0; i < p->count; i++) {
+        const bfi_disjunct_state *states = v->ledger.states + v->ledger.first[i];
+        for (int32_t d = 0; d < p->cases[i].count && !v->ledger.done[i]; d++)
+            if (!states[d].refuted && p->cases[i].disjuncts[d].count > 1)
+                return bfi_search_splits_neurons(v->model, p, i, v->options->branching);
+    }
+    return false;
+}
+
+/* Linear programs for what is open, up to half of the time that is left. */
+static bf_status solve_small(verifier *v, int64_t most_nodes, bf_error *err) {
+    if (v->ledger.open_cases > SMALL_CASES) return BF_STATUS_OK;
+    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) / 2 : 0;
+    bf_status status = solve_all(v, BFI_SOLVER_MIP, most_nodes, deadline, err);
+    bool half = status == BF_STATUS_TIMEOUT && bf_clock() < v->deadline;
+    return half ? BF_STATUS_OK : status;
+}
+
+/* Branch and bound; what it leaves of a small network gets some linear programs. Conjunctions get
+ * them before a search that may take long. */
 static bf_status search_and_solve(verifier *v, bf_error *err) {
     bool bounds = v->options->bounds.method >= BF_METHOD_CROWN;
-    bf_status status = bounds ? search_all(v, err) : BF_STATUS_OK;
-    bool left = status == BF_STATUS_OK && !decided(v) && v->ledger.open_cases <= SMALL_CASES;
-    if (!left || v->options->engine == BF_ENGINE_BAB || !is_small(v->model)) return status;
-    double now = bf_clock(), deadline = v->deadline > 0 ? now + (v->deadline - now) / 2 : 0;
-    status = solve_all(v, BFI_SOLVER_MIP, SMALL_NODES, deadline, err);
-    return status == BF_STATUS_TIMEOUT ? BF_STATUS_OK : status;
+    bool solve = v->options->engine != BF_ENGINE_BAB && is_small(v->model);
+    bool first = bounds && solve && !v->past.searching && has_conjunctions(v);
+    bf_status status = first ? search_all(v, FIRST_NODES, err) : BF_STATUS_OK;
+    if (first && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, 0, err);
+    if (bounds && status == BF_STATUS_OK && !decided(v)) status = search_all(v, 0, err);
+    if (solve && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, SMALL_NODES, err);
+    return status;
 }
 
 static bf_status search(verifier *v, bf_error *err) {

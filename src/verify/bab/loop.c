@@ -163,6 +163,10 @@ static bf_status run(bfi_loop *l, const bfi_splitter *splitter, void *splits) {
         hand_back(l, taken, n, status);
         report(l, splitter, splits, false);
         if (status == BF_STATUS_OK && !bfi_loop_ended(l)) status = attack(l);
+        int64_t most_nodes = l->options->most_nodes;
+        if (status == BF_STATUS_OK && most_nodes > 0 && l->nodes >= most_nodes &&
+            !bfi_loop_ended(l) && bfi_tree_stats_of(l->tree).open > 0)
+            status = bfi_loop_give_up(l, "the nodes that it may take were not enough");
     }
     return status;
 }

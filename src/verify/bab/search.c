@@ -29,17 +29,23 @@ static int64_t neurons(const bfi_graph *graph) {
     return count;
 }
 
+bool bfi_search_splits_neurons(const bf_model *model, const bf_property *property,
+                               int32_t case_index, bf_branching asked) {
+    if (asked != BF_BRANCHING_AUTO) return asked == BF_BRANCHING_NEURONS;
+    return free_inputs(&property->cases[case_index], property->n_in) > FEW_INPUTS &&
+           neurons(model->graph) > 0;
+}
+
 static const bfi_splitter *choose(const bf_model *model, const bf_property *property,
-                                  const bf_case *c, bf_branching asked, bfi_search_result *result) {
-    int64_t vary = free_inputs(c, property->n_in), split = neurons(model->graph);
-    const bfi_splitter *splitter = asked == BF_BRANCHING_INPUTS       ? &bfi_input_splits
-                                   : asked == BF_BRANCHING_NEURONS    ? &bfi_neuron_splits
-                                   : vary <= FEW_INPUTS || split == 0 ? &bfi_input_splits
-                                                                      : &bfi_neuron_splits;
+                                  int32_t case_index, bf_branching asked,
+                                  bfi_search_result *result) {
+    bool split = bfi_search_splits_neurons(model, property, case_index, asked);
+    const bfi_splitter *splitter = split ? &bfi_neuron_splits : &bfi_input_splits;
     snprintf(result->branching, sizeof result->branching,
              "%s: %s%lld of %lld inputs vary, %lld neurons can be split", splitter->what,
-             asked == BF_BRANCHING_AUTO ? "" : "as asked, ", (long long)vary,
-             (long long)property->n_in, (long long)split);
+             asked == BF_BRANCHING_AUTO ? "" : "as asked, ",
+             (long long)free_inputs(&property->cases[case_index], property->n_in),
+             (long long)property->n_in, (long long)neurons(model->graph));
     return splitter;
 }
 
@@ -72,8 +78,7 @@ bf_status bfi_search_case(bf_session *session, const bf_model *model, const bf_p
                           bfi_disjunct_state *states, bfi_search_result *result, bf_error *err) {
     bfi_loop loop = {.options = options, .result = result, .states = states, .err = err};
     *result = (bfi_search_result){.outcome = BFI_SEARCH_OPEN};
-    const bfi_splitter *splitter =
-        choose(model, property, &property->cases[case_index], options->branching, result);
+    const bfi_splitter *splitter = choose(model, property, case_index, options->branching, result);
     bf_status status = bfi_problem_create(session, model, property, case_index, &loop.problem, err);
     if (status == BF_STATUS_OK) status = run_groups(&loop, splitter);
     if (status == BF_STATUS_OK && !bfi_loop_ended(&loop)) result->outcome = BFI_SEARCH_REFUTED;

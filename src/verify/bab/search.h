@@ -51,6 +51,7 @@ typedef struct bfi_search_options {
     int64_t memory;  /* bytes for workspaces, what is in flight and the tree together; 0: as much as
                         bounds want, and 1 GiB for the tree */
     double deadline; /* bf_clock() time; 0: none */
+    int64_t most_nodes; /* of the case; 0: as many as it takes */
     bfi_attack *attack;
     void (*report)(void *user, const bfi_search_progress *progress); /* may be NULL */
     /* Called after every batch, and with |last| when the search ends open: may save |mark|, whose
@@ -75,6 +76,10 @@ typedef struct bfi_search_result {
     char reason[160];
     char branching[128]; /* what was split, and why */
 } bfi_search_result;
+
+/* True when a search of the case, asked to branch like that, splits neurons, not inputs. */
+bool bfi_search_splits_neurons(const bf_model *model, const bf_property *property,
+                               int32_t case_index, bf_branching asked);
 
 /* Searches case |case_index|; disjuncts refuted by the |states| of the case are left out, and those
  * refuted here are marked in it. Margins of |states| rise with what the open nodes certify.

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/fp.h"
@@ -14,28 +15,59 @@ struct bfi_lp {
     const bfi_encoding *encoding;
     void *model;
     bfi_linear_program lp;
-    int32_t first_kink; /* row */
+    bfi_linear_program sent; /* boxes, rows' ends and numbers, as HiGHS has them */
+    int32_t first_kink;      /* row */
     double *x, *duals, *ray, *scratch;
+    double *proof;     /* multipliers that refuted last, */
+    bool proof_is_ray; /* whatever the objective is */
+    double *moved;     /* the same for other boxes */
     bfi_budget budget; /* of the running solve */
 };
 
 /* ---- the program ---- */
 
-static bool allocate(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
-    bfi_linear_program *lp = &p->lp;
+static bool allocate_program(bfi_linear_program *lp, int64_t cols, int64_t rows, int64_t entries) {
     lp->lo = bfi_malloc((size_t)cols, sizeof *lp->lo);
     lp->hi = bfi_malloc((size_t)cols, sizeof *lp->hi);
     lp->row_lo = bfi_malloc((size_t)rows, sizeof *lp->row_lo);
     lp->row_hi = bfi_malloc((size_t)rows, sizeof *lp->row_hi);
+    lp->value = bfi_malloc((size_t)entries, sizeof *lp->value);
+    return lp->lo && lp->hi && lp->row_lo && lp->row_hi && lp->value;
+}
+
+static bool allocate(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
+    bfi_linear_program *lp = &p->lp;
+    bool programs = allocate_program(lp, cols, rows, entries) &&
+                    allocate_program(&p->sent, cols, rows, entries);
     lp->start = bfi_malloc((size_t)rows + 1, sizeof *lp->start);
     lp->index = bfi_malloc((size_t)entries, sizeof *lp->index);
-    lp->value = bfi_malloc((size_t)entries, sizeof *lp->value);
     p->x = bfi_malloc((size_t)cols, sizeof *p->x);
     p->duals = bfi_calloc((size_t)rows, sizeof *p->duals);
     p->ray = bfi_malloc((size_t)rows, sizeof *p->ray);
+    p->proof = bfi_calloc((size_t)rows, sizeof *p->proof);
+    p->moved = bfi_malloc((size_t)rows, sizeof *p->moved);
     p->scratch = bfi_malloc(3 * (size_t)cols, sizeof *p->scratch);
-    return lp->lo && lp->hi && lp->row_lo && lp->row_hi && lp->start && lp->index && lp->value &&
-           p->x && p->duals && p->ray && p->scratch;
+    return programs && lp->start && lp->index && p->x && p->duals && p->ray && p->proof &&
+           p->moved && p->scratch;
+}
+
+static void release(bfi_linear_program *lp) {
+    free(lp->lo);
+    free(lp->hi);
+    free(lp->row_lo);
+    free(lp->row_hi);
+    free(lp->start);
+    free(lp->index);
+    free(lp->value);
+}
+
+/* |to| has what may change of |from|. */
+static void copy(const bfi_linear_program *from, bfi_linear_program *to) {
+    memcpy(to->lo, from->lo, (size_t)from->cols * sizeof *to->lo);
+    memcpy(to->hi, from->hi, (size_t)from->cols * sizeof *to->hi);
+    memcpy(to->row_lo, from->row_lo, (size_t)from->rows * sizeof *to->row_lo);
+    memcpy(to->row_hi, from->row_hi, (size_t)from->rows * sizeof *to->row_hi);
+    memcpy(to->value, from->value, (size_t)from->start[from->rows] * sizeof *to->value);
 }
 
 static void add_entry(bfi_linear_program *lp, int32_t col, double value) {
@@ -143,6 +175,7 @@ static bf_status hand_over(bfi_lp *p, bf_error *err) {
                   BFI_HIGHS_MINIMISE, 0, cost, lp->lo, lp->hi, lp->row_lo, lp->row_hi, lp->start,
                   lp->index, lp->value) == BFI_HIGHS_ERROR)
         return bfi_fail(err, BF_STATUS_LIMIT, "HiGHS does not take the linear program");
+    copy(lp, &p->sent);
     return BF_STATUS_OK;
 }
 
@@ -165,24 +198,15 @@ bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, bf
 void bfi_lp_free(bfi_lp *p) {
     if (!p) return;
     if (p->model) p->highs->destroy(p->model);
-    free(p->lp.lo);
-    free(p->lp.hi);
-    free(p->lp.row_lo);
-    free(p->lp.row_hi);
-    free(p->lp.start);
-    free(p->lp.index);
-    free(p->lp.value);
+    release(&p->lp);
+    release(&p->sent);
     free(p->x);
     free(p->duals);
     free(p->ray);
+    free(p->proof);
+    free(p->moved);
     free(p->scratch);
     free(p);
-}
-
-static void set_row(bfi_lp *p, int32_t row, double lo, double hi) {
-    if (p->lp.row_lo[row] == lo && p->lp.row_hi[row] == hi) return;
-    p->lp.row_lo[row] = lo, p->lp.row_hi[row] = hi;
-    p->highs->changeRowBounds(p->model, row, lo, hi);
 }
 
 static void set_kink(bfi_lp *p, int32_t kink) {
@@ -190,13 +214,9 @@ static void set_kink(bfi_lp *p, int32_t kink) {
     bfi_linear_program *lp = &p->lp;
     bfi_triangle r = bfi_triangle_of(k, lp->lo[k->in], lp->hi[k->in]);
     int32_t first = p->first_kink + BFI_TRIANGLE_ROWS * kink, chord = first + 2;
-    double *coef = &lp->value[lp->start[chord + 1] - 1];
-    for (int row = 0; row < BFI_TRIANGLE_ROWS; row++) set_row(p, first + row, r.lo[row], r.hi[row]);
-    if (isfinite(r.hi[2]) || isfinite(r.lo[2])) {
-        if (*coef == -r.slope[2]) return;
-        *coef = -r.slope[2];
-        p->highs->changeCoeff(p->model, chord, k->in, *coef);
-    }
+    for (int row = 0; row < BFI_TRIANGLE_ROWS; row++)
+        lp->row_lo[first + row] = r.lo[row], lp->row_hi[first + row] = r.hi[row];
+    if (isfinite(r.hi[2]) || isfinite(r.lo[2])) lp->value[lp->start[chord + 1] - 1] = -r.slope[2];
 }
 
 void bfi_lp_restrict(bfi_lp *p, const double *lo, const double *hi) {
@@ -204,11 +224,29 @@ void bfi_lp_restrict(bfi_lp *p, const double *lo, const double *hi) {
     bfi_linear_program *lp = &p->lp;
     for (int32_t j = 0; j < e->cols; j++) {
         assert(lo[j] >= e->lo[j] && hi[j] <= e->hi[j] && lo[j] <= hi[j]);
-        if (lp->lo[j] == lo[j] && lp->hi[j] == hi[j]) continue;
         lp->lo[j] = lo[j], lp->hi[j] = hi[j];
-        p->highs->changeColBounds(p->model, j, lo[j], hi[j]);
     }
     for (int32_t i = 0; i < e->kink_count; i++) set_kink(p, i);
+}
+
+/* Tells HiGHS what has changed since it was told last. */
+static void send(bfi_lp *p) {
+    const bfi_linear_program *lp = &p->lp;
+    bfi_linear_program *sent = &p->sent;
+    for (int32_t j = 0; j < lp->cols; j++) {
+        if (sent->lo[j] == lp->lo[j] && sent->hi[j] == lp->hi[j]) continue;
+        sent->lo[j] = lp->lo[j], sent->hi[j] = lp->hi[j];
+        p->highs->changeColBounds(p->model, j, lp->lo[j], lp->hi[j]);
+    }
+    for (int32_t r = p->first_kink; r < lp->rows; r++) {
+        int32_t slope = lp->start[r + 1] - 1;
+        if (sent->row_lo[r] != lp->row_lo[r] || sent->row_hi[r] != lp->row_hi[r])
+            p->highs->changeRowBounds(p->model, r, lp->row_lo[r], lp->row_hi[r]);
+        if (sent->value[slope] != lp->value[slope])
+            p->highs->changeCoeff(p->model, r, lp->index[slope], lp->value[slope]);
+        sent->row_lo[r] = lp->row_lo[r], sent->row_hi[r] = lp->row_hi[r];
+        sent->value[slope] = lp->value[slope];
+    }
 }
 
 double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {
@@ -219,26 +257,89 @@ double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {
 
 /* ---- solving ---- */
 
+/* The row by which a decided kink is a line; -1: it is not decided. */
+static int32_t line_of(const bfi_lp *p, int32_t kink) {
+    int32_t first = p->first_kink + BFI_TRIANGLE_ROWS * kink;
+    for (int32_t r = first; r < first + 2; r++)
+        if (isfinite(p->lp.row_lo[r]) && isfinite(p->lp.row_hi[r])) return r;
+    return -1;
+}
+
+/* What the proof takes from the box of a decided kink's output it can take from its line, which
+ * other boxes have a chord for. */
+static void use_lines(bfi_lp *p) {
+    const bfi_linear_program *lp = &p->lp;
+    double *reduced = p->scratch, *y = p->proof;
+    for (int32_t j = 0; j < lp->cols; j++) reduced[j] = j == lp->objective && !p->proof_is_ray;
+    for (int32_t r = 0; r < lp->rows; r++)
+        for (int32_t e = lp->start[r]; y[r] != 0 && e < lp->start[r + 1]; e++)
+            reduced[lp->index[e]] -= y[r] * lp->value[e];
+    for (int32_t i = p->encoding->kink_count; i-- > 0;) {
+        int32_t line = line_of(p, i);
+        const bfi_kink *k = &p->encoding->kinks[i];
+        if (line < 0) continue;
+        y[line] += reduced[k->out]; /* its coefficient of the output is 1 */
+        for (int32_t e = lp->start[line]; e < lp->start[line + 1]; e++)
+            if (lp->index[e] != k->out) reduced[lp->index[e]] -= reduced[k->out] * lp->value[e];
+        reduced[k->out] = 0;
+    }
+}
+
+/* What |multipliers| certify, of the objective or (|ray|) of the constraints alone. */
+static void judge(bfi_lp *p, const double *multipliers, bool ray, bfi_lp_answer *answer) {
+    double lower = bfi_safe_bound(&p->lp, ray ? -1 : p->lp.objective, multipliers, p->scratch);
+    if (ray) lower = lower > 0 ? INFINITY : -INFINITY;
+    if (!(lower > answer->lower)) return;
+    answer->lower = lower;
+    if (!(lower > 0)) return;
+    memcpy(p->proof, multipliers, (size_t)p->lp.rows * sizeof *multipliers);
+    p->proof_is_ray = ray;
+    use_lines(p);
+}
+
 /* The multipliers of an optimum, or of a proof that there is nothing. */
 static void certify(bfi_lp *p, bfi_lp_answer *answer) {
-    double lower = bfi_safe_bound(&p->lp, p->lp.objective, p->duals, p->scratch);
-    if (lower > answer->lower) answer->lower = lower;
-    if (bfi_safe_bound(&p->lp, -1, p->duals, p->scratch) > 0) answer->lower = INFINITY;
+    judge(p, p->duals, false, answer);
+    judge(p, p->duals, true, answer);
 }
 
 static void certify_ray(bfi_lp *p, bfi_lp_answer *answer) {
     int32_t has = 0;
     if (p->highs->getDualRay(p->model, &has, p->ray) == BFI_HIGHS_ERROR || !has) return;
     for (int side = 0; side < 2; side++) { /* whichever sign it comes with */
-        if (bfi_safe_bound(&p->lp, -1, p->ray, p->scratch) > 0) answer->lower = INFINITY;
+        judge(p, p->ray, true, answer);
         for (int32_t r = 0; r < p->lp.rows; r++) p->ray[r] = -p->ray[r];
     }
+}
+
+/* A kink that is decided has no chord, one that is open no line above (below) it: the multiplier of
+ * the one that is not there goes to the other. */
+static void move_multipliers(const bfi_lp *p, double *y) {
+    for (int32_t i = 0; i < p->encoding->kink_count; i++) {
+        int32_t first = p->first_kink + BFI_TRIANGLE_ROWS * i, chord = first + 2,
+                line = line_of(p, i);
+        if (line >= 0) y[line] += y[chord], y[chord] = 0;
+        for (int32_t r = first; r < chord && line < 0; r++) {
+            if (isfinite(y[r] > 0 ? p->lp.row_lo[r] : p->lp.row_hi[r])) continue;
+            y[chord] += y[r], y[r] = 0;
+        }
+    }
+}
+
+bool bfi_lp_refuted_alike(bfi_lp *p, double *lower) {
+    double *y = p->moved;
+    memcpy(y, p->proof, (size_t)p->lp.rows * sizeof *y);
+    move_multipliers(p, y);
+    *lower = bfi_safe_bound(&p->lp, p->proof_is_ray ? -1 : p->lp.objective, y, p->scratch);
+    if (p->proof_is_ray) *lower = *lower > 0 ? INFINITY : -INFINITY;
+    return *lower > 0;
 }
 
 bf_status bfi_lp_solve(bfi_lp *p, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err) {
     const bfi_highs *h = p->highs;
     *answer = (bfi_lp_answer){.lower = p->lp.lo[p->lp.objective], .optimum = -INFINITY};
     p->budget = *budget;
+    send(p);
     bf_status status = bfi_budget_check(budget);
     if (status != BF_STATUS_OK) return bfi_fail(err, status, "while solving a linear program");
     if (budget->deadline > 0) {

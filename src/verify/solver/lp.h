@@ -35,6 +35,10 @@ typedef struct bfi_lp_answer {
  * section 5.2, with exact multipliers in place of those of a backward bound). */
 double bfi_lp_kink_cost(const bfi_lp *lp, int32_t kink);
 
+/* After an answer that refutes: whether what its multipliers say also refutes the program as it is
+ * restricted now; *lower is what they certify there. */
+bool bfi_lp_refuted_alike(bfi_lp *lp, double *lower);
+
 /* Solves. BF_STATUS_TIMEOUT and BF_STATUS_CANCELLED leave |answer| with what is known. */
 bf_status bfi_lp_solve(bfi_lp *lp, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err);
 

@@ -2,14 +2,23 @@
  *
  * HiGHS has a solver for integer programs, but no proof can be had from it: its answer holds up to
  * tolerances that add up over the tree. So the tree is here, and each of its leaves is closed by a
- * bound that is certified from the multipliers of its linear program (safe_bound.h). */
+ * bound that is certified from the multipliers of its linear program (safe_bound.h). The same
+ * multipliers say which decisions the bound needs (conflicts.h): a search that has to find out by
+ * trying which kinks matter, as where all programs have the same optimum until they have no point
+ * left, learns it from them. */
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
 #include "verify/solver/backend.h"
+#include "verify/solver/conflicts.h"
 #include "verify/solver/lp.h"
+
+/* Refuted nodes after which the search begins again, at first: every time half as many more. */
+enum { PATIENCE = 20 };
 
 typedef struct library {
     bfi_dylib dylib;
@@ -23,6 +32,13 @@ typedef struct tree {
     bfi_side *path; /* to the node */
     bool *last;     /* by depth: the other side of path[depth] is done */
     double **boxes; /* by depth: of the columns, all lo, then all hi; made when first needed */
+    double *trial;  /* boxes likewise */
+    bool *kept;     /* by depth: the last refutation needs that side */
+    bool **reasons; /* by depth: where the first side was refuted, what that needed */
+    bfi_conflicts conflicts;
+    int32_t *place;   /* by kink: as bfi_conflicts_look wants it */
+    int64_t refuted;  /* nodes, since the search began again */
+    int64_t patience; /* when it begins again */
     int32_t depth;
     int64_t open;    /* leaves that could not be decided */
     double unproved; /* optimum of the first of them */
@@ -59,56 +75,132 @@ static double *high(const tree *t, int32_t depth) {
 #define MET 1e-9
 
 /* The kink to branch on, among those that may be of either sign and that the point violates: the
- * one whose chord costs most, else the one violated most; -1: there is none. */
+ * one that conflicts are about, else the one whose chord costs most, else the one violated most;
+ * -1: there is none. */
 static int32_t choose(const tree *t, const double *x) {
     const bfi_encoding *e = t->question->encoding;
     const double *lo = low(t, t->depth), *hi = high(t, t->depth);
     int32_t best = -1;
-    double most = -1, furthest = MET;
+    double most = -1, furthest = MET, busiest = -1;
     for (int32_t i = 0; i < e->kink_count; i++) {
         const bfi_kink *k = &e->kinks[i];
         if (lo[k->in] >= 0 || hi[k->in] <= 0) continue;
         double off = fabs(x[k->out] - kink_value(k, x[k->in])), cost = bfi_lp_kink_cost(t->lp, i);
-        if (!(off > MET) || cost < most || (cost == most && off <= furthest)) continue;
-        most = cost, furthest = off, best = i;
+        double activity = t->conflicts.activity[i];
+        if (!(off > MET) || activity < busiest) continue;
+        if (activity == busiest && (cost < most || (cost == most && off <= furthest))) continue;
+        busiest = activity, most = cost, furthest = off, best = i;
     }
     return best;
 }
 
-/* Goes to the next node that is not done; false: there is none. */
-static bool backtrack(tree *t) {
-    while (t->depth > 0 && t->last[t->depth - 1]) t->depth--;
-    if (t->depth == 0) return false;
-    t->path[t->depth - 1].sign *= -1;
-    t->last[t->depth - 1] = true;
-    return true;
-}
-
-static bf_status make_boxes(tree *t) {
+static bf_status make_boxes(tree *t, int32_t depth) {
     size_t cols = (size_t)t->question->encoding->cols;
-    if (t->boxes[t->depth]) return BF_STATUS_OK;
-    t->boxes[t->depth] = bfi_malloc(2 * cols, sizeof **t->boxes);
-    return t->boxes[t->depth] ? BF_STATUS_OK : bfi_fail_memory(t->err);
+    if (t->boxes[depth]) return BF_STATUS_OK;
+    t->boxes[depth] = bfi_malloc(2 * cols, sizeof **t->boxes);
+    t->reasons[depth] = bfi_malloc((size_t)depth + 1, sizeof **t->reasons);
+    return t->boxes[depth] && t->reasons[depth] ? BF_STATUS_OK : bfi_fail_memory(t->err);
 }
 
-/* The boxes of a node: its parent's, on its side of the kink, and what bounds say there. |lower|
- * above zero: nothing is left. */
+/* What the side leaves of the boxes of its kink. */
+static void cut(const bfi_encoding *e, bfi_side side, double *lo, double *hi) {
+    const bfi_kink *k = &e->kinks[side.kink];
+    if (side.sign > 0)
+        lo[k->in] = fmax(lo[k->in], 0);
+    else
+        hi[k->in] = fmin(hi[k->in], 0);
+}
+
+/* Goes to the child on that side. |last|: the other side is done, for what reasons[depth] needed.
+ */
+static bf_status descend(tree *t, bfi_side side, bool last) {
+    const bfi_encoding *e = t->question->encoding;
+    int32_t d = t->depth;
+    bf_status status = make_boxes(t, d + 1);
+    if (status != BF_STATUS_OK) return status;
+    t->path[d] = side, t->last[d] = last;
+    t->place[side.kink] = side.sign * (d + 1);
+    t->depth++;
+    memcpy(low(t, d + 1), low(t, d), 2 * (size_t)e->cols * sizeof(double));
+    cut(e, side, low(t, d + 1), high(t, d + 1));
+    return BF_STATUS_OK;
+}
+
+static void ascend(tree *t) { t->place[t->path[--t->depth].kink] = 0; }
+
+/* Begins again at the root, with what conflicts say: with decisions that are made for what has been
+ * learned. */
+static void begin_again(tree *t) {
+    while (t->depth > 0) ascend(t);
+    t->refuted = 0;
+    t->patience += t->patience / 2;
+}
+
+/* Closes the node, whose refutation needs the sides |kept|: goes to the other side of the last one
+ * of them that is not done. Where both sides are refuted, what they needed refutes their parent. */
+static bf_status backtrack(tree *t, bool *more) {
+    *more = false;
+    while (t->depth > 0) {
+        bfi_side side = t->path[t->depth - 1];
+        int32_t d = t->depth - 1;
+        bf_status status = BF_STATUS_OK;
+        if (t->kept[d] && !t->last[d])
+            status = bfi_conflicts_add(&t->conflicts, t->path, t->kept, d + 1, t->err);
+        ascend(t);
+        if (status != BF_STATUS_OK) return status;
+        if (!t->kept[d]) continue; /* refuted without it */
+        if (!t->last[d]) {
+            memcpy(t->reasons[d], t->kept, (size_t)d * sizeof *t->kept);
+            *more = true;
+            side.sign *= -1;
+            return descend(t, side, true);
+        }
+        for (int32_t i = 0; i < d; i++) t->kept[i] = t->kept[i] || t->reasons[d][i];
+    }
+    return BF_STATUS_OK;
+}
+
+/* Marks in |sides|, by depth, where the sides of conflict |index| stand. */
+static void find_sides(const tree *t, int64_t index, bool *sides) {
+    const bfi_conflicts *c = &t->conflicts;
+    memset(sides, 0, (size_t)t->depth * sizeof *sides);
+    for (int64_t i = c->first[index]; i < c->first[index + 1]; i++) {
+        int32_t at = t->place[c->sides[i].kink];
+        if (at != 0) sides[abs(at) - 1] = true;
+    }
+}
+
+/* Takes the sides that follow from conflicts; *|broken|: nothing is left, and |kept| says why. */
+static bf_status propagate(tree *t, bool *broken) {
+    bf_status status = BF_STATUS_OK;
+    *broken = false;
+    for (bool moved = true; moved && status == BF_STATUS_OK;) {
+        moved = false;
+        for (int64_t i = 0; i < t->conflicts.count && status == BF_STATUS_OK; i++) {
+            bfi_side side;
+            bfi_conflict_state state = bfi_conflicts_look(&t->conflicts, i, t->place, &side);
+            if (state == BFI_CONFLICT_QUIET) continue;
+            if (state == BFI_CONFLICT_BROKEN) {
+                find_sides(t, i, t->kept);
+                *broken = true;
+                return status;
+            }
+            find_sides(t, i, t->reasons[t->depth]);
+            side.sign *= -1;
+            status = descend(t, side, true);
+            moved = true;
+        }
+    }
+    return status;
+}
+
+/* What bounds say of the node's boxes. |lower| above zero: nothing is left. */
 static bf_status find_boxes(tree *t, double *lower) {
     const bfi_encoding *e = t->question->encoding;
-    bf_status status = make_boxes(t);
-    if (status != BF_STATUS_OK) return status;
     double *lo = low(t, t->depth), *hi = high(t, t->depth);
-    const double *from_lo = t->depth > 0 ? low(t, t->depth - 1) : e->lo;
-    const double *from_hi = t->depth > 0 ? high(t, t->depth - 1) : e->hi;
-    for (int32_t j = 0; j < e->cols; j++) lo[j] = from_lo[j], hi[j] = from_hi[j];
-    if (t->depth == 0) return status;
-    bfi_side side = t->path[t->depth - 1];
-    int32_t in = e->kinks[side.kink].in;
-    if (side.sign > 0)
-        lo[in] = 0;
-    else
-        hi[in] = 0;
-    status = t->question->tighten(t->question->user, t->path, t->depth, lo, hi, lower, t->err);
+    if (t->depth == 0) return BF_STATUS_OK;
+    bf_status status =
+        t->question->tighten(t->question->user, t->path, t->depth, lo, hi, lower, t->err);
     for (int32_t j = 0; j < e->cols; j++)
         if (lo[j] > hi[j]) *lower = INFINITY;
     return status;
@@ -130,8 +222,42 @@ static bf_status bound(tree *t, bfi_lp_answer *answer) {
     return status;
 }
 
-/* One node: bound it, then go on to a child or elsewhere; *more tells. */
-static bf_status visit(tree *t, double *lower, bool *more) {
+/* The boxes that the root and the kept sides of the path, up to |depth|, leave. */
+static void relax_boxes(tree *t, int32_t depth) {
+    const bfi_encoding *e = t->question->encoding;
+    double *lo = t->trial, *hi = t->trial + e->cols;
+    memcpy(lo, low(t, 0), (size_t)e->cols * sizeof *lo);
+    memcpy(hi, high(t, 0), (size_t)e->cols * sizeof *hi);
+    for (int32_t d = 0; d < depth; d++)
+        if (t->kept[d]) cut(e, t->path[d], lo, hi);
+}
+
+static bool refuted_alike(tree *t, int32_t depth, double *lower) {
+    relax_boxes(t, depth);
+    bfi_lp_restrict(t->lp, t->trial, t->trial + t->question->encoding->cols);
+    return bfi_lp_refuted_alike(t->lp, lower);
+}
+
+/* What the node's refutation needs of its path: sides that it does without are dropped, the last
+ * ones first. |lower| falls to what is certified without them. */
+static void find_needed(tree *t, double *lower) {
+    double found;
+    int32_t depth = t->depth;
+    if (depth == 0) return;
+    if (!refuted_alike(t, depth, &found)) return; /* bounds of hidden layers had a part in it */
+    *lower = found;
+    for (int32_t d = depth; d-- > 0;) {
+        if (bfi_budget_check(&t->question->budget) != BF_STATUS_OK) return;
+        t->kept[d] = false;
+        if (refuted_alike(t, depth, &found))
+            *lower = found;
+        else
+            t->kept[d] = true;
+    }
+}
+
+/* Bounds the node, then goes on to a child or elsewhere; *more tells. */
+static bf_status branch(tree *t, double *lower, bool *more) {
     bfi_lp_answer answer;
     bf_status status = bound(t, &answer);
     *lower = answer.lower;
@@ -140,14 +266,24 @@ static bf_status visit(tree *t, double *lower, bool *more) {
     int32_t kink = answer.refuted || !answer.x ? -1 : choose(t, answer.x);
     if (kink >= 0) {
         int sign = answer.x[t->question->encoding->kinks[kink].in] >= 0 ? 1 : -1;
-        t->path[t->depth] = (bfi_side){kink, sign};
-        t->last[t->depth++] = false;
         *more = true;
-        return status;
+        return descend(t, (bfi_side){kink, sign}, false);
     }
-    if (!answer.refuted && t->open++ == 0) t->unproved = answer.x ? answer.optimum : NAN;
-    *more = backtrack(t);
-    return status;
+    for (int32_t d = 0; d < t->depth; d++) t->kept[d] = true;
+    if (answer.refuted)
+        find_needed(t, lower);
+    else if (t->open++ == 0)
+        t->unproved = answer.x ? answer.optimum : NAN;
+    return backtrack(t, more);
+}
+
+/* One node: what is left of it by conflicts, then by bounds. */
+static bf_status visit(tree *t, double *lower, bool *more) {
+    bool broken;
+    bf_status status = propagate(t, &broken);
+    *lower = INFINITY;
+    if (status != BF_STATUS_OK) return status;
+    return broken ? backtrack(t, more) : branch(t, lower, more);
 }
 
 static void explain(tree *t) {
@@ -182,12 +318,23 @@ static bf_status search(tree *t) {
         if (status != BF_STATUS_OK || r->outcome == BFI_SOLVER_FOUND) return status;
         bool leaf = !more || t->depth <= depth;
         if (leaf && lower < least) least = lower;
+        if (leaf && more && ++t->refuted >= t->patience) begin_again(t);
     }
     r->lower = fmax(r->lower, least);
     if (t->open == 0)
         r->outcome = BFI_SOLVER_REFUTED;
     else
         explain(t);
+    return status;
+}
+
+/* The root's boxes. */
+static bf_status begin(tree *t) {
+    const bfi_encoding *e = t->question->encoding;
+    bf_status status = make_boxes(t, 0);
+    if (status != BF_STATUS_OK) return status;
+    memcpy(low(t, 0), e->lo, (size_t)e->cols * sizeof(double));
+    memcpy(high(t, 0), e->hi, (size_t)e->cols * sizeof(double));
     return status;
 }
 
@@ -217,12 +364,28 @@ static bf_status run(void *self, const bfi_question *question, bool branch,
     t.path = bfi_malloc(kinks, sizeof *t.path);
     t.last = bfi_malloc(kinks, sizeof *t.last);
     t.boxes = bfi_calloc(kinks + 1, sizeof *t.boxes);
-    bf_status status = t.path && t.last && t.boxes ? BF_STATUS_OK : bfi_fail_memory(err);
+    t.reasons = bfi_calloc(kinks + 1, sizeof *t.reasons);
+    t.trial = bfi_malloc(2 * (size_t)question->encoding->cols, sizeof *t.trial);
+    t.kept = bfi_malloc(kinks, sizeof *t.kept);
+    t.place = bfi_calloc(kinks, sizeof *t.place);
+    t.patience = PATIENCE;
+    bf_status status = t.path && t.last && t.boxes && t.reasons && t.trial && t.kept && t.place
+                           ? BF_STATUS_OK
+                           : bfi_fail_memory(err);
+    if (status == BF_STATUS_OK) status = begin(&t);
+    if (status == BF_STATUS_OK)
+        status = bfi_conflicts_create(question->encoding->kink_count, &t.conflicts, err);
     if (status == BF_STATUS_OK) status = bfi_lp_create(&lib->highs, question->encoding, &t.lp, err);
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     bfi_lp_free(t.lp);
     for (size_t d = 0; t.boxes && d <= kinks; d++) free(t.boxes[d]);
     free(t.boxes);
+    for (size_t d = 0; t.reasons && d <= kinks; d++) free(t.reasons[d]);
+    free(t.reasons);
+    free(t.trial);
+    free(t.kept);
+    free(t.place);
+    bfi_conflicts_clear(&t.conflicts);
     free(t.path);
     free(t.last);
     return status;
