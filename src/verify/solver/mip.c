@@ -333,8 +333,7 @@ static bf_status begin(tree *t) {
     const bfi_encoding *e = t->question->encoding;
     bf_status status = make_boxes(t, 0);
     if (status != BF_STATUS_OK) return status;
-    memcpy(low(t, 0), e->lo, (size_t)e->cols * sizeof(double));
-    memcpy(high(t, 0), e->hi, (size_t)e->cols * sizeof(double));
+    for (int32_t j = 0; j < e->cols; j++) low(t, 0)[j] = e->lo[j], high(t, 0)[j] = e->hi[j];
     return status;
 }
 
