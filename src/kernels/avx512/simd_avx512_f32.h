@@ -3,6 +3,7 @@
 #define BFI_KERNELS_SIMD_AVX512_F32_H
 
 #include <immintrin.h>
+#include <stdint.h>
 
 #define ISA "avx512"
 #define DTYPE BFI_F32
@@ -22,6 +23,21 @@ INLINE void v_store(T *p, V x) { _mm512_storeu_ps(p, x); }
 INLINE M v_first(int64_t n) { return (M)((1u << n) - 1); } /* 0 <= n <= W */
 INLINE V v_load_n(const T *p, int64_t n) { return _mm512_maskz_loadu_ps(v_first(n), p); }
 INLINE void v_store_n(T *p, V x, int64_t n) { _mm512_mask_storeu_ps(p, v_first(n), x); }
+/* The lanes [from, to), which may reach beyond on both sides. */
+INLINE M v_range(int64_t from, int64_t to) {
+    from = from < 0 ? 0 : from < W ? from : W;
+    to = to < from ? from : to < W ? to : W;
+    return (M)(v_first(to) & ~v_first(from));
+}
+/* Elements that the mask leaves out are zero and not read, or not written, or keep their sum. */
+INLINE V v_fma_mask(M m, V a, V b, V c) { return _mm512_mask3_fmadd_ps(a, b, c, m); }
+INLINE V v_load_mask(M m, const T *p) { return _mm512_maskz_loadu_ps(m, p); }
+INLINE void v_store_mask(M m, T *p, V x) { _mm512_mask_storeu_ps(p, m, x); }
+/* Elements 0, 2, 4, ... of |a| and |b| in a row. */
+INLINE V v_even(V a, V b) {
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
 INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
@@ -32,6 +48,7 @@ INLINE V v_abs(V a) { return _mm512_abs_ps(a); }
 INLINE M v_nonneg(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ); }
 INLINE M v_nonzero(V a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
 INLINE M m_or(M a, M b) { return (M)(a | b); }
+INLINE uint64_t m_bits(M m) { return m; }
 INLINE V v_pick(M m, V yes, V no) { return _mm512_mask_blend_ps(m, no, yes); }
 /* max(|lo|, |hi|); NaN when either is NaN: as whole numbers NaNs are the largest. */
 INLINE V v_magnitude(V lo, V hi) {
