@@ -43,6 +43,8 @@ bool bfi_splits_in_parts(const bfi_tile *t) {
             const bfi_lane_splits *s = t->splits->lane[l];
             for (int32_t k = 0; k < s->count && in; k++)
                 in = s->crossings[k].node != op->node || is_kept(active, s->crossings[k].neuron);
+            if (s->tilt.by != 0 && s->tilt.node == op->node)
+                in = in && is_kept(active, s->tilt.neuron);
         }
     }
     return in;
@@ -108,6 +110,16 @@ static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *
     return out;
 }
 
+/* What is lost where the sum does not fit the dtype is in the error. Bounds that the lane had on
+ * boxes so far were of its row alone. */
+static void tilt(const bfi_tile *t, const bfi_back_op *op, const bfi_tilt *by, int64_t l) {
+    double before = load(t, op->out, by->neuron, l), sum = before + by->by, out = in_dtype(t, sum);
+    put(t, op->out, by->neuron, l, out);
+    t->v.best[l] = -INFINITY;
+    double lost = fabs(sum - out) + BF_U64 * fabs(sum) + 0x1p-1070;
+    if (t->plan->outward) t->v.error[l] += times(lost, by->reach) * BFI_ERROR_ROOM;
+}
+
 void bfi_splits_put(const bfi_tile *t, const bfi_back_op *op) {
     const void *e_by_box = bfi_ws_numbers(t->ws, 0, t->plan->state[op->node].e);
     for (int64_t l = 0; l < t->lanes; l++) {
@@ -123,6 +135,7 @@ void bfi_splits_put(const bfi_tile *t, const bfi_back_op *op) {
             put(t, op->out, c->neuron, l, out);
             if (t->plan->outward) t->v.error[l] += error * BFI_ERROR_ROOM;
         }
+        if (s->tilt.by != 0 && s->tilt.node == op->node) tilt(t, op, &s->tilt, l);
     }
 }
 

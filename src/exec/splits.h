@@ -44,9 +44,19 @@ typedef struct bfi_node_view {
 
 typedef void (*bfi_look)(void *user, int64_t lane, const bfi_node_view *view);
 
+/* |by| times a neuron, before the activation |node|, that a lane's functional has beside its row.
+ */
+typedef struct bfi_tilt {
+    int node;
+    int64_t neuron;
+    double by;    /* 0: none; representable in float32 */
+    double reach; /* largest |z| of the neuron */
+} bfi_tilt;
+
 typedef struct bfi_lane_splits {
     bfi_crossing *crossings; /* by activation */
     int32_t count;
+    bfi_tilt tilt;
     int rounds; /* ways back */
     uint8_t
         *slopes; /* bfi_splits_slope_bytes: where to start, in 255ths, and where it ended; NULL */
@@ -68,7 +78,7 @@ typedef struct bfi_tile_splits {
 /* Bytes of a lane's slopes in the program. */
 int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program);
 
-/* True when the lanes' crossings are at elements that their box keeps
+/* True when the lanes' crossings and tilts are at elements that their box keeps
  * (bfi_active_elements): then what it leaves out is zero for these lanes too. */
 bool bfi_splits_in_parts(const bfi_tile *t);
 

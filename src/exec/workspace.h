@@ -27,6 +27,8 @@ struct bf_workspace {
     bfi_trace *trace;   /* NULL: not recording */
     bfi_reuse *reuse;   /* NULL until a run has a cache */
     bool uncached;      /* no run has (bfi_reuse_refuse) */
+    bool again;         /* one box is bounded again, the others rest (bfi_run_again) */
+    int64_t only;       /* that box */
 };
 
 /* Vector at |offset| of the persistent part of box |box|; NULL for offset -1. */
@@ -50,7 +52,8 @@ static inline bool bfi_ws_infeasible(const bf_workspace *ws, int64_t box) {
 }
 /* True when there is nothing to compute for the box. */
 static inline bool bfi_ws_idle(const bf_workspace *ws, int64_t box) {
-    return bfi_ws_box(ws, box)->answered || bfi_ws_infeasible(ws, box);
+    return (ws->again && box != ws->only) || bfi_ws_box(ws, box)->answered ||
+           bfi_ws_infeasible(ws, box);
 }
 /* The box's part in the running job of a step that bounds |node|. */
 static inline bfi_box_lanes *bfi_ws_lanes(const bf_workspace *ws, int64_t box, int node) {

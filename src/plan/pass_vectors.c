@@ -255,6 +255,15 @@ static void touch_again(builder *b) {
     }
 }
 
+/* Everything but what a step makes for itself stands from the first step to the last: steps can be
+ * run again from what the run left (runtime/rebase.h). */
+static void touch_throughout(builder *b) {
+    bf_plan *plan = b->plan;
+    for (int v = 0; v < plan->vector_count; v++)
+        if (!of_one_step(plan->vectors[v].role))
+            plan->vectors[v].first = 0, plan->vectors[v].last = plan->tasks.step_count - 1;
+}
+
 /* The output's interval is a result; with keep_layers every value's is, and what relaxations leave
  * out stays with it: programs of all layers can be run again. */
 static void touch_results(builder *b) {
@@ -376,6 +385,8 @@ bf_status bfi_pass_vectors(bf_plan *plan, bf_error *err) {
         for (int i = 0; i < plan->tasks.step_count; i++) touch_step(&b, forward, i);
         touch_results(&b);
         touch_again(&b);
+        if (plan->options.keep_layers && plan->options.method == BF_METHOD_ALPHA_CROWN)
+            touch_throughout(&b);
         if (b.failed) status = bfi_fail_memory(err);
     }
     if (status == BF_STATUS_OK) {

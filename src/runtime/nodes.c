@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/thread_pool.h"
 #include "exec/alpha.h"
+#include "runtime/cross.h"
 #include "runtime/run.h"
 #include "runtime/session.h"
 
@@ -29,41 +30,30 @@ int64_t bfi_nodes_slope_bytes(const bf_plan *plan) {
 
 bool bfi_nodes_possible(const bf_plan *plan) { return plan->alpha_spec_program >= 0; }
 
-/* Activations that the way back of the rows crosses, of value |value|: at most |room| of their ids,
- * ascending. Only the intervals of what these take are there after the run. */
-static int takers(const bf_plan *plan, int value, int *ids, int room) {
-    const bfi_program *p = &plan->programs[plan->alpha_spec_program];
-    int count = 0;
-    for (int i = p->adjoint - 1; i >= p->loop; i--) {
-        int id = p->ops[i].node;
-        if (p->ops[i].kind != BFI_BACK_RELAX ||
-            bfi_value_root(plan->graph, plan->graph->nodes[id].inputs[0]) != value)
-            continue;
-        if (count < room) ids[count++] = id;
-    }
-    return count;
+static bfi_lane_cut cut_of(const nodes_run *r, const bfi_node_lane *lane) {
+    return (bfi_lane_cut){.program = r->plan->alpha_spec_program,
+                          .box = lane->base,
+                          .splits = lane->splits,
+                          .count = lane->split_count,
+                          .start = lane->multipliers};
 }
 
-/* Most activations of one value that a split can cross. */
-enum { MOST_TAKERS = 4 };
+/* The neuron exists, and the rows see its activation. */
+static bool term_fits(const bf_plan *plan, const bfi_neuron_term *term) {
+    if (term->by == 0) return true;
+    return term->activation >= 0 && term->activation < plan->split_count && term->neuron >= 0 &&
+           term->neuron < plan->graph->nodes[plan->split_values[term->activation]].count &&
+           fabs(term->by) < INFINITY && term->by == (double)(float)term->by &&
+           bfi_taker(plan, plan->alpha_spec_program, plan->split_values[term->activation]) >= 0;
+}
 
 static bf_status check_lane(const nodes_run *r, int64_t index, bf_error *err) {
     const bfi_node_lane *lane = &r->request->lanes[index];
-    const bf_plan *plan = r->plan;
+    bfi_lane_cut cut = cut_of(r, lane);
     bool fits = lane->row >= 0 && lane->row < r->request->rows && lane->base >= 0 &&
-                lane->base < r->ws->boxes && lane->rounds >= 1 && lane->split_count >= 0;
-    for (int32_t i = 0; i < lane->split_count && fits; i++) {
-        const bf_split *s = &lane->splits[i];
-        fits = s->activation >= 0 && s->activation < plan->split_count && s->neuron >= 0 &&
-               s->neuron < plan->graph->nodes[plan->split_values[s->activation]].count &&
-               (s->sign == 1 || s->sign == -1) && isfinite(s->point) && lane->multipliers[i] >= 0 &&
-               lane->multipliers[i] < INFINITY;
-    }
-    for (int32_t i = 1; i < lane->split_count && fits; i++) {
-        const bf_split *a = &lane->splits[i - 1], *b = &lane->splits[i];
-        fits = a->activation < b->activation ||
-               (a->activation == b->activation && a->neuron <= b->neuron);
-    }
+                lane->base < r->ws->boxes && !bfi_ws_box(r->ws, lane->base)->answered &&
+                lane->rounds >= 1 && lane->split_count >= 0 && bfi_cut_valid(r->plan, &cut) &&
+                term_fits(r->plan, &lane->term);
     if (!fits)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
                         "node %lld: row, base, rounds or splits are out of range or out of order",
@@ -82,74 +72,38 @@ static bf_status check(const nodes_run *r, bf_error *err) {
     return status;
 }
 
-/* What the splits [first, first + count) of one neuron leave of its interval. False: nothing. */
-static bool narrow(const nodes_run *r, const bfi_node_lane *lane, int32_t first, int32_t count,
-                   double *lo, double *hi) {
-    const bf_split *s = &lane->splits[first];
-    const bfi_value_state *state = &r->plan->state[r->plan->split_values[s->activation]];
-    *lo = bfi_ws_doubles(r->ws, lane->base, state->lo)[s->neuron];
-    *hi = bfi_ws_doubles(r->ws, lane->base, state->hi)[s->neuron];
-    for (int32_t i = 0; i < count; i++) {
-        if (s[i].sign > 0)
-            *lo = fmax(*lo, s[i].point);
-        else
-            *hi = fmin(*hi, s[i].point);
-    }
-    return *lo <= *hi;
-}
-
-/* The lane's crossings of one neuron; none where the rows do not see it. */
-static bool cross_neuron(const nodes_run *r, int64_t index, int32_t first, int32_t count,
-                         bfi_multiplier *multipliers) {
-    const bfi_node_lane *lane = &r->request->lanes[index];
-    bfi_lane_splits *splits = &r->splits[index];
-    const bf_split *s = &lane->splits[first];
-    double lo, hi;
-    int ids[MOST_TAKERS];
-    int found = takers(r->plan, r->plan->split_values[s->activation], ids, MOST_TAKERS);
-    if (found > 0 && !narrow(r, lane, first, count, &lo, &hi)) return false;
-    for (int32_t i = 0; i < count; i++)
-        multipliers[first + i] = (bfi_multiplier){
-            .sign = s[i].sign, .point = s[i].point, .value = (double)lane->multipliers[first + i]};
-    for (int k = 0; k < found; k++) {
-        const bfi_node *node = &r->plan->graph->nodes[ids[k]];
-        splits->crossings[splits->count++] =
-            (bfi_crossing){.node = ids[k],
-                           .neuron = s->neuron,
-                           .lines = bfi_unary_lines(node, r->plan->dtype, r->plan->outward, lo, hi),
-                           .reach = fmax(fabs(lo), fabs(hi)),
-                           .multipliers = multipliers + first,
-                           .count = k == 0 ? count : 0};
-    }
-    return true;
-}
-
 /* False: the lane's splits contradict its base. */
 static bool cross_lane(const nodes_run *r, int64_t index, bfi_multiplier *multipliers) {
-    const bfi_node_lane *lane = &r->request->lanes[index];
-    for (int32_t first = 0, end; first < lane->split_count; first = end) {
-        const bf_split *s = lane->splits;
-        end = first + 1;
-        while (end < lane->split_count && s[end].activation == s[first].activation &&
-               s[end].neuron == s[first].neuron)
-            end++;
-        if (!cross_neuron(r, index, first, end - first, multipliers)) return false;
-    }
-    return true;
+    bfi_lane_cut cut = cut_of(r, &r->request->lanes[index]);
+    return bfi_cross(r->plan, r->ws, &cut, multipliers, &r->splits[index]);
+}
+
+/* The lane's term. */
+static bfi_tilt tilt_of(const nodes_run *r, const bfi_node_lane *lane) {
+    if (lane->term.by == 0) return (bfi_tilt){0};
+    int value = r->plan->split_values[lane->term.activation];
+    int64_t j = lane->term.neuron;
+    double lo = bfi_ws_doubles(r->ws, lane->base, r->plan->state[value].lo)[j],
+           hi = bfi_ws_doubles(r->ws, lane->base, r->plan->state[value].hi)[j];
+    return (bfi_tilt){.node = bfi_taker(r->plan, r->plan->alpha_spec_program, value),
+                      .neuron = j,
+                      .by = lane->term.by,
+                      .reach = fmax(fabs(lo), fabs(hi))};
 }
 
 static bf_status prepare(nodes_run *r, bf_error *err) {
     size_t count = (size_t)r->request->count, splits = 0;
     for (size_t i = 0; i < count; i++) splits += (size_t)r->request->lanes[i].split_count;
     r->splits = bfi_calloc(count, sizeof *r->splits);
-    r->crossings = bfi_calloc(splits, MOST_TAKERS * sizeof *r->crossings);
+    r->crossings = bfi_calloc(splits, BFI_MOST_TAKERS * sizeof *r->crossings);
     r->multipliers = bfi_calloc(splits, sizeof *r->multipliers);
     r->open = bfi_calloc(count, sizeof *r->open);
     if (!r->splits || !r->crossings || !r->multipliers || !r->open) return bfi_fail_memory(err);
     size_t first = 0;
     for (size_t i = 0; i < count; i++) {
         bfi_node_lane *lane = &r->request->lanes[i];
-        r->splits[i] = (bfi_lane_splits){.crossings = r->crossings + first * MOST_TAKERS,
+        r->splits[i] = (bfi_lane_splits){.crossings = r->crossings + first * BFI_MOST_TAKERS,
+                                         .tilt = tilt_of(r, lane),
                                          .rounds = lane->rounds,
                                          .slopes = lane->slopes,
                                          .fresh = lane->fresh,

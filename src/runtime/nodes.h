@@ -15,12 +15,20 @@
 
 #include "exec/splits.h"
 
+/* |by| times the input of a neuron of an activation (bf_plan_activation). */
+typedef struct bfi_neuron_term {
+    int32_t activation;
+    int64_t neuron;
+    double by;
+} bfi_neuron_term;
+
 typedef struct bfi_node_lane {
     int64_t base; /* box of the workspace's last run */
     int64_t row;  /* of the spec */
     double stop;  /* the row is decided at this lower bound */
     int rounds;   /* ways back: 1 bounds with the numbers given, nothing moves */
 
+    bfi_neuron_term term;   /* the bound is that of row + term, where by is not 0 */
     const bf_split *splits; /* ascending by activation, then neuron */
     int32_t split_count;
     float *multipliers; /* split_count, >= 0: where to start; where it ended comes back */

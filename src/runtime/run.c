@@ -139,7 +139,7 @@ static bfi_job bound_job(const bf_plan *plan, bf_workspace *ws, int index, int64
                    .upper = bfi_ws_doubles(ws, 0, state->hi),
                    .result_stride = plan->persistent_bytes / (int64_t)sizeof(double),
                    .keep_better = plan->options.intersect || ws->choose,
-                   .rounds = ws->choose ? plan->options.iterations : 0,
+                   .rounds = ws->choose && !ws->again ? plan->options.iterations : 0,
                    .decide = plan->relu_only[step->node]};
     assert(step->program >= 0);
     bool tighter = false;
@@ -355,6 +355,26 @@ static void run_wave(const bf_plan *plan, bf_workspace *ws, int first, int last)
         for (int i = begin; i < t; i++)
             if (tasks[i].kind == BFI_TASK_BACKWARD) finish_bounded(plan, ws, tasks[i].first);
     }
+}
+
+/* The forward step of |node| runs again after CROWN. */
+static bool is_refined(const bf_plan *plan, int node) {
+    for (int i = 0; i < plan->tasks.step_count; i++)
+        if (plan->tasks.steps[i].kind == BFI_STEP_REFINE && plan->tasks.steps[i].node == node)
+            return true;
+    return false;
+}
+
+void bfi_run_again(const bf_plan *plan, bf_workspace *ws, int64_t box) {
+    const bfi_step *steps = plan->tasks.steps;
+    assert(ws->choose && plan->options.keep_layers);
+    ws->again = true, ws->only = box;
+    for (int i = 0; i < plan->tasks.step_count && !bfi_ws_stopped(ws); i++) {
+        if (steps[i].kind == BFI_STEP_FORWARD && is_refined(plan, steps[i].node))
+            run_forward_steps(plan, ws, i, 1);
+        if (steps[i].kind == BFI_STEP_BOUND) run_bound_step(plan, ws, i);
+    }
+    ws->again = false;
 }
 
 bf_status bfi_run_failure(const bf_workspace *ws, bf_error *err) {

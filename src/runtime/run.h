@@ -10,6 +10,11 @@
 bf_status bfi_run_boxes(const bf_plan *plan, bf_workspace *ws, int64_t first, int64_t boxes,
                         bf_error *err);
 
+/* Bounds the layers of |box| again, from the intervals that it has after an alpha-CROWN run of a
+ * plan with keep_layers, and its splits in ws->request: by intervals and CROWN, keeping what is
+ * better. Other boxes rest. A stop is left in the workspace. */
+void bfi_run_again(const bf_plan *plan, bf_workspace *ws, int64_t box);
+
 /* The status of a run that has failed or was stopped, with a message; BF_STATUS_OK: neither. */
 bf_status bfi_run_failure(const bf_workspace *ws, bf_error *err);
 

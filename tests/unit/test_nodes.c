@@ -6,6 +6,7 @@
 #include "ir/evaluate.h"
 #include "op_cases.h"
 #include "runtime/nodes.h"
+#include "runtime/rebase.h"
 
 enum { MAX_IN = 128, MAX_OUT = 1024, ROWS = 3, NODES = 24, MOST_SPLITS = 4, POINTS = 12 };
 
@@ -275,6 +276,194 @@ static void smooth_nets(void **state) {
     }
 }
 
+/* Bases below the root. A base holds for points that satisfy its splits where the row is at most
+ * the limit: its intervals do, and the bounds of nodes on it. */
+typedef struct base_case {
+    node_set set;
+    bfi_tighten_request q;
+    int tightened; /* neurons */
+} base_case;
+
+static double *interval(const node_set *s, int64_t base, int activation, bool low) {
+    const bfi_value_state *state = &s->engine.plan->state[s->engine.plan->split_values[activation]];
+    return bfi_ws_doubles(s->engine.ws, base, low ? state->lo : state->hi);
+}
+
+/* Box |to| becomes a base under the splits of node 0, tightened from node 0's numbers. */
+static void tighten(base_case *c, int64_t from, int64_t to, double limit) {
+    node_set *s = &c->set;
+    bf_error err = {""};
+    c->q = (bfi_tighten_request){.base = {from, to, s->splits[0], s->lanes[0].split_count, 0},
+                                 .spec = s->spec,
+                                 .rows = ROWS,
+                                 .row = s->lanes[0].row,
+                                 .limit = limit,
+                                 .lower = fmin(s->root[s->lanes[0].row], limit - 0.25),
+                                 .multipliers = s->multipliers[0],
+                                 .slopes = s->slopes[0],
+                                 .rounds = 3};
+    if (bfi_rebase_run(s->engine.plan, s->engine.ws, &c->q.base, &err)) fail_msg("%s", err.message);
+    for (int sweep = 0; sweep < 2; sweep++)
+        if (bfi_tighten_run(s->engine.plan, s->engine.ws, &c->q, &err)) fail_msg("%s", err.message);
+    for (int a = 0; a < s->engine.plan->split_count; a++)
+        for (int64_t j = 0; j < bf_plan_activation(s->engine.plan, a).neurons; j++)
+            c->tightened += interval(s, to, a, true)[j] > interval(s, 0, a, true)[j] ||
+                            interval(s, to, a, false)[j] < interval(s, 0, a, false)[j];
+}
+
+static bool at_least(const exact *x, double v) {
+    return isfinite(v) ? exact_at_least(x, v) : v < 0;
+}
+static bool at_most(const exact *x, double v) { return isfinite(v) ? exact_at_most(x, v) : v > 0; }
+
+/* What must hold at a point inside the base, whose row has the exact |value|. */
+static void check_point(const base_case *c, int64_t base, const exact_values *at,
+                        const exact *value) {
+    const node_set *s = &c->set;
+    assert_false(bfi_ws_infeasible(s->engine.ws, base));
+    for (int a = 0; a < bf_plan_activation_count(s->engine.plan); a++) {
+        bf_activation_info info = bf_plan_activation(s->engine.plan, a);
+        for (int64_t j = 0; info.layer >= 0 && j < info.neurons; j++) {
+            const exact *z = &at->lo[info.layer][j];
+            if (!at_least(z, interval(s, base, a, true)[j]) ||
+                !at_most(z, interval(s, base, a, false)[j]))
+                fail_msg("activation %d, neuron %d leaves [%a, %a]", a, (int)j,
+                         interval(s, base, a, true)[j], interval(s, base, a, false)[j]);
+        }
+    }
+    for (int node = 0; node < s->count; node++)
+        if (s->lanes[node].base == base && s->lanes[node].row == c->q.row &&
+            satisfies(s, node, at) && !at_least(value, s->lanes[node].lower))
+            fail_msg("node %d: %a is above an exact value", node, s->lanes[node].lower);
+}
+
+/* Checks points inside the base; how many there were. */
+static int check_base(const base_case *c, int64_t base) {
+    static exact value;
+    const node_set *s = &c->set;
+    double x[MAX_IN];
+    int inside = 0;
+    exact_values at = exact_values_new(s->graph);
+    for (int i = 0; i < 4 * POINTS; i++) {
+        net_point(s->inputs, s->lo, s->hi, x);
+        for (int64_t k = 0; k < s->inputs; k++) x[k] = fmin(fmax(x[k], s->lo[k]), s->hi[k]);
+        exact_evaluate(s->graph, x, x, &at);
+        exact_set(&value, 0);
+        for (int64_t j = 0; j < s->outputs; j++)
+            exact_accumulate(&value, s->spec[c->q.row * s->outputs + j],
+                             &at.lo[s->graph->output][j]);
+        if (!satisfies(s, 0, &at) || !exact_at_most(&value, c->q.limit)) continue;
+        inside++;
+        check_point(c, base, &at, &value);
+    }
+    exact_values_free(s->graph, &at);
+    return inside;
+}
+
+/* Nodes of the base: its splits, and one more. */
+static void grow_on(base_case *c, int64_t base) {
+    node_set *s = &c->set;
+    for (int i = 1; i < NODES; i++) {
+        s->lanes[i].base = base;
+        s->lanes[i].row = c->q.row;
+        s->lanes[i].split_count = s->lanes[0].split_count;
+        memcpy(s->splits[i], s->splits[0], sizeof s->splits[0]);
+        memcpy(s->layer[i], s->layer[0], sizeof s->layer[0]);
+        if (s->lanes[i].split_count < MOST_SPLITS) add_split(s, i, 0);
+    }
+}
+
+static bool plant_base(base_case *c, int i, int threads, bf_dtype dtype) {
+    node_set *s = &c->set;
+    net_style style = (net_style)(i % NET_STYLES);
+    bf_options o = node_options(dtype, BF_SEMANTICS_REAL);
+    o.keep_layers = 1, o.batch = 3;
+    bfi_graph *graph = i % 4 == 3   ? case_residual(i / 4 % 2)
+                       : i % 4 == 1 ? net_conv(style)
+                                    : net_mlp(style);
+    c->tightened = 0;
+    if (!plant(s, graph, o, style, threads) || bfi_nodes_slope_bytes(s->engine.plan) == 0)
+        return false;
+    grow(s, 3);
+    size_t bytes = (size_t)bfi_nodes_slope_bytes(s->engine.plan);
+    if (!s->slopes[0]) s->lanes[0].slopes = s->slopes[0] = calloc(bytes, 1);
+    return s->engine.ws->choose && isfinite(s->root[s->lanes[0].row]);
+}
+
+static void bases(void **state) {
+    (void)state;
+    static base_case c;
+    int inside = 0, tightened = 0;
+    for (int i = 0; i < 300; i++) {
+        if (plant_base(&c, i, 1 + i % 2, (bf_dtype)(i / NET_STYLES % 2))) {
+            double row = c.set.root[c.set.lanes[0].row];
+            tighten(&c, 0, 1, row + (0.5 + 0.4 * net_uniform()) * (1 + fabs(row)));
+            inside += check_base(&c, 1);
+            tighten(&c, 1, 2, c.q.limit);
+            grow_on(&c, 2);
+            run(&c.set);
+            inside += check_base(&c, 2);
+            tightened += c.tightened;
+        }
+        fell(&c.set);
+    }
+    print_message("%d points in bases, %d neurons tightened\n", inside, tightened);
+    assert_true(inside > 1000);
+    assert_true(tightened > 1000);
+}
+
+/* A base has the same bits whatever the threads. */
+static void same_bases(void **state) {
+    (void)state;
+    static base_case c[2];
+    int open = 0;
+    for (int i = 0; i < 60; i++) {
+        bool planted = false;
+        for (int threads = 1; threads <= 2; threads++) {
+            kit_seed((unsigned)i + 5);
+            planted = plant_base(&c[threads - 1], i, threads, (bf_dtype)(i % 2));
+            if (planted) tighten(&c[threads - 1], 0, 2, c[0].set.root[c[0].set.lanes[0].row] + 1);
+        }
+        for (int a = 0; planted && a < c[0].set.engine.plan->split_count; a++)
+            for (int low = 0; low < 2; low++)
+                assert_memory_equal(
+                    interval(&c[0].set, 2, a, low), interval(&c[1].set, 2, a, low),
+                    (size_t)bf_plan_activation(c[0].set.engine.plan, a).neurons * sizeof(double));
+        open += planted;
+        fell(&c[0].set);
+        fell(&c[1].set);
+    }
+    assert_true(open > 20);
+}
+
+/* What is no base, or has no room to become one, is refused. */
+static void no_bases(void **state) {
+    (void)state;
+    static base_case c;
+    bf_error err;
+    int i = 0;
+    while (!plant_base(&c, i++, 1, BF_DTYPE_FLOAT32)) fell(&c.set);
+    const bf_plan *plan = c.set.engine.plan;
+    bf_workspace *ws = c.set.engine.ws;
+    bfi_rebase_request q = {0};
+    for (int bad = 0; bad < 4; bad++) {
+        static const int64_t from_to[4][2] = {{0, 0}, {0, 3}, {2, 1}, {-1, 1}};
+        q.from = from_to[bad][0], q.to = from_to[bad][1];
+        assert_int_equal(bfi_rebase_run(plan, ws, &q, &err), BF_STATUS_INVALID_ARGUMENT);
+    }
+    c.set.lanes[1].base = 1;
+    bfi_nodes_request nodes = request_of(&c.set);
+    assert_int_equal(bfi_nodes_run(plan, ws, &nodes, &err), BF_STATUS_INVALID_ARGUMENT);
+    q.from = 0, q.to = 1, q.deadline = bf_clock() - 1;
+    assert_int_equal(bfi_rebase_run(plan, ws, &q, &err), BF_STATUS_TIMEOUT);
+    assert_false(bfi_is_base(ws, 1));
+    q.deadline = 0;
+    assert_int_equal(bfi_rebase_run(plan, ws, &q, &err), BF_STATUS_OK);
+    assert_true(bfi_is_base(ws, 1) && !bfi_is_base(ws, 2));
+    assert_int_equal(bfi_nodes_run(plan, ws, &nodes, &err), BF_STATUS_OK);
+    fell(&c.set);
+}
+
 /* Every node alone, and on other instruction sets and threads, gets and leaves the same bits. */
 static void same_bits(void **state) {
     (void)state;
@@ -436,12 +625,11 @@ static void contradictions_and_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(exact_nets),
-                                       cmocka_unit_test(exact_curves),
-                                       cmocka_unit_test(smooth_nets),
-                                       cmocka_unit_test(same_bits),
-                                       cmocka_unit_test(multipliers_earn),
-                                       cmocka_unit_test(nothing_split),
-                                       cmocka_unit_test(contradictions_and_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bases),         cmocka_unit_test(same_bases),
+        cmocka_unit_test(no_bases),      cmocka_unit_test(exact_nets),
+        cmocka_unit_test(exact_curves),  cmocka_unit_test(smooth_nets),
+        cmocka_unit_test(same_bits),     cmocka_unit_test(multipliers_earn),
+        cmocka_unit_test(nothing_split), cmocka_unit_test(contradictions_and_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

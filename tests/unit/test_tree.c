@@ -105,8 +105,60 @@ static void test_full(void **unused) {
     bfi_tree_free(NULL);
 }
 
+/* A part of the tree that is searched first: its nodes come out, and what is added below them,
+ * until all of it is closed; parts are nested; then the others follow, worst first. */
+static void test_focus(void **unused) {
+    (void)unused;
+    bfi_tree *tree = tree_of(0);
+    int32_t root, sides[2], node;
+    add(tree, -1, 0, -1);
+    assert_int_equal(bfi_tree_take(tree, 1, &root), 1);
+    add(tree, root, -1, -9);
+    add(tree, root, 1, -5);
+    bfi_tree_close(tree, root);
+    assert_int_equal(bfi_tree_take(tree, 2, sides), 2);
+    for (int i = 0; i < 8; i++) add(tree, sides[i % 2], i < 4 ? -1 : 1, i % 2 ? -4 : -8 - i);
+    bfi_tree_close(tree, sides[0]);
+    bfi_tree_close(tree, sides[1]);
+    assert_int_equal(bfi_tree_level(tree), 0);
+    assert_true(bfi_tree_margin(tree, bfi_tree_first(tree)) == -14);
+    assert_int_equal(bfi_tree_ancestor(tree, bfi_tree_first(tree), 1), sides[0]);
+    assert_int_equal(bfi_tree_ancestor(tree, bfi_tree_first(tree), 7), bfi_tree_first(tree));
+    assert_int_equal(bfi_tree_focus(tree, sides[1]), 1);
+    assert_true(bfi_tree_stats_of(tree).lowest == -14);
+    assert_int_equal(bfi_tree_take(tree, 1, &node), 1);
+    assert_true(bfi_tree_margin(tree, node) == -4);
+    add(tree, node, 1, -3);
+    add(tree, node, -1, -20);
+    bfi_tree_close(tree, node);
+    assert_int_equal(bfi_tree_focus(tree, node), 2);
+    int32_t taken[16];
+    assert_int_equal(bfi_tree_take(tree, 16, taken), 2);
+    assert_true(bfi_tree_margin(tree, taken[0]) == -20 && bfi_tree_margin(tree, taken[1]) == -3);
+    bfi_tree_put_back(tree, taken[0]);
+    bfi_tree_close(tree, taken[1]);
+    assert_int_equal(bfi_tree_level(tree), 2);
+    assert_int_equal(bfi_tree_take(tree, 16, taken), 1);
+    bfi_tree_close(tree, taken[0]);
+    assert_int_equal(bfi_tree_level(tree), 1);
+    assert_int_equal(bfi_tree_take(tree, 16, taken), 3);
+    for (int i = 0; i < 3; i++) bfi_tree_close(tree, taken[i]);
+    assert_int_equal(bfi_tree_level(tree), 0);
+    double last = -INFINITY;
+    assert_int_equal(bfi_tree_take(tree, 16, taken), 4);
+    for (int i = 0; i < 4; i++) {
+        assert_true(bfi_tree_margin(tree, taken[i]) > last);
+        last = bfi_tree_margin(tree, taken[i]);
+        bfi_tree_close(tree, taken[i]);
+    }
+    assert_int_equal(bfi_tree_first(tree), -1);
+    assert_int_equal(bfi_tree_stats_of(tree).held, 0);
+    bfi_tree_free(tree);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_best_first),
-                                       cmocka_unit_test(test_limit), cmocka_unit_test(test_full)};
+                                       cmocka_unit_test(test_focus), cmocka_unit_test(test_limit),
+                                       cmocka_unit_test(test_full)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

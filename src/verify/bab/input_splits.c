@@ -400,5 +400,5 @@ static int32_t most(const void *splits) {
     return ((const input_splits *)splits)->room / 2 / MOST_MEASURED;
 }
 
-const bfi_splitter bfi_input_splits = {"inputs",     open_splits, most, expand,
+const bfi_splitter bfi_input_splits = {"inputs",     open_splits, most, NULL, expand,
                                        close_splits, bytes,       fits, knows};

@@ -59,7 +59,8 @@ bf_status bfi_lanes_add(bfi_lanes *l, const bfi_lane_start *start, bf_error *err
         memcpy(l->splits + first, start->splits, (size_t)start->count * sizeof *l->splits);
     start_multipliers(start, l->multipliers + first);
     if (start->slopes) memcpy(bfi_lanes_slopes(l, at), start->slopes, (size_t)l->slope_bytes);
-    l->lanes[at] = (bfi_node_lane){.row = start->row,
+    l->lanes[at] = (bfi_node_lane){.base = start->base,
+                                   .row = start->row,
                                    .rounds = start->rounds,
                                    .split_count = start->count,
                                    .lower = start->lower,

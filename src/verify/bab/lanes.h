@@ -32,7 +32,7 @@ static inline void bfi_lanes_reset(bfi_lanes *l) { l->count = 0; }
 
 /* A lane to add. */
 typedef struct bfi_lane_start {
-    int64_t row;
+    int64_t base, row;
     double lower, error; /* what is known */
     int rounds;
     bool look; /* rankings and corners are wanted */

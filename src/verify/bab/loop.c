@@ -13,7 +13,7 @@
 #define REPORT_PERIOD 0.02 /* seconds */
 
 /* The attack runs again after so many nodes, and whenever their number has doubled since. */
-enum { ATTACK_AT = 1 << 12, ATTACK_RESTARTS = 64, ATTACK_STEPS = 100 };
+enum { ATTACK_AT = 1 << 12, ATTACK_RESTARTS = 16, ATTACK_STEPS = 100 };
 
 bf_status bfi_loop_give_up(bfi_loop *l, const char *why) {
     if (!l->result->reason[0]) snprintf(l->result->reason, sizeof l->result->reason, "%s", why);
@@ -154,8 +154,11 @@ static bf_status run(bfi_loop *l, const bfi_splitter *splitter, void *splits) {
     int32_t taken[BFI_LOOP_NODES], n, most = splitter->most(splits);
     bf_status status = BF_STATUS_OK;
     if (most > BFI_LOOP_NODES) most = BFI_LOOP_NODES;
-    while (status == BF_STATUS_OK && !bfi_loop_ended(l) &&
-           (n = bfi_tree_take(l->tree, most > 0 ? most : 1, taken)) > 0) {
+    while (status == BF_STATUS_OK && !bfi_loop_ended(l)) {
+        if (splitter->aim) status = splitter->aim(splits);
+        if (status != BF_STATUS_OK) break;
+        n = bfi_tree_take(l->tree, most > 0 ? most : 1, taken);
+        if (n == 0) break;
         int64_t nodes = l->nodes, stranded = l->stranded;
         status = splitter->expand(splits, taken, n);
         if (status != BF_STATUS_OK) /* all of it will be done again */

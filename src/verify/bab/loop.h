@@ -34,6 +34,9 @@ typedef struct bfi_splitter {
      * open. *|splits| goes to close, also after a failure. */
     bf_status (*open)(bfi_loop *loop, void **splits);
     int32_t (*most)(const void *splits); /* nodes to expand together */
+    /* Called before nodes are taken out of the tree: may choose the part they come from. May be
+     * NULL. */
+    bf_status (*aim)(void *splits);
     /* Branches on nodes taken out of the tree: adds the children that stay open. */
     bf_status (*expand)(void *splits, const int32_t *nodes, int32_t count);
     void (*close)(void *splits);

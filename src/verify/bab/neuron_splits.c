@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "verify/bab/bases.h"
 #include "verify/bab/branch.h"
 #include "verify/bab/lane_state.h"
 #include "verify/bab/lanes.h"
@@ -18,7 +19,8 @@ enum {
     ROUNDS = 10,      /* ways back of a child, whose numbers start where the parent's ended */
     ROOT_ROUNDS = 20, /* of a root, which starts with the planned slopes */
     MEASURED = 4,     /* candidates of a node whose children are bounded to choose one */
-    NODES_MIN = 16    /* expanded together */
+    NODES_MIN = 16,   /* expanded together */
+    BASES = 12        /* bases at once, the root among them */
 };
 #define BATCH_FLOPS 4e9 /* of the children that are bounded together */
 #define LANE_BYTES ((int64_t)256 << 20)
@@ -32,6 +34,7 @@ typedef struct trial {
     char *own;           /* storage of the state, NULL: the tree's */
     int64_t first_split; /* in |splits| of the search */
     int32_t split_count;
+    int64_t base; /* that it is bounded on */
     int first, measured, chosen;
 } trial;
 
@@ -63,6 +66,7 @@ typedef struct neuron_splits {
     double *numbers; /* lower bounds and errors of an item's rows */
     bfi_state_bytes bytes;
     bfi_leaves leaves;
+    bfi_bases bases;
 } neuron_splits;
 
 static int rows_of(const bfi_problem *p, int bit) {
@@ -134,6 +138,7 @@ static bf_status begin_trial(neuron_splits *s, int32_t node) {
     *t = (trial){.node = node, .bit = bit_of(bfi_tree_mask(s->loop->tree, node))};
     bfi_lane_state_unpack(bfi_tree_data(s->loop->tree, node, &size), &t->state);
     bf_status status = find_splits(s, t);
+    t->base = bfi_bases_find(&s->bases, t->bit, s->splits + t->first_split, t->split_count);
     if (t->state.splits != t->split_count) t->state = (bfi_lane_state){0}; /* from a strange file */
     return status;
 }
@@ -159,6 +164,7 @@ static bf_status add_lane(neuron_splits *s, const trial *t, int64_t row, int r,
     if (!(start.lower > -INFINITY)) start.lower = -INFINITY, start.error = 0;
     if (t) {
         const bfi_lane_state *state = &t->state;
+        start.base = t->base;
         start.count = t->split_count;
         if (t->split_count > 0)
             memcpy(s->under, s->splits + t->first_split, (size_t)t->split_count * sizeof *s->under);
@@ -256,19 +262,38 @@ static bf_status bound_exactly(neuron_splits *s, item *it) {
     o.dtype = BF_DTYPE_FLOAT64;
     o.memory = bfi_loop_memory(s->loop, 0);
     if (!s->roots[1].plan)
-        status = bfi_root_create(&s->loop->problem, &o, s->loop->options->deadline, &s->roots[1],
+        status = bfi_root_create(&s->loop->problem, &o, 1, s->loop->options->deadline, &s->roots[1],
                                  s->loop->err);
     if (status == BF_STATUS_LIMIT)
         return bfi_loop_give_up(s->loop, "the memory is not enough for float64 bounds");
     return status == BF_STATUS_OK ? bound_again(s, it, &s->roots[1], ROUNDS) : status;
 }
 
+/* The splits of an item, and those that its base implies: neurons that are stable there. */
+static bf_status all_splits(neuron_splits *s, const item *it, int32_t *count) {
+    const bfi_node_lane *lane = &s->lanes.lanes[it->lane];
+    size_t need = (size_t)lane->split_count + (size_t)bfi_implied_most(&s->roots[0], lane->base);
+    if (!bfi_grow((void **)&s->under, &s->under_room, need + 1, sizeof *s->under))
+        return bfi_fail_memory(s->loop->err);
+    bf_split *implied = bfi_malloc(need + 1, sizeof *implied);
+    if (!implied) return bfi_fail_memory(s->loop->err);
+    int64_t more = bfi_implied_splits(&s->roots[0], lane->base, implied);
+    *count = lane->split_count;
+    memcpy(s->under, bfi_lanes_splits(&s->lanes, it->lane), (size_t)*count * sizeof *s->under);
+    for (int64_t i = 0; i < more; i++) insert_split(s->under, count, implied[i]);
+    free(implied);
+    return BF_STATUS_OK;
+}
+
 /* Decides an item in which nothing is left to split. */
 static bf_status decide_leaf(neuron_splits *s, item *it) {
     bool refuted;
-    bf_status status = bfi_leaf_decide(&s->leaves, s->loop, it->bit, s->roots[0].plan,
-                                       bfi_lanes_splits(&s->lanes, it->lane),
-                                       s->lanes.lanes[it->lane].split_count, &refuted, &it->margin);
+    int32_t count = 0;
+    bf_status status = all_splits(s, it, &count);
+    if (status == BF_STATUS_OK)
+        status = bfi_leaf_decide(&s->leaves, s->loop, it->bit, s->roots[0].plan, s->under, count,
+                                 &refuted, &it->margin);
+    if (status != BF_STATUS_OK) return status;
     if (refuted) it->open = false;
     return status;
 }
@@ -451,6 +476,61 @@ static bf_status expand(void *splits, const int32_t *nodes, int32_t count) {
         status = bound_children(s);
     }
     if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop)) status = settle_items(s);
+    if (status == BF_STATUS_OK) bfi_bases_count(&s->bases, count);
+    end_trials(s);
+    return status;
+}
+
+/* The splits on the way to |node|, which is above the trial's: those of the trial's that are its
+ * too, with their multipliers. */
+static bf_status find_start(neuron_splits *s, const trial *t, int32_t node, bfi_base_start *out,
+                            float **multipliers) {
+    trial above = {.node = node};
+    bf_status status = find_splits(s, &above);
+    if (status != BF_STATUS_OK) return status;
+    const bf_split *own = s->splits + above.first_split, *all = s->splits + t->first_split;
+    int r = best_row(s, t);
+    const float *from = t->state.multipliers + (int64_t)r * t->state.splits;
+    *multipliers = bfi_calloc((size_t)above.split_count + 1, sizeof **multipliers);
+    if (!*multipliers) return bfi_fail_memory(s->loop->err);
+    for (int32_t i = 0, k = 0; i < above.split_count; i++, k++) {
+        while (all[k].activation != own[i].activation || all[k].neuron != own[i].neuron ||
+               all[k].sign != own[i].sign)
+            k++;
+        (*multipliers)[i] = from[k];
+    }
+    *out = (bfi_base_start){.bit = t->bit,
+                            .depth = bfi_tree_depth(s->loop->tree, node),
+                            .splits = own,
+                            .count = above.split_count,
+                            .row = s->loop->problem.first_row[t->bit] + r,
+                            .multipliers = *multipliers,
+                            .slopes = t->state.slopes + r * s->lanes.slope_bytes};
+    return status;
+}
+
+/* Where many nodes have been expanded on one base, the part of the tree that holds the worst one
+ * gets a base of its own. */
+static bf_status aim(void *splits) {
+    neuron_splits *s = splits;
+    bfi_tree *tree = s->loop->tree;
+    bfi_bases_follow(&s->bases, bfi_tree_level(tree));
+    int32_t node = bfi_tree_first(tree);
+    if (node < 0 || !bfi_bases_due(&s->bases, &s->roots[0])) return BF_STATUS_OK;
+    bf_status status = begin_trial(s, node);
+    const trial *t = &s->trials[0];
+    int32_t at = bfi_tree_ancestor(tree, node, bfi_bases_depth(&s->bases));
+    if (status == BF_STATUS_OK && t->state.slopes) {
+        bfi_base_start start;
+        float *multipliers = NULL;
+        bool made = false;
+        status = find_start(s, t, at, &start, &multipliers);
+        if (status == BF_STATUS_OK)
+            status = bfi_bases_add(&s->bases, &s->loop->problem, &s->roots[0], &start,
+                                   s->loop->options->deadline, &made, s->loop->err);
+        if (made) bfi_tree_focus(tree, at);
+        free(multipliers);
+    }
     end_trials(s);
     return status;
 }
@@ -508,7 +588,8 @@ static bf_status make_root(neuron_splits *s) {
     for (int try = 0; try < BFI_LOOP_TRIES && status == BF_STATUS_LIMIT; try++) {
         bfi_root_clear(&s->roots[0]);
         o.memory = bfi_loop_memory(l, try);
-        status = bfi_root_create(&l->problem, &o, l->options->deadline, &s->roots[0], l->err);
+        status =
+            bfi_root_create(&l->problem, &o, BASES, l->options->deadline, &s->roots[0], l->err);
     }
     return status == BF_STATUS_LIMIT ? bfi_loop_give_up(l, "the memory is not enough for bounds")
                                      : status;
@@ -524,6 +605,9 @@ static bf_status open_splits(bfi_loop *loop, void **splits) {
     if (!bfi_nodes_possible(s->roots[0].plan))
         return bfi_loop_give_up(loop, "the network has no activation to split");
     s->nodes = choose_nodes(s);
+    bfi_bases_clear(&s->bases);
+    s->bases.node_flops =
+        2 * (2 * ROUNDS * most_rows(&loop->problem) + MEASURED) * s->roots[0].lane_flops;
     status = allocate(s);
     return status == BF_STATUS_OK && !loop->resumed ? begin_roots(s) : status;
 }
@@ -573,6 +657,7 @@ static void close_splits(void *splits) {
     bfi_lanes_clear(&s->lanes);
     bfi_lanes_clear(&s->again);
     bfi_leaves_clear(&s->leaves);
+    bfi_bases_clear(&s->bases);
     free(s->trials);
     free(s->items);
     free(s->splits);
@@ -583,5 +668,5 @@ static void close_splits(void *splits) {
     free(s);
 }
 
-const bfi_splitter bfi_neuron_splits = {"neurons",    open_splits, most, expand,
+const bfi_splitter bfi_neuron_splits = {"neurons",    open_splits, most, aim,  expand,
                                         close_splits, bytes,       fits, knows};

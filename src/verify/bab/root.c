@@ -18,6 +18,9 @@
  * network, lanes fill vectors better than the few rows whose pace is known, and many rows are
  * decided early. (0.09 to 0.5 measured on networks of MNIST and CIFAR.) */
 #define HIDDEN_WORK 0.2
+/* Memory for bases beside the root's, by about what a number of the network takes in one. */
+#define BASES_BYTES ((int64_t)256 << 20)
+#define NUMBER_BYTES 64
 
 static bool allocate(bfi_root *r, int64_t rows) {
     r->lower = bfi_malloc((size_t)rows, sizeof *r->lower);
@@ -85,11 +88,20 @@ static bool any_open(const bfi_problem *p, const bfi_root *r) {
     return false;
 }
 
-bf_status bfi_root_create(bfi_problem *p, const bf_options *options, double deadline, bfi_root *r,
-                          bf_error *err) {
+/* At most |bases|, and no more than make up BASES_BYTES. */
+static int64_t count_bases(const bf_model *model, int bases) {
+    int64_t numbers = 0;
+    for (int id = 0; id < model->graph->count; id++) numbers += model->graph->nodes[id].count;
+    int64_t fit = BASES_BYTES / (numbers * NUMBER_BYTES + 1);
+    return fit < 1 ? 1 : fit < bases ? fit : bases;
+}
+
+bf_status bfi_root_create(bfi_problem *p, const bf_options *options, int bases, double deadline,
+                          bfi_root *r, bf_error *err) {
     bf_options o = *options;
     o.method = BF_METHOD_ALPHA_CROWN;
-    o.batch = 1;
+    o.batch = count_bases(p->model, bases);
+    o.keep_layers = o.batch > 1;
     *r = (bfi_root){0};
     if (!allocate(r, p->rows)) return bfi_fail_memory(err);
     find_stops(p, r->stop);

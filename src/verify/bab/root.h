@@ -16,9 +16,10 @@ typedef struct bfi_root {
 } bfi_root;
 
 /* Runs |options| with hidden bounds as CROWN has them, then, where that can be had for a small part
- * of the time left, with hidden bounds optimised for each neuron. */
-bf_status bfi_root_create(bfi_problem *problem, const bf_options *options, double deadline,
-                          bfi_root *out, bf_error *err);
+ * of the time left, with hidden bounds optimised for each neuron. The workspace has room for up to
+ * |bases| bases, the root's among them (runtime/rebase.h), as far as the memory goes. */
+bf_status bfi_root_create(bfi_problem *problem, const bf_options *options, int bases,
+                          double deadline, bfi_root *out, bf_error *err);
 void bfi_root_clear(bfi_root *root);
 
 #endif

@@ -45,7 +45,9 @@ struct bfi_tree {
     int32_t *heap;
     size_t heap_capacity;
     int32_t open;
-    bool deep; /* deepest first */
+    int32_t first[BFI_TREE_LEVELS]; /* the heap is one per level, which begins there */
+    int level;                      /* the last of them, whose nodes come first */
+    bool deep;                      /* deepest first */
     int64_t created, closed;
     int32_t deepest;
 };
@@ -76,21 +78,31 @@ static bool before(const bfi_tree *t, int32_t a, int32_t b) {
     return a < b;
 }
 
-static void sift_up(bfi_tree *t, int32_t at) {
-    int32_t moved = t->heap[at];
-    for (int32_t up; at > 0 && before(t, moved, t->heap[up = (at - 1) / 2]); at = up)
-        t->heap[at] = t->heap[up];
-    t->heap[at] = moved;
+/* Places are in the last level's heap of |count| nodes. */
+static void sift_up(const bfi_tree *t, int32_t *heap, int32_t at) {
+    int32_t moved = heap[at];
+    for (int32_t up; at > 0 && before(t, moved, heap[up = (at - 1) / 2]); at = up)
+        heap[at] = heap[up];
+    heap[at] = moved;
 }
 
-static void sift_down(bfi_tree *t, int32_t at) {
-    int32_t moved = t->heap[at];
-    for (int32_t child; (child = 2 * at + 1) < t->open; at = child) {
-        if (child + 1 < t->open && before(t, t->heap[child + 1], t->heap[child])) child++;
-        if (!before(t, t->heap[child], moved)) break;
-        t->heap[at] = t->heap[child];
+static void sift_down(const bfi_tree *t, int32_t *heap, int32_t count, int32_t at) {
+    int32_t moved = heap[at];
+    for (int32_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && before(t, heap[child + 1], heap[child])) child++;
+        if (!before(t, heap[child], moved)) break;
+        heap[at] = heap[child];
     }
-    t->heap[at] = moved;
+    heap[at] = moved;
+}
+
+static void order(const bfi_tree *t, int32_t *heap, int32_t count) {
+    for (int32_t at = count / 2 - 1; at >= 0; at--) sift_down(t, heap, count, at);
+}
+
+/* End of a level's heap. */
+static int32_t end_of(const bfi_tree *t, int level) {
+    return level == t->level ? t->open : t->first[level + 1];
 }
 
 /* Room for |need| items, twice as many as before, but no more than the tree may hold. */
@@ -123,7 +135,8 @@ bf_status bfi_tree_reserve(bfi_tree *t, int64_t count, bf_error *err) {
 static void push(bfi_tree *t, int32_t id) {
     t->nodes[id].open = true;
     t->heap[t->open++] = id;
-    sift_up(t, t->open - 1);
+    int32_t first = t->first[t->level];
+    sift_up(t, t->heap + first, t->open - 1 - first);
 }
 
 static void set_decision(node *n, bfi_decision d) {
@@ -212,7 +225,44 @@ static void choose_order(bfi_tree *t) {
     bool deep = t->held > (t->deep ? t->limit / 4 : t->limit / 2);
     if (deep == t->deep) return;
     t->deep = deep;
-    for (int32_t at = t->open / 2 - 1; at >= 0; at--) sift_down(t, at);
+    for (int l = 0; l <= t->level; l++) order(t, t->heap + t->first[l], end_of(t, l) - t->first[l]);
+}
+
+int bfi_tree_level(bfi_tree *t) {
+    while (t->level > 0 && t->open == t->first[t->level]) t->level--;
+    return t->level;
+}
+
+static bool is_below(const bfi_tree *t, int32_t id, int32_t ancestor) {
+    while (id >= 0 && t->nodes[id].depth > t->nodes[ancestor].depth) id = t->nodes[id].parent;
+    return id == ancestor;
+}
+
+int bfi_tree_focus(bfi_tree *t, int32_t ancestor) {
+    int32_t first = t->first[t->level], last = t->open;
+    assert(t->level + 1 < BFI_TREE_LEVELS);
+    for (int32_t at = first; at < last;) {
+        int32_t id = t->heap[at];
+        if (!is_below(t, id, ancestor)) {
+            at++;
+            continue;
+        }
+        t->heap[at] = t->heap[--last];
+        t->heap[last] = id;
+    }
+    order(t, t->heap + first, last - first);
+    t->first[++t->level] = last;
+    order(t, t->heap + last, t->open - last);
+    return t->level;
+}
+
+int32_t bfi_tree_first(const bfi_tree *t) {
+    return t->open > t->first[t->level] ? t->heap[t->first[t->level]] : -1;
+}
+
+int32_t bfi_tree_ancestor(const bfi_tree *t, int32_t id, int32_t depth) {
+    while (t->nodes[id].depth > depth) id = t->nodes[id].parent;
+    return id;
 }
 
 int32_t bfi_tree_take(bfi_tree *t, int32_t most, int32_t *nodes) {
@@ -220,10 +270,11 @@ int32_t bfi_tree_take(bfi_tree *t, int32_t most, int32_t *nodes) {
     choose_order(t);
     int64_t room = (t->limit - t->held) / 4; /* every node taken may leave two, and so on */
     if (room < most) most = room > 1 ? (int32_t)room : 1;
-    while (taken < most && t->open > 0) {
-        int32_t id = t->heap[0];
-        t->heap[0] = t->heap[--t->open];
-        if (t->open > 0) sift_down(t, 0);
+    int32_t *heap = t->heap + t->first[bfi_tree_level(t)];
+    while (taken < most && bfi_tree_first(t) >= 0) {
+        int32_t id = heap[0], left = --t->open - t->first[t->level];
+        heap[0] = heap[left];
+        if (left > 0) sift_down(t, heap, left, 0);
         t->nodes[id].open = false;
         nodes[taken++] = id;
     }
@@ -275,9 +326,10 @@ bfi_tree_stats bfi_tree_stats_of(const bfi_tree *t) {
                         .held = t->held,
                         .deepest = t->deepest,
                         .lowest = INFINITY};
-    for (int32_t i = 0; i < (t->deep ? t->open : t->open > 0); i++) {
-        double margin = t->nodes[t->heap[i]].margin;
-        if (margin < s.lowest) s.lowest = margin;
+    for (int l = 0; l <= t->level; l++) {
+        int32_t first = t->first[l], last = end_of(t, l);
+        for (int32_t i = first; i < (t->deep || last == first ? last : first + 1); i++)
+            s.lowest = fmin(s.lowest, t->nodes[t->heap[i]].margin);
     }
     s.bytes = (int64_t)(t->capacity * sizeof *t->nodes + t->heap_capacity * sizeof *t->heap) +
               t->data_bytes;

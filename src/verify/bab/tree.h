@@ -68,8 +68,19 @@ double bfi_tree_data_part(const bfi_tree *tree);
 /* Bytes of one node with its place in the order, without data. */
 enum { BFI_TREE_NODE_BYTES = 52 };
 
-/* Takes up to |most| open nodes out, in the order of the search; returns their number. A node taken
- * out is being branched on: its children may be added until bfi_tree_close(node). */
+/* The part of the tree that is searched first: the open nodes below a node, or itself, until all of
+ * it is closed; then the part that it was cut out of goes on. Parts are nested: level 0 is all of
+ * the tree. A tree read from a file has no other. */
+enum { BFI_TREE_LEVELS = 32 };
+int bfi_tree_level(bfi_tree *tree);                   /* of the part that nodes come from next */
+int bfi_tree_focus(bfi_tree *tree, int32_t ancestor); /* one level more, at most BFI_TREE_LEVELS */
+/* The node that comes next, open still; -1: none. And who is |depth| deep on the way to a node. */
+int32_t bfi_tree_first(const bfi_tree *tree);
+int32_t bfi_tree_ancestor(const bfi_tree *tree, int32_t node, int32_t depth);
+
+/* Takes up to |most| open nodes out, of one level, in the order of the search; returns their
+ * number. A node taken out is being branched on: its children may be added until
+ * bfi_tree_close(node). */
 int32_t bfi_tree_take(bfi_tree *tree, int32_t most, int32_t *nodes);
 
 /* Says what a node taken out is branched on, before children of it are added. */
