@@ -20,6 +20,11 @@
 /* Refuted nodes after which the search begins again, at first: every time half as many more. */
 enum { PATIENCE = 20 };
 
+/* A row counts for less by this factor with every column; what the guess counts beside a conflict.
+ */
+#define SHORT_ROWS 1.5
+#define FIRST_GUESS 0.1
+
 typedef struct library {
     bfi_dylib dylib;
     bfi_highs highs;
@@ -37,6 +42,7 @@ typedef struct tree {
     bool **reasons; /* by depth: where the first side was refuted, what that needed */
     bfi_conflicts conflicts;
     int32_t *place;   /* by kink: as bfi_conflicts_look wants it */
+    bool blind;       /* the last program did not say which kink to branch on */
     int64_t refuted;  /* nodes, since the search began again */
     int64_t patience; /* when it begins again */
     int32_t depth;
@@ -71,26 +77,36 @@ static double *high(const tree *t, int32_t depth) {
     return t->boxes[depth] + t->question->encoding->cols;
 }
 
+/* Costs within this factor are the same. */
+#define SAME 0.999
+
 /* Below this a kink counts as met: what is left is the rounding of the linear program. */
 #define MET 1e-9
 
-/* The kink to branch on, among those that may be of either sign and that the point violates: the
- * one that conflicts are about, else the one whose chord costs most, else the one violated most;
- * -1: there is none. */
-static int32_t choose(const tree *t, const double *x) {
-    const bfi_encoding *e = t->question->encoding;
-    const double *lo = low(t, t->depth), *hi = high(t, t->depth);
-    int32_t best = -1;
-    double most = -1, furthest = MET, busiest = -1;
-    for (int32_t i = 0; i < e->kink_count; i++) {
-        const bfi_kink *k = &e->kinks[i];
-        if (lo[k->in] >= 0 || hi[k->in] <= 0) continue;
-        double off = fabs(x[k->out] - kink_value(k, x[k->in])), cost = bfi_lp_kink_cost(t->lp, i);
-        double activity = t->conflicts.activity[i];
-        if (!(off > MET) || activity < busiest) continue;
-        if (activity == busiest && (cost < most || (cost == most && off <= furthest))) continue;
-        busiest = activity, most = cost, furthest = off, best = i;
+/* The point violates kink |i|, which may be of either sign. */
+static double violation(const tree *t, int32_t i, const double *x) {
+    const bfi_kink *k = &t->question->encoding->kinks[i];
+    if (low(t, t->depth)[k->in] >= 0 || high(t, t->depth)[k->in] <= 0) return 0;
+    double off = fabs(x[k->out] - kink_value(k, x[k->in]));
+    return off > MET ? off : 0;
+}
+
+/* The kink to branch on, among those that the point violates: the one whose chord costs most. Where
+ * the program does not say which, the one that conflicts are about, then the one violated most; -1:
+ * there is none. */
+static int32_t choose(tree *t, const double *x) {
+    int32_t kinks = t->question->encoding->kink_count, best = -1, alike = 0;
+    double most = 0, furthest = 0, busiest = -1;
+    for (int32_t i = 0; i < kinks; i++)
+        if (violation(t, i, x) > 0) most = fmax(most, bfi_lp_kink_cost(t->lp, i));
+    for (int32_t i = 0; i < kinks; i++) {
+        double off = violation(t, i, x), activity = t->conflicts.activity[i];
+        if (!(off > 0) || bfi_lp_kink_cost(t->lp, i) < SAME * most) continue;
+        alike++;
+        if (activity < busiest || (activity == busiest && off <= furthest)) continue;
+        busiest = activity, furthest = off, best = i;
     }
+    t->blind = alike > 1;
     return best;
 }
 
@@ -318,7 +334,7 @@ static bf_status search(tree *t) {
         if (status != BF_STATUS_OK || r->outcome == BFI_SOLVER_FOUND) return status;
         bool leaf = !more || t->depth <= depth;
         if (leaf && lower < least) least = lower;
-        if (leaf && more && ++t->refuted >= t->patience) begin_again(t);
+        if (leaf && more && ++t->refuted >= t->patience && t->blind) begin_again(t);
     }
     r->lower = fmax(r->lower, least);
     if (t->open == 0)
@@ -335,6 +351,36 @@ static bf_status begin(tree *t) {
     if (status != BF_STATUS_OK) return status;
     for (int32_t j = 0; j < e->cols; j++) low(t, 0)[j] = e->lo[j], high(t, 0)[j] = e->hi[j];
     return status;
+}
+
+/* Before anything is learned: columns of many rows, above all of short ones, decide most (Jeroslow
+ * and Wang 1990, Solving propositional satisfiability problems, Ann. Math. Artif. Intell. 1), and a
+ * kink decides about the columns in the rows of its input. */
+static bf_status guess_activity(tree *t) {
+    const bfi_encoding *e = t->question->encoding;
+    double *weight = bfi_calloc((size_t)e->cols, sizeof *weight), most = 0;
+    double *reach = bfi_calloc((size_t)e->cols, sizeof *reach);
+    bool ok = weight && reach;
+    for (int64_t r = 0; ok && r < e->rows; r++)
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++)
+            weight[e->index[k]] += pow(SHORT_ROWS, (double)(e->start[r] - e->start[r + 1]));
+    for (int64_t r = 0; ok && r < e->rows; r++) {
+        double first = 0, second = 0; /* largest weights in the row */
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++) {
+            double w = weight[e->index[k]];
+            second = fmax(second, fmin(first, w)), first = fmax(first, w);
+        }
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++) {
+            int32_t j = e->index[k];
+            reach[j] = fmax(reach[j], weight[j] < first ? first : second);
+            most = fmax(most, reach[j]);
+        }
+    }
+    for (int32_t i = 0; ok && most > 0 && i < e->kink_count; i++)
+        t->conflicts.activity[i] = FIRST_GUESS * reach[e->kinks[i].in] / most;
+    free(weight);
+    free(reach);
+    return ok ? BF_STATUS_OK : bfi_fail_memory(t->err);
 }
 
 /* The root alone. */
@@ -374,6 +420,7 @@ static bf_status run(void *self, const bfi_question *question, bool branch,
     if (status == BF_STATUS_OK) status = begin(&t);
     if (status == BF_STATUS_OK)
         status = bfi_conflicts_create(question->encoding->kink_count, &t.conflicts, err);
+    if (status == BF_STATUS_OK) status = guess_activity(&t);
     if (status == BF_STATUS_OK) status = bfi_lp_create(&lib->highs, question->encoding, &t.lp, err);
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     bfi_lp_free(t.lp);
