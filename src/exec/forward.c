@@ -180,22 +180,40 @@ static void forward_scale(const bfi_transfer *t) {
     }
 }
 
-static void forward_add(const bfi_transfer *t) {
-    const double *xl = bfi_lo(t, t->node->inputs[0]), *xh = bfi_hi(t, t->node->inputs[0]);
-    const double *yl = bfi_lo(t, t->node->inputs[1]), *yh = bfi_hi(t, t->node->inputs[1]);
-    bool subtract = t->node->op == BFI_OP_SUB, outward = t->plan->outward;
-    double exec_rel = outward ? execution_rel(t, 1) : 0,
-           exec_abs = outward ? execution_abs(t, 1) : 0;
+/* Again, when the better of two intervals stays (bfi_put_interval). */
+static void forward_add_again(const bfi_transfer *t, const bfi_add *a) {
     for (int64_t j = 0; j < t->n; j++) {
-        double lo = xl[j] + (subtract ? -yh[j] : yl[j]), hi = xh[j] + (subtract ? -yl[j] : yh[j]);
-        if (outward) {
-            double exec = (exec_rel * bfi_magnitude(lo, hi) + exec_abs) * BFI_ERROR_ROOM;
+        double lo = a->x_lo[j] + (a->subtract ? -a->y_hi[j] : a->y_lo[j]);
+        double hi = a->x_hi[j] + (a->subtract ? -a->y_lo[j] : a->y_hi[j]);
+        if (a->outward) {
+            double exec = (a->exec_rel * bfi_magnitude(lo, hi) + a->exec_abs) * BFI_ERROR_ROOM;
             lo = bfi_down(bfi_down(lo) - exec);
             hi = bfi_up(bfi_up(hi) + exec);
             put_error(t, j, exec, exec);
         }
         bfi_put_interval(t, j, lo, hi);
     }
+}
+
+static void forward_add(const bfi_transfer *t) {
+    bool outward = t->plan->outward;
+    bfi_add a = {.n = t->n,
+                 .outward = outward,
+                 .subtract = t->node->op == BFI_OP_SUB,
+                 .x_lo = bfi_lo(t, t->node->inputs[0]),
+                 .x_hi = bfi_hi(t, t->node->inputs[0]),
+                 .y_lo = bfi_lo(t, t->node->inputs[1]),
+                 .y_hi = bfi_hi(t, t->node->inputs[1]),
+                 .exec_rel = outward ? execution_rel(t, 1) : 0,
+                 .exec_abs = outward ? execution_abs(t, 1) : 0,
+                 .lo = bfi_kept_doubles(t, t->state->lo),
+                 .hi = bfi_kept_doubles(t, t->state->hi),
+                 .own = bfi_kept_doubles(t, t->state->own),
+                 .e = bfi_kept_numbers(t, t->state->e)};
+    if (t->ws->choose)
+        forward_add_again(t, &a);
+    else
+        t->run.kernels->add(&a);
     put_flat_error(t, 0);
 }
 

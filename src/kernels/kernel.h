@@ -115,6 +115,19 @@ typedef struct bfi_finish {
     void *e;               /* T, never rounded down */
 } bfi_finish;
 
+/* The interval of x + y, or x - y:
+ *   lo = x_lo + y_lo, hi = x_hi + y_hi (subtract: x_lo - y_hi, x_hi - y_lo), outward both wider by
+ *        exec = (exec_rel max(|lo|, |hi|) + exec_abs) BFI_ERROR_ROOM;   e = own = exec
+ * BFI_ERROR_ROOM */
+typedef struct bfi_add {
+    int64_t n;
+    int outward, subtract;
+    const double *x_lo, *x_hi, *y_lo, *y_hi;
+    double exec_rel, exec_abs;
+    double *lo, *hi, *own; /* kept numbers; own is not rounded to T; only when outward */
+    void *e;               /* T, never rounded down; only when outward */
+} bfi_add;
+
 /* The interval of relu, and its lines over the finite intervals [lo, hi] (exec/relaxation.c). */
 typedef struct bfi_relu {
     int64_t n;
@@ -233,6 +246,7 @@ typedef struct bfi_kernels {
                             void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
 
     void (*finish)(const bfi_finish *f);
+    void (*add)(const bfi_add *a);
     /* out_lo = lo, out_hi = hi, kept (outward: rounded so). */
     void (*enclose)(int64_t n, bool outward, const double *lo, const double *hi, double *out_lo,
                     double *out_hi);

@@ -155,6 +155,25 @@ static written run_certify(const bfi_kernels *k, const elementwise_case *c) {
     return w;
 }
 
+static written run_add(const bfi_kernels *k, const elementwise_case *c) {
+    written w = written_new(c->dtype, 3, c->n);
+    bfi_add a = {.n = c->n,
+                 .outward = c->outward,
+                 .subtract = c->wanted[4],
+                 .x_lo = c->lo.data,
+                 .x_hi = c->hi.data,
+                 .y_lo = c->bias.data,
+                 .y_hi = c->bias_error.data,
+                 .exec_rel = c->finish.exec_rel,
+                 .exec_abs = c->finish.exec_abs,
+                 .lo = w.out[0].data,
+                 .hi = w.out[1].data};
+    if (c->wanted[2] && c->outward) a.own = w.out[2].data;
+    if (c->wanted[3] && c->outward) a.e = w.out[3].data;
+    k->add(&a);
+    return w;
+}
+
 static written run_enclose(const bfi_kernels *k, const elementwise_case *c) {
     written w = written_new(c->dtype, 2, c->n);
     k->enclose(c->n, c->outward, c->bias.data, c->bias_error.data, w.out[0].data, w.out[1].data);
@@ -208,6 +227,8 @@ static void test_keep(void **state) { compare_tables(*(bfi_dtype *)*state, "keep
 static void test_certify(void **state) {
     compare_tables(*(bfi_dtype *)*state, "certify", run_certify);
 }
+
+static void test_add(void **state) { compare_tables(*(bfi_dtype *)*state, "add", run_add); }
 
 static void test_enclose(void **state) {
     compare_tables(*(bfi_dtype *)*state, "enclose", run_enclose);
@@ -267,9 +288,9 @@ static void test_finish_encloses(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {BOTH(test_finish),     BOTH(test_relu),
-                                       BOTH(test_keep),       BOTH(test_certify),
-                                       BOTH(test_enclose),    BOTH(test_magnitudes),
-                                       BOTH(test_relu_lines), BOTH(test_finish_encloses)};
+    const struct CMUnitTest tests[] = {
+        BOTH(test_finish),     BOTH(test_relu),       BOTH(test_keep),
+        BOTH(test_certify),    BOTH(test_enclose),    BOTH(test_add),
+        BOTH(test_magnitudes), BOTH(test_relu_lines), BOTH(test_finish_encloses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
