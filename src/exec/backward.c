@@ -42,30 +42,30 @@ typedef struct flat_error {
     const double *by_box; /* and of the lane's box: this is box 0's; NULL: none */
 } flat_error;
 
+static double flat_of_lane(const bfi_tile *t, flat_error flat, int64_t lane) {
+    if (!flat.by_box) return flat.all;
+    return flat.all + *(const double *)bfi_tile_of_box(t, flat.by_box, lane);
+}
+
 /* Adds the sums a kernel left in t_sum and e_sum to the lanes' constants and errors. The float64
  * additions round too: by at most u |result|, which joins the error. */
 static void settle(const bfi_tile *t, bool has_t, bool has_e, double gamma, flat_error flat) {
-    bool f32 = t->plan->dtype == BFI_F32;
-    double *constant = t->v.constant, *error = t->v.error, room = (1 + 2 * gamma) * BFI_ERROR_ROOM;
-    if (has_t && f32)
-        for (int64_t l = 0; l < t->lanes; l++)
-            constant[l] += (double)((const float *)t->v.t_sum)[l];
-    if (has_t && !f32)
-        for (int64_t l = 0; l < t->lanes; l++) constant[l] += ((const double *)t->v.t_sum)[l];
-    if (!t->plan->outward) return;
-    int64_t boxes = t->one_box || !flat.by_box ? 1 : t->lanes; /* that may differ */
-    for (int64_t first = 0; first < t->lanes; first += t->lanes / boxes) {
-        double own = flat.all;
-        if (flat.by_box) own += *(const double *)bfi_tile_of_box(t, flat.by_box, first);
-        if (!has_t && !has_e && !(own > 0)) continue;
-        for (int64_t l = first; l < first + t->lanes / boxes; l++)
-            error[l] += (own + BF_U64 * fabs(constant[l])) * BFI_ERROR_ROOM;
+    double own[BF_SUM_BLOCK];
+    bool outward = t->plan->outward, same = t->one_box || !flat.by_box;
+    double all = outward && same ? flat_of_lane(t, flat, 0) : 0;
+    for (int64_t first = 0; first < t->lanes; first += BF_SUM_BLOCK) {
+        int64_t n = t->lanes - first < BF_SUM_BLOCK ? t->lanes - first : BF_SUM_BLOCK;
+        bfi_settle s = {.n = n,
+                        .t_sum = has_t ? (char *)t->v.t_sum + (size_t)first * t->size : NULL,
+                        .own = outward ? own : NULL,
+                        .room = (1 + 2 * gamma) * BFI_ERROR_ROOM,
+                        .constant = t->v.constant + first,
+                        .error = t->v.error + first};
+        if (outward && has_e) s.e_sum = (char *)t->v.e_sum + (size_t)first * t->size;
+        for (int64_t l = 0; l < n && outward; l++)
+            own[l] = same ? all : flat_of_lane(t, flat, first + l);
+        t->plan->kernels->settle(&s);
     }
-    if (has_e && f32)
-        for (int64_t l = 0; l < t->lanes; l++)
-            error[l] += (double)((const float *)t->v.e_sum)[l] * room;
-    if (has_e && !f32)
-        for (int64_t l = 0; l < t->lanes; l++) error[l] += ((const double *)t->v.e_sum)[l] * room;
 }
 
 static bfi_tile_step step_of(const bfi_tile *t, const bfi_back_op *op) {

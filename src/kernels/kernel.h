@@ -149,6 +149,16 @@ typedef struct bfi_keep {
     void *lo_t, *hi_t, *e_box, *e_sum; /* T; errors are never rounded down */
 } bfi_keep;
 
+/* What a step down leaves behind joins the constants and errors of lanes:
+ *   constant += t_sum,   outward: error += (own + u |constant|) BFI_ERROR_ROOM, then error += e_sum
+ * room where u is float64's. Without sums, lanes whose |own| is not above zero stay as they are. */
+typedef struct bfi_settle {
+    int64_t n;
+    const void *t_sum, *e_sum; /* T; NULL: none */
+    const double *own;         /* NULL: not outward */
+    double room, *constant, *error;
+} bfi_settle;
+
 /* Partial sums of bfi_kernels.magnitudes: element j goes to sum j % 8, then the sums are added in
  * order. */
 #define BF_MAGNITUDE_SUMS 8
@@ -250,6 +260,7 @@ typedef struct bfi_kernels {
     /* out_lo = lo, out_hi = hi, kept (outward: rounded so). */
     void (*enclose)(int64_t n, bool outward, const double *lo, const double *hi, double *out_lo,
                     double *out_hi);
+    void (*settle)(const bfi_settle *s);
     /* lower = constant - error, kept (outward: error enlarged by BFI_ERROR_ROOM). */
     void (*certify)(int64_t n, bool outward, const double *constant, const double *error,
                     double *lower);

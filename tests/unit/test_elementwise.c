@@ -180,6 +180,21 @@ static written run_enclose(const bfi_kernels *k, const elementwise_case *c) {
     return w;
 }
 
+static written run_settle(const bfi_kernels *k, const elementwise_case *c) {
+    written w = written_new(c->dtype, 2, c->n);
+    bfi_settle s = {.n = c->n,
+                    .t_sum = c->wanted[2] ? c->sums[0].data : NULL,
+                    .e_sum = c->wanted[3] && c->outward ? c->sums[2].data : NULL,
+                    .own = c->outward ? c->bias_error.data : NULL,
+                    .room = 1 + c->finish.gamma_forward,
+                    .constant = w.out[0].data,
+                    .error = w.out[1].data};
+    for (int64_t j = 0; j < c->n; j++)
+        set(&w.out[0], j, get(&c->bias, j)), set(&w.out[1], j, fabs(get(&c->lo, j)));
+    k->settle(&s);
+    return w;
+}
+
 static written run_magnitudes(const bfi_kernels *k, const elementwise_case *c) {
     written w = written_new(c->dtype, 0, 0);
     w.number = k->magnitudes(c->n, c->lo.data, c->hi.data);
@@ -229,6 +244,10 @@ static void test_certify(void **state) {
 }
 
 static void test_add(void **state) { compare_tables(*(bfi_dtype *)*state, "add", run_add); }
+
+static void test_settle(void **state) {
+    compare_tables(*(bfi_dtype *)*state, "settle", run_settle);
+}
 
 static void test_enclose(void **state) {
     compare_tables(*(bfi_dtype *)*state, "enclose", run_enclose);
@@ -288,9 +307,10 @@ static void test_finish_encloses(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {
-        BOTH(test_finish),     BOTH(test_relu),       BOTH(test_keep),
-        BOTH(test_certify),    BOTH(test_enclose),    BOTH(test_add),
-        BOTH(test_magnitudes), BOTH(test_relu_lines), BOTH(test_finish_encloses)};
+    const struct CMUnitTest tests[] = {BOTH(test_finish),     BOTH(test_relu),
+                                       BOTH(test_keep),       BOTH(test_certify),
+                                       BOTH(test_enclose),    BOTH(test_add),
+                                       BOTH(test_settle),     BOTH(test_magnitudes),
+                                       BOTH(test_relu_lines), BOTH(test_finish_encloses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
