@@ -97,7 +97,7 @@ static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *
     for (int32_t i = 0; i < c->count; i++) {
         const bfi_multiplier *b = &c->multipliers[i];
         double next = in_dtype(t, out - b->sign * b->value), taken = out - next;
-        assert(b->sign * taken >= 0);
+        assert(!(b->sign * taken < 0)); /* no number where coefficients overflow */
         if (!(fabs(taken) < INFINITY)) continue;
         if (b->point != 0 && taken != 0) {
             shift += taken * b->point;
