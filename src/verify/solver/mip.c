@@ -20,10 +20,10 @@
 /* Refuted nodes after which the search begins again, at first: every time half as many more. */
 enum { PATIENCE = 20 };
 
-/* A row counts for less by this factor with every column; what the guess counts beside a conflict.
- */
-#define SHORT_ROWS 1.5
-#define FIRST_GUESS 0.1
+/* A row counts for half as much with every column that is free in it; beside what it says at most,
+ * the last conflict of one side counts a tenth. */
+#define SHORT_ROWS 0.5
+#define ROWS_SAY 10.0
 
 typedef struct library {
     bfi_dylib dylib;
@@ -41,10 +41,12 @@ typedef struct tree {
     bool *kept;     /* by depth: the last refutation needs that side */
     bool **reasons; /* by depth: where the first side was refuted, what that needed */
     bfi_conflicts conflicts;
-    int32_t *place;   /* by kink: as bfi_conflicts_look wants it */
-    bool blind;       /* the last program did not say which kink to branch on */
-    int64_t refuted;  /* nodes, since the search began again */
-    int64_t patience; /* when it begins again */
+    int32_t *place;         /* by kink: as bfi_conflicts_look wants it */
+    bool *bends;            /* by column: the input of a kink */
+    double *weight, *reach; /* by column: what rows say */
+    bool blind;             /* the last program did not say which kink to branch on */
+    int64_t refuted;        /* nodes, since the search began again */
+    int64_t patience;       /* when it begins again */
     int32_t depth;
     int64_t open;    /* leaves that could not be decided */
     double unproved; /* optimum of the first of them */
@@ -91,20 +93,67 @@ static double violation(const tree *t, int32_t i, const double *x) {
     return off > MET ? off : 0;
 }
 
+static bool is_free(const tree *t, int32_t col, const double *x) {
+    return x[col] > low(t, t->depth)[col] + MET && x[col] < high(t, t->depth)[col] - MET;
+}
+
+/* Rows that have the point at a kink, where their inputs may not rise or fall: adds what each says
+ * to the weights of its columns. */
+static void weigh_columns(tree *t, const double *x) {
+    const bfi_encoding *e = t->question->encoding;
+    for (int32_t j = 0; j < e->cols; j++) t->weight[j] = 0;
+    for (int64_t r = 0; r < e->goal; r++) {
+        bool met = false;
+        double says = 1;
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++) {
+            int32_t j = e->index[k];
+            if (t->bends[j])
+                met = met || fabs(x[j]) <= MET;
+            else if (is_free(t, j, x))
+                says *= SHORT_ROWS;
+        }
+        for (int64_t k = e->start[r]; met && k < e->start[r + 1]; k++)
+            t->weight[e->index[k]] += says;
+    }
+}
+
+/* What short rows say about kinks at the point (Jeroslow and Wang 1990, Solving propositional
+ * satisfiability problems, Ann. Math. Artif. Intell. 1): deciding a kink decides about the columns
+ * that its input is made of, and those of many short rows leave least choice to others. Into
+ * |reach| of kinks' inputs. */
+static void weigh_kinks(tree *t, const double *x) {
+    const bfi_encoding *e = t->question->encoding;
+    weigh_columns(t, x);
+    for (int32_t j = 0; j < e->cols; j++) t->reach[j] = 0;
+    for (int64_t r = 0; r < e->goal; r++) {
+        double most = 0;
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++)
+            if (!t->bends[e->index[k]]) most = fmax(most, t->weight[e->index[k]]);
+        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++)
+            t->reach[e->index[k]] = fmax(t->reach[e->index[k]], most);
+    }
+}
+
 /* The kink to branch on, among those that the point violates: the one whose chord costs most. Where
- * the program does not say which, the one that conflicts are about, then the one violated most; -1:
- * there is none. */
+ * the program does not say which, the one that short rows and conflicts are about, then the one
+ * violated most; -1: there is none. */
 static int32_t choose(tree *t, const double *x) {
-    int32_t kinks = t->question->encoding->kink_count, best = -1, alike = 0;
-    double most = 0, furthest = 0, busiest = -1;
-    for (int32_t i = 0; i < kinks; i++)
-        if (violation(t, i, x) > 0) most = fmax(most, bfi_lp_kink_cost(t->lp, i));
-    for (int32_t i = 0; i < kinks; i++) {
-        double off = violation(t, i, x), activity = t->conflicts.activity[i];
-        if (!(off > 0) || bfi_lp_kink_cost(t->lp, i) < SAME * most) continue;
+    const bfi_encoding *e = t->question->encoding;
+    int32_t best = -1, alike = 0;
+    double cost = 0, reach = 0, furthest = 0, busiest = -1;
+    weigh_kinks(t, x);
+    for (int32_t i = 0; i < e->kink_count; i++) {
+        if (!(violation(t, i, x) > 0)) continue;
+        cost = fmax(cost, bfi_lp_kink_cost(t->lp, i));
+        reach = fmax(reach, t->reach[e->kinks[i].in]);
+    }
+    for (int32_t i = 0; i < e->kink_count; i++) {
+        double off = violation(t, i, x), busy = t->conflicts.activity[i] / t->conflicts.bump;
+        if (!(off > 0) || bfi_lp_kink_cost(t->lp, i) < SAME * cost) continue;
         alike++;
-        if (activity < busiest || (activity == busiest && off <= furthest)) continue;
-        busiest = activity, furthest = off, best = i;
+        if (reach > 0) busy += ROWS_SAY * t->reach[e->kinks[i].in] / reach;
+        if (busy < busiest || (busy == busiest && off <= furthest)) continue;
+        busiest = busy, furthest = off, best = i;
     }
     t->blind = alike > 1;
     return best;
@@ -344,43 +393,14 @@ static bf_status search(tree *t) {
     return status;
 }
 
-/* The root's boxes. */
+/* The root's boxes, and which columns bend. */
 static bf_status begin(tree *t) {
     const bfi_encoding *e = t->question->encoding;
     bf_status status = make_boxes(t, 0);
     if (status != BF_STATUS_OK) return status;
     for (int32_t j = 0; j < e->cols; j++) low(t, 0)[j] = e->lo[j], high(t, 0)[j] = e->hi[j];
+    for (int32_t i = 0; i < e->kink_count; i++) t->bends[e->kinks[i].in] = true;
     return status;
-}
-
-/* Before anything is learned: columns of many rows, above all of short ones, decide most (Jeroslow
- * and Wang 1990, Solving propositional satisfiability problems, Ann. Math. Artif. Intell. 1), and a
- * kink decides about the columns in the rows of its input. */
-static bf_status guess_activity(tree *t) {
-    const bfi_encoding *e = t->question->encoding;
-    double *weight = bfi_calloc((size_t)e->cols, sizeof *weight), most = 0;
-    double *reach = bfi_calloc((size_t)e->cols, sizeof *reach);
-    bool ok = weight && reach;
-    for (int64_t r = 0; ok && r < e->rows; r++)
-        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++)
-            weight[e->index[k]] += pow(SHORT_ROWS, (double)(e->start[r] - e->start[r + 1]));
-    for (int64_t r = 0; ok && r < e->rows; r++) {
-        double first = 0, second = 0; /* largest weights in the row */
-        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++) {
-            double w = weight[e->index[k]];
-            second = fmax(second, fmin(first, w)), first = fmax(first, w);
-        }
-        for (int64_t k = e->start[r]; k < e->start[r + 1]; k++) {
-            int32_t j = e->index[k];
-            reach[j] = fmax(reach[j], weight[j] < first ? first : second);
-            most = fmax(most, reach[j]);
-        }
-    }
-    for (int32_t i = 0; ok && most > 0 && i < e->kink_count; i++)
-        t->conflicts.activity[i] = FIRST_GUESS * reach[e->kinks[i].in] / most;
-    free(weight);
-    free(reach);
-    return ok ? BF_STATUS_OK : bfi_fail_memory(t->err);
 }
 
 /* The root alone. */
@@ -401,39 +421,52 @@ static bf_status solve_once(tree *t) {
     return status;
 }
 
+static bf_status allocate(tree *t) {
+    size_t kinks = (size_t)t->question->encoding->kink_count,
+           cols = (size_t)t->question->encoding->cols;
+    t->path = bfi_malloc(kinks, sizeof *t->path);
+    t->last = bfi_malloc(kinks, sizeof *t->last);
+    t->kept = bfi_malloc(kinks, sizeof *t->kept);
+    t->place = bfi_calloc(kinks, sizeof *t->place);
+    t->boxes = bfi_calloc(kinks + 1, sizeof *t->boxes);
+    t->reasons = bfi_calloc(kinks + 1, sizeof *t->reasons);
+    t->trial = bfi_malloc(2 * cols, sizeof *t->trial);
+    t->bends = bfi_calloc(cols, sizeof *t->bends);
+    t->weight = bfi_malloc(cols, sizeof *t->weight);
+    t->reach = bfi_malloc(cols, sizeof *t->reach);
+    bool ok = t->path && t->last && t->kept && t->place && t->boxes && t->reasons && t->trial &&
+              t->bends && t->weight && t->reach;
+    return ok ? bfi_conflicts_create((int32_t)kinks, &t->conflicts, t->err)
+              : bfi_fail_memory(t->err);
+}
+
+static void release(tree *t) {
+    int32_t kinks = t->question->encoding->kink_count;
+    for (int32_t d = 0; t->boxes && d <= kinks; d++) free(t->boxes[d]);
+    for (int32_t d = 0; t->reasons && d <= kinks; d++) free(t->reasons[d]);
+    free(t->boxes);
+    free(t->reasons);
+    free(t->path);
+    free(t->last);
+    free(t->kept);
+    free(t->place);
+    free(t->trial);
+    free(t->bends);
+    free(t->weight);
+    free(t->reach);
+    bfi_conflicts_clear(&t->conflicts);
+    bfi_lp_free(t->lp);
+}
+
 static bf_status run(void *self, const bfi_question *question, bool branch,
                      bfi_solver_result *result, bf_error *err) {
     const library *lib = self;
-    size_t kinks = (size_t)question->encoding->kink_count;
-    tree t = {.question = question, .result = result, .err = err};
-    t.path = bfi_malloc(kinks, sizeof *t.path);
-    t.last = bfi_malloc(kinks, sizeof *t.last);
-    t.boxes = bfi_calloc(kinks + 1, sizeof *t.boxes);
-    t.reasons = bfi_calloc(kinks + 1, sizeof *t.reasons);
-    t.trial = bfi_malloc(2 * (size_t)question->encoding->cols, sizeof *t.trial);
-    t.kept = bfi_malloc(kinks, sizeof *t.kept);
-    t.place = bfi_calloc(kinks, sizeof *t.place);
-    t.patience = PATIENCE;
-    bf_status status = t.path && t.last && t.boxes && t.reasons && t.trial && t.kept && t.place
-                           ? BF_STATUS_OK
-                           : bfi_fail_memory(err);
+    tree t = {.question = question, .result = result, .patience = PATIENCE, .err = err};
+    bf_status status = allocate(&t);
     if (status == BF_STATUS_OK) status = begin(&t);
-    if (status == BF_STATUS_OK)
-        status = bfi_conflicts_create(question->encoding->kink_count, &t.conflicts, err);
-    if (status == BF_STATUS_OK) status = guess_activity(&t);
     if (status == BF_STATUS_OK) status = bfi_lp_create(&lib->highs, question->encoding, &t.lp, err);
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
-    bfi_lp_free(t.lp);
-    for (size_t d = 0; t.boxes && d <= kinks; d++) free(t.boxes[d]);
-    free(t.boxes);
-    for (size_t d = 0; t.reasons && d <= kinks; d++) free(t.reasons[d]);
-    free(t.reasons);
-    free(t.trial);
-    free(t.kept);
-    free(t.place);
-    bfi_conflicts_clear(&t.conflicts);
-    free(t.path);
-    free(t.last);
+    release(&t);
     return status;
 }
 
