@@ -116,7 +116,8 @@ BF_API const char *bf_plan_note(const bf_plan *plan, int index);
 BF_API bf_status bf_workspace_create(const bf_plan *plan, bf_workspace **out, bf_error *err);
 BF_API void bf_workspace_free(bf_workspace *workspace);
 
-/* Where a plan can split a neuron: the values that enter an activation (any elementwise op). */
+/* Where a plan can split a neuron: the values that enter an activation (any elementwise op) or a max
+ * pooling. */
 typedef struct bf_activation_info {
     const char *name; /* of the layer whose numbers are split, as planned */
     int layer;        /* layer of the model that holds the same numbers in the same order; -1: the

@@ -235,6 +235,7 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_value_state *s = &t->plan->state[op->node];
     BY_DTYPE(t, pool, count_of(t, op), t->ls, buffer(t, op->a), buffer(t, op->b),
              kept(t, s->pick_lo), kept(t, s->pick_hi), kept(t, s->t_neg), buffer(t, op->out));
+    if (t->splits) bfi_splits_follow(t, op);
 }
 
 /* The plane that the lane took, operand by operand; the first one brings the intercept. */

@@ -407,11 +407,13 @@ static void run_pool(const bfi_tile *t, const bfi_back_op *op) {
                            .out = buffer(t, op->out),
                            .t_sum = t->v.t_sum};
     clear(t, op->out);
+    if (t->splits) bfi_splits_take(t, op);
     bfi_tile_step errors = step_of(t, op);
     errors.out = NULL;
     relax_node(t, errors, op->node);
     bfi_pool_backward_run(t->plan->dtype, &p);
     settle(t, true, false, 0, (flat_error){0});
+    if (t->splits) bfi_splits_put(t, op);
 }
 
 /* out += what |from| holds; both may be windows of a layer of |count| elements. */

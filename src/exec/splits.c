@@ -72,6 +72,7 @@ void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
                 if (!(scale > 0)) scale = mean_size(t, op, l);
                 c->scale = scale;
             }
+            if (c->bare) continue;
             c->a = load(t, op->a, c->neuron, l);
             put(t, op->a, c->neuron, l, 0);
         }
@@ -81,33 +82,72 @@ void bfi_splits_take(const bfi_tile *t, const bfi_back_op *op) {
 /* |x| times |y| without a NaN from zero times infinity. */
 static double times(double x, double y) { return x > 0 && y > 0 ? x * y : 0; }
 
-/* What the crossing leaves of its coefficient, of the lane's constant and error: the line, then a
- * term per multiplier. Every rounding is in the error; one of a multiplier's product with the
- * coefficient only changes the multiplier, and never its sign, since rounding is monotone. */
-static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *constant,
+/* Takes the terms of the crossing's multipliers off a coefficient of the split number. A rounding
+ * only changes the multiplier, and never its sign, since rounding is monotone. */
+static double multiply(const bfi_tile *t, const bfi_crossing *c, double a, double *shift,
+                       double *error) {
+    for (int32_t i = 0; i < c->count; i++) {
+        const bfi_multiplier *b = &c->multipliers[i];
+        double next = in_dtype(t, a - b->sign * b->value), taken = a - next;
+        assert(!(b->sign * taken < 0)); /* no number where coefficients overflow */
+        if (!(fabs(taken) < INFINITY)) continue;
+        if (b->point != 0 && taken != 0) {
+            *shift += taken * b->point;
+            *error += 4 * BF_U64 * (fabs(taken * b->point) + fabs(*shift)) + 0x1p-1070;
+        }
+        a = next;
+    }
+    return a;
+}
+
+/* What the crossing's line leaves of the coefficient that it took. |e| is the error of the op per
+ * unit of it. Every rounding is in the error. */
+static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *shift,
                     double *error) {
     bool below = c->a >= 0;
     double s = below ? c->lines.s_pos : c->lines.s_neg,
            off = below ? c->lines.t_pos : c->lines.t_neg; /* may be infinite */
     double exact = c->a * s, out = in_dtype(t, exact);
-    double shift = off == 0 || c->a == 0 ? 0 : c->a * off;
     double lost = fabs(exact - out) + (s == 0 || s == 1 ? 0 : BF_U64 * fabs(exact) + 0x1p-1070);
-    *error += times(lost, c->reach) + times(e, fabs(c->a)) + BF_U64 * fabs(shift) +
-              (shift == 0 ? 0 : 0x1p-1070);
-    for (int32_t i = 0; i < c->count; i++) {
-        const bfi_multiplier *b = &c->multipliers[i];
-        double next = in_dtype(t, out - b->sign * b->value), taken = out - next;
-        assert(!(b->sign * taken < 0)); /* no number where coefficients overflow */
-        if (!(fabs(taken) < INFINITY)) continue;
-        if (b->point != 0 && taken != 0) {
-            shift += taken * b->point;
-            *error += 4 * BF_U64 * (fabs(taken * b->point) + fabs(shift)) + 0x1p-1070;
-        }
-        out = next;
+    *error += times(lost, c->reach) + times(e, fabs(c->a));
+    if (off != 0 && c->a != 0) {
+        *shift += c->a * off;
+        *error += BF_U64 * (fabs(c->a * off) + fabs(*shift)) + 0x1p-1070;
     }
-    *constant += shift;
-    if (shift != 0) *error += BF_U64 * fabs(*constant);
     return out;
+}
+
+/* An activation's line, then the multipliers of its input. */
+static void put_activation(const bfi_tile *t, const bfi_back_op *op, const bfi_crossing *c,
+                           int64_t l, double e, double *shift, double *error) {
+    double out = cross(t, c, e, shift, error);
+    put(t, op->out, c->neuron, l, multiply(t, c, out, shift, error));
+}
+
+/* A window's line: the element may have got the coefficients of other windows already. Multipliers
+ * come when all windows are there. */
+static void put_pooled(const bfi_tile *t, const bfi_back_op *op, const bfi_crossing *c, int64_t l,
+                       double e, double *shift, double *error) {
+    int64_t element = c->bare ? c->neuron : c->a >= 0 ? c->below : c->above;
+    double there = load(t, op->out, element, l);
+    if (c->bare) {
+        put(t, op->out, element, l, multiply(t, c, there, shift, error));
+        return;
+    }
+    double exact = there + cross(t, c, e, shift, error), sum = in_dtype(t, exact);
+    *error += times(fabs(exact - sum) + BF_U64 * fabs(exact), c->reach);
+    put(t, op->out, element, l, sum);
+}
+
+static void put_crossing(const bfi_tile *t, const bfi_back_op *op, const bfi_crossing *c, int64_t l,
+                         double e) {
+    double *constant = &t->v.constant[l], shift = 0, error = 0;
+    bool pool = op->kind == BFI_BACK_POOL;
+    (pool ? put_pooled : put_activation)(t, op, c, l, e, &shift, &error);
+    if (!c->bare) put(t, op->a, c->neuron, l, c->a); /* others may read it */
+    *constant += shift;
+    if (shift != 0) error += BF_U64 * fabs(*constant);
+    if (t->plan->outward) t->v.error[l] += error * BFI_ERROR_ROOM;
 }
 
 /* What is lost where the sum does not fit the dtype is in the error. Bounds that the lane had on
@@ -127,19 +167,17 @@ void bfi_splits_put(const bfi_tile *t, const bfi_back_op *op) {
         for (int32_t i = 0; i < s->count; i++) {
             const bfi_crossing *c = &s->crossings[i];
             if (c->node != op->node) continue;
-            double e = 0, error = 0;
-            if (e_by_box && t->plan->outward)
+            double e = 0;
+            if (e_by_box && t->plan->outward && !c->bare)
                 e = bfi_load(t->plan->dtype, bfi_tile_of_box(t, e_by_box, l), c->neuron);
-            double out = cross(t, c, e, &t->v.constant[l], &error);
-            put(t, op->a, c->neuron, l, c->a); /* others may read it */
-            put(t, op->out, c->neuron, l, out);
-            if (t->plan->outward) t->v.error[l] += error * BFI_ERROR_ROOM;
+            put_crossing(t, op, c, l, e);
         }
         if (s->tilt.by != 0 && s->tilt.node == op->node) tilt(t, op, &s->tilt, l);
     }
 }
 
-/* One step of Adam along -sign (z - point), as the slopes' (kernels/kernel.h, bfi_ascend). */
+/* One step of Adam along -sign (z - point), z the split number, as the slopes' (kernels/kernel.h,
+ * bfi_ascend). */
 static void step(const bfi_tile *t, const bfi_crossing *c, double z) {
     const bfi_ascent *up = t->ascent;
     for (int32_t i = 0; i < c->count; i++) {
@@ -186,6 +224,7 @@ static int parameters(const bfi_node *node) {
 static void look(const bfi_tile *t, const bfi_back_op *op, int64_t l) {
     const bfi_node *node = &t->plan->graph->nodes[op->node];
     const bfi_lane_splits *s = t->splits->lane[l];
+    bool pool = op->kind == BFI_BACK_ADJOINT_POOL;
     int value = bfi_value_root(t->plan->graph, node->inputs[0]);
     const bfi_value_state *in = &t->plan->state[node->inputs[0]];
     const char *a = bfi_tile_buffer(t, op->b), *z = bfi_tile_buffer(t, op->a);
@@ -199,27 +238,27 @@ static void look(const bfi_tile *t, const bfi_back_op *op, int64_t l) {
                           .z = z + (size_t)l * t->size,
                           .lo = bfi_ws_doubles(t->ws, box, in->lo),
                           .hi = bfi_ws_doubles(t->ws, box, in->hi),
-                          .bias = bias_before(t, node)};
+                          .bias = pool ? NULL : bias_before(t, node)};
     bool kink = parameters(node) == 1;
     if (kink) hide(t, op, l, true);
     t->splits->look(t->splits->user, s->index, &view);
     if (kink) hide(t, op, l, false);
 }
 
+/* The number on the line that the crossing took, and a step of its multipliers. */
+static void follow(const bfi_tile *t, const bfi_back_op *op, const bfi_crossing *c, int64_t l) {
+    bool below = c->a >= 0;
+    double z = load(t, op->a, c->bare ? c->neuron : below ? c->below : c->above, l);
+    double y = below ? c->lines.s_pos * z + c->lines.t_pos : c->lines.s_neg * z + c->lines.t_neg;
+    if (op->out >= 0 && !c->bare) put(t, op->out, c->neuron, l, y);
+    if (t->ascent) step(t, c, z);
+}
+
 void bfi_splits_follow(const bfi_tile *t, const bfi_back_op *op) {
     for (int64_t l = 0; l < t->lanes; l++) {
         const bfi_lane_splits *s = t->splits->lane[l];
-        for (int32_t i = 0; i < s->count; i++) {
-            const bfi_crossing *c = &s->crossings[i];
-            if (c->node != op->node) continue;
-            double z = load(t, op->a, c->neuron, l);
-            bool below = c->a >= 0;
-            double slope = below ? c->lines.s_pos : c->lines.s_neg;
-            if (op->out >= 0)
-                put(t, op->out, c->neuron, l,
-                    slope * z + (below ? c->lines.t_pos : c->lines.t_neg));
-            if (t->ascent) step(t, c, z);
-        }
+        for (int32_t i = 0; i < s->count; i++)
+            if (s->crossings[i].node == op->node) follow(t, op, &s->crossings[i], l);
         if (t->splits->looking && t->splits->look && s->look) look(t, op, l);
     }
 }

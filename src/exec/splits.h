@@ -19,21 +19,23 @@ typedef struct bfi_multiplier {
 } bfi_multiplier;
 
 typedef struct bfi_crossing {
-    int node; /* the activation */
-    int64_t neuron;
+    int node;       /* the activation, or max pooling */
+    int64_t neuron; /* of its output; where it is |bare|: of its input */
+    bool bare;      /* of a pooling: multipliers alone, its windows have crossings of their own */
     bfi_lines lines;
-    double reach;                /* largest |z| over what is left of the interval */
-    bfi_multiplier *multipliers; /* of the neuron; only the first activation of a value has them */
+    int64_t below, above;        /* elements of its input that they are lines of */
+    double reach;                /* largest size of these over what is left of their intervals */
+    bfi_multiplier *multipliers; /* of the split neuron; only one crossing of it has them */
     int32_t count;
     double a;     /* coefficient that met the activation on the last way back */
     double scale; /* typical coefficient there: a multiplier's step is relative to it */
 } bfi_crossing;
 
-/* What the last way back of a lane looked like at an activation: how much each neuron's relaxation
- * costs can be read from it. Numbers of neuron j are at [j * stride]. */
+/* What the last way back of a lane looked like at an activation or max pooling: how much each
+ * neuron's relaxation costs can be read from it. Numbers of neuron j are at [j * stride]. */
 typedef struct bfi_node_view {
     int activation;     /* of the plan (bf_plan_activation) */
-    const bfi_node *op; /* the activation */
+    const bfi_node *op; /* the activation, or max pooling */
     int64_t n, stride;
     bfi_dtype dtype;       /* of |a| and |z|, which say nothing of stable kinks */
     const void *a;         /* coefficients of its outputs; 0 where the lane has split a kink */

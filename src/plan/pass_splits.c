@@ -13,7 +13,8 @@ bf_status bfi_pass_splits(bf_plan *plan, bf_error *err) {
     plan->split_values = bfi_calloc((size_t)graph->count, sizeof *plan->split_values);
     if (!plan->split_values) return bfi_fail_memory(err);
     for (int id = 0; id < graph->count; id++) {
-        if (bfi_op_class_of(graph->nodes[id].op) != BFI_CLASS_UNARY) continue;
+        bool pool = graph->nodes[id].op == BFI_OP_MAX_POOL;
+        if (!pool && bfi_op_class_of(graph->nodes[id].op) != BFI_CLASS_UNARY) continue;
         int value = bfi_value_root(graph, graph->nodes[id].inputs[0]);
         if (!listed(plan, value)) plan->split_values[plan->split_count++] = value;
     }

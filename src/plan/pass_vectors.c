@@ -195,6 +195,8 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             touch_from(b, forward, id, BFI_ROLE_T_NEG, step);
             touch_from(b, forward, id, BFI_ROLE_PICK_LO, step);
             touch_from(b, forward, id, BFI_ROLE_PICK_HI, step);
+            if (p->spec && bfi_program_optimises(p))
+                touch_interval(b, b->plan->graph->nodes[id].inputs[0], step);
             break;
         default:
             break;

@@ -4,8 +4,12 @@
 
 #include "exec/splits.h"
 
-/* Most activations of one value that a split can cross: room that |crossings| need per split. */
-enum { BFI_MOST_TAKERS = 4 };
+/* Crossings of many lanes, one lane behind the other. */
+typedef struct bfi_crossings {
+    bfi_crossing *list; /* owned */
+    size_t count, room;
+    bool failed; /* out of memory */
+} bfi_crossings;
 
 typedef struct bfi_lane_cut {
     int program;
@@ -21,9 +25,9 @@ bool bfi_cut_valid(const bf_plan *plan, const bfi_lane_cut *cut);
 /* The first activation that takes |value|, of those that |program| crosses; -1: none. */
 int bfi_taker(const bf_plan *plan, int program, int value);
 
-/* Fills |multipliers| (one per split) and |out|, whose crossings have room. Neurons that the
- * program does not pass have none. False: the splits leave nothing of the box's intervals. */
+/* Fills |multipliers| (one per split) and appends the lane's crossings. Neurons that the program
+ * does not pass have none. False: the splits leave nothing of the box's intervals. */
 bool bfi_cross(const bf_plan *plan, const bf_workspace *ws, const bfi_lane_cut *cut,
-               bfi_multiplier *multipliers, bfi_lane_splits *out);
+               bfi_multiplier *multipliers, bfi_crossings *out);
 
 #endif

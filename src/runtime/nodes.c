@@ -17,7 +17,7 @@ typedef struct nodes_run {
     bf_workspace *ws;
     bfi_nodes_request *request;
     bfi_lane_splits *splits;     /* by lane of the request */
-    bfi_crossing *crossings;     /* of all lanes */
+    bfi_crossings crossings;     /* of all lanes */
     bfi_multiplier *multipliers; /* of all lanes */
     int64_t *open;               /* lanes that are bounded, ascending */
     int64_t open_count;
@@ -73,9 +73,12 @@ static bf_status check(const nodes_run *r, bf_error *err) {
 }
 
 /* False: the lane's splits contradict its base. */
-static bool cross_lane(const nodes_run *r, int64_t index, bfi_multiplier *multipliers) {
+static bool cross_lane(nodes_run *r, int64_t index, bfi_multiplier *multipliers) {
     bfi_lane_cut cut = cut_of(r, &r->request->lanes[index]);
-    return bfi_cross(r->plan, r->ws, &cut, multipliers, &r->splits[index]);
+    size_t before = r->crossings.count;
+    bool left = bfi_cross(r->plan, r->ws, &cut, multipliers, &r->crossings);
+    r->splits[index].count = (int32_t)(r->crossings.count - before);
+    return left;
 }
 
 /* The lane's term. */
@@ -95,15 +98,13 @@ static bf_status prepare(nodes_run *r, bf_error *err) {
     size_t count = (size_t)r->request->count, splits = 0;
     for (size_t i = 0; i < count; i++) splits += (size_t)r->request->lanes[i].split_count;
     r->splits = bfi_calloc(count, sizeof *r->splits);
-    r->crossings = bfi_calloc(splits, BFI_MOST_TAKERS * sizeof *r->crossings);
     r->multipliers = bfi_calloc(splits, sizeof *r->multipliers);
     r->open = bfi_calloc(count, sizeof *r->open);
-    if (!r->splits || !r->crossings || !r->multipliers || !r->open) return bfi_fail_memory(err);
+    if (!r->splits || !r->multipliers || !r->open) return bfi_fail_memory(err);
     size_t first = 0;
     for (size_t i = 0; i < count; i++) {
         bfi_node_lane *lane = &r->request->lanes[i];
-        r->splits[i] = (bfi_lane_splits){.crossings = r->crossings + first * BFI_MOST_TAKERS,
-                                         .tilt = tilt_of(r, lane),
+        r->splits[i] = (bfi_lane_splits){.tilt = tilt_of(r, lane),
                                          .rounds = lane->rounds,
                                          .slopes = lane->slopes,
                                          .fresh = lane->fresh,
@@ -117,6 +118,10 @@ static bf_status prepare(nodes_run *r, bf_error *err) {
             r->open[r->open_count++] = (int64_t)i;
         first += (size_t)lane->split_count;
     }
+    if (r->crossings.failed) return bfi_fail_memory(err);
+    size_t at = 0;
+    for (size_t i = 0; i < count && r->crossings.list; at += (size_t)r->splits[i++].count)
+        r->splits[i].crossings = r->crossings.list + at;
     return BF_STATUS_OK;
 }
 
@@ -207,7 +212,7 @@ bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request
         atomic_store(&ws->failed, BF_STATUS_OK);
     }
     free(r.splits);
-    free(r.crossings);
+    free(r.crossings.list);
     free(r.multipliers);
     free(r.open);
     return status;

@@ -30,6 +30,21 @@ static bool is_smooth(bfi_op op) {
            op == BFI_OP_EXP;
 }
 
+/* Maxima of overlapping windows of four; |relus|: between relus, else nothing else can be split. */
+static bf_model *pool_model(bool relus) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(INPUTS));
+    int a = net_linear(graph, NET_PLAIN, 0, 1, INPUTS, 8);
+    if (relus && kit_int(0, 1)) a = net_same(graph, BFI_OP_RELU, a, -1);
+    kit_add(graph, BFI_OP_RESHAPE, a, -1, KIT_SHAPE(1, 1, 2, 4));
+    net_geometry pool = {1, 2, 2, 1, 1, 1, 1, 0, 1};
+    a = net_flatten(graph, net_window(graph, NET_PLAIN, BFI_OP_MAX_POOL, graph->output, pool));
+    a = net_linear(graph, NET_PLAIN, a, 1, 3, 4);
+    if (relus) a = net_same(graph, BFI_OP_RELU, a, -1);
+    graph->output = net_linear(graph, NET_PLAIN, a, 1, 4, OUTPUTS);
+    kit_validate(graph);
+    return net_model(graph);
+}
+
 /* Two hidden layers; one of functions whose ranges have to be cut again and again. */
 static bf_model *random_model(bfi_op op) {
     bool relus = op == BFI_OP_RELU || op == BFI_OP_LEAKY_RELU;
@@ -255,6 +270,48 @@ static void test_needs_splits(void **unused) {
     bf_model_free(model);
 }
 
+/* Maxima: a search over their elements decides as one over inputs does, or has not ended after some
+ * thousand nodes, since ties of elements are only approached. */
+static void test_pools(void **unused) {
+    (void)unused;
+    static leaves seen;
+    int split = 0, decided = 0, alone = 0;
+    for (int i = 0; i < 24; i++) {
+        kit_seed((uint64_t)i + 1);
+        bf_model *model = pool_model(i % 2);
+        double least[2], most;
+        grid_minimum(model, least, &most);
+        for (int found = 0; found < 2; found++) {
+            bf_status status;
+            bf_property *property =
+                question_about(least, 0.1 * (most - least[0]) + 1e-3, found, i % 3 == 0);
+            bfi_search_outcome wanted = found ? BFI_SEARCH_FOUND : BFI_SEARCH_REFUTED;
+            question q = {
+                .branching = BF_BRANCHING_INPUTS, .dtype = (bf_dtype)(i % 2), .threads = 1};
+            bfi_search_result r = ask(model, property, q, &status);
+            assert_int_equal(r.outcome, wanted);
+            bfi_witness_clear(&r.witness);
+            seen.stop_at = 4000;
+            q.branching = BF_BRANCHING_NEURONS, q.leaves = &seen;
+            r = ask(model, property, q, &status);
+            bf_session_resume(kit_session(1));
+            split += r.progress.nodes > 4;
+            if (status == BF_STATUS_OK) assert_int_equal(r.outcome, wanted);
+            if (r.outcome == BFI_SEARCH_REFUTED)
+                check_leaves(model, property, &seen, bf_options_default());
+            decided += status == BF_STATUS_OK && r.progress.nodes > 4;
+            alone += i % 2 == 0 && r.outcome == BFI_SEARCH_REFUTED && r.progress.nodes > 4;
+            bfi_witness_clear(&r.witness);
+            bf_property_free(property);
+        }
+        bf_model_free(model);
+    }
+    print_message("%d searches split elements of maxima, %d of them decided; %d proofs need them\n",
+                  split, decided, alone);
+    seen.stop_at = 0;
+    assert_true(decided > 10 && alone > 2);
+}
+
 /* A search without room for what nodes remember goes on without, and ends the same. */
 static void test_without_memory(void **unused) {
     (void)unused;
@@ -405,8 +462,9 @@ static void test_state(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_agrees),         cmocka_unit_test(test_needs_splits),
-        cmocka_unit_test(test_without_memory), cmocka_unit_test(test_stops),
-        cmocka_unit_test(test_rules),          cmocka_unit_test(test_state)};
+        cmocka_unit_test(test_agrees), cmocka_unit_test(test_needs_splits),
+        cmocka_unit_test(test_pools),  cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_stops),  cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_state)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

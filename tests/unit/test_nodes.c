@@ -212,6 +212,41 @@ static bfi_graph *curved(net_style style) {
     return graph;
 }
 
+/* Max pooling of a convolution or of relus; its results enter relus or a linear layer, and some of
+ * its windows may overlap. */
+static bfi_graph *pooled(net_style style) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1, 1, 4, 5));
+    net_geometry conv = {2, 2, 2, 1, 1, 1, 1, 0, 1},
+                 pool = {2, 2, kit_int(1, 3), kit_int(1, 2), kit_int(1, 2), 1, 1, kit_int(0, 1), 1};
+    int a = net_window(graph, style, BFI_OP_CONV, 0, conv);
+    if (kit_int(0, 1)) a = net_same(graph, BFI_OP_RELU, a, -1);
+    if (pool.kw == 1) pool.pad = 0;
+    a = net_window(graph, style, BFI_OP_MAX_POOL, a, pool);
+    assert_true(a > 0);
+    if (kit_int(0, 1)) a = net_same(graph, BFI_OP_RELU, a, -1);
+    a = net_flatten(graph, a);
+    graph->output = net_linear(graph, style, a, 1, graph->nodes[a].count, 3);
+    kit_validate(graph);
+    return graph;
+}
+
+static void exact_pools(void **state) {
+    (void)state;
+    static node_set s;
+    int checked = 0, looks = 0;
+    for (int i = 0; i < 200; i++) {
+        net_style style = i % 5 ? NET_PLAIN : NET_DYADIC;
+        bf_options o = node_options((bf_dtype)(i % 2), BF_SEMANTICS_REAL);
+        bool crosses = plant(&s, pooled(style), o, style, 1 + i / 2 % 2);
+        assert_true(crosses);
+        grow(&s, (int)kit_int(1, 5));
+        run(&s);
+        checked += check_exactly(&s), looks += s.looks;
+        fell(&s);
+    }
+    assert_true(checked > 10000 && looks > 1000);
+}
+
 static void exact_curves(void **state) {
     (void)state;
     static node_set s;
@@ -625,11 +660,16 @@ static void contradictions_and_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bases),         cmocka_unit_test(same_bases),
-        cmocka_unit_test(no_bases),      cmocka_unit_test(exact_nets),
-        cmocka_unit_test(exact_curves),  cmocka_unit_test(smooth_nets),
-        cmocka_unit_test(same_bits),     cmocka_unit_test(multipliers_earn),
-        cmocka_unit_test(nothing_split), cmocka_unit_test(contradictions_and_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bases),
+                                       cmocka_unit_test(same_bases),
+                                       cmocka_unit_test(no_bases),
+                                       cmocka_unit_test(exact_nets),
+                                       cmocka_unit_test(exact_curves),
+                                       cmocka_unit_test(exact_pools),
+                                       cmocka_unit_test(smooth_nets),
+                                       cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(multipliers_earn),
+                                       cmocka_unit_test(nothing_split),
+                                       cmocka_unit_test(contradictions_and_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ typedef struct adjoint {
 
 /* Lanes choose lines of the function, or, where they are rows of a spec, may split its range. */
 static bool is_watched(const adjoint *a, const bfi_back_op *op) {
+    if (op->kind == BFI_BACK_POOL) return a->program->spec;
     return op->kind == BFI_BACK_RELAX &&
            (op->b >= 0 || a->program->spec ||
             (a->program->shared && bfi_slope_vectors(&a->graph->nodes[op->node]) > 0));

@@ -234,7 +234,8 @@ static void emit_slopes(emitter *e, const bfi_program *plain) {
 /* Rows of a spec may be split (exec/splits.h), with or without slopes to choose. */
 static bool may_split(const bfi_program *program) {
     for (int i = 0; i < program->op_count; i++)
-        if (program->ops[i].kind == BFI_BACK_RELAX) return program->spec;
+        if (program->ops[i].kind == BFI_BACK_RELAX || program->ops[i].kind == BFI_BACK_POOL)
+            return program->spec;
     return false;
 }
 

@@ -57,6 +57,17 @@ extern const bfi_neuron_rule bfi_rule_gap;
 bool bfi_branch_point(const bfi_node_view *view, int64_t neuron, double lo, double hi,
                       double *point);
 
+/* Of a max pooling, an element of output |j|'s window to cut, where, and how much that may gain. By
+ * |gap|: what the line loses where the bound has its minimum, by cutting the element that is
+ * largest there; else what it may lose anywhere, by cutting the one with the largest upper end.
+ * False: the maximum is decided, or nothing hangs on it. */
+typedef struct bfi_pool_choice {
+    int64_t element;
+    double point, gain;
+} bfi_pool_choice;
+bool bfi_branch_pool(const bfi_node_view *view, const bf_split *splits, int32_t count, int64_t j,
+                     bool gap, bfi_pool_choice *choice);
+
 /* Neurons by several rules, the best of each. */
 enum { BFI_NEURON_RULES = 3, BFI_RANKED = 4, BFI_RANKINGS = BFI_NEURON_RULES * BFI_RANKED };
 typedef struct bfi_rankings {

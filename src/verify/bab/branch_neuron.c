@@ -36,6 +36,9 @@ bool bfi_branch_point(const bfi_node_view *v, int64_t j, double lo, double hi, d
     return lo < *point && *point < hi;
 }
 
+static const bfi_neuron_rule *const rules[BFI_NEURON_RULES] = {&bfi_rule_babsr, &bfi_rule_intercept,
+                                                               &bfi_rule_gap};
+
 static void offer(bfi_candidate *best, int *count, bfi_candidate c) {
     int at = *count;
     while (at > 0 && best[at - 1].estimate < c.estimate) at--;
@@ -62,13 +65,37 @@ static void narrow(const bfi_node_view *v, int64_t j, const bf_split *splits, in
     }
 }
 
+static void offer_to(bfi_rankings *rankings, int rule, bfi_candidate c) {
+    if (!(c.estimate >= 0)) c.estimate = 0;
+    offer(rankings->best[rule], &rankings->count[rule], c);
+}
+
+/* The elements of a max pooling's windows; two rules say what a cut may gain at most, one what is
+ * lost now. */
+static void rank_pool(const bfi_node_view *v, const bf_split *splits, int32_t count,
+                      bfi_rankings *rankings) {
+    int32_t first = 0, end;
+    while (first < count && splits[first].activation < v->activation) first++;
+    for (end = first; end < count && splits[end].activation == v->activation;) end++;
+    for (int64_t j = 0; j < v->n; j++)
+        for (int r = 0; r < BFI_NEURON_RULES; r++) {
+            bool gap = rules[r] == &bfi_rule_gap;
+            bfi_pool_choice p;
+            if (!bfi_branch_pool(v, splits + first, end - first, j, gap, &p)) continue;
+            bfi_decision d = {v->activation, (int32_t)p.element, p.point};
+            offer_to(rankings, r, (bfi_candidate){d, p.gain});
+        }
+}
+
 void bfi_branch_rank(const bfi_node_view *v, const bf_split *splits, int32_t count,
                      bfi_rankings *rankings) {
-    static const bfi_neuron_rule *const rules[BFI_NEURON_RULES] = {
-        &bfi_rule_babsr, &bfi_rule_intercept, &bfi_rule_gap};
     int32_t at = 0;
     bool kinked = v->op->op == BFI_OP_RELU;
     if (v->activation < 0) return;
+    if (v->op->op == BFI_OP_MAX_POOL) {
+        rank_pool(v, splits, count, rankings);
+        return;
+    }
     for (int64_t j = 0; j < v->n; j++) {
         double lo, hi, point;
         if (kinked && (v->lo[j] >= 0 || v->hi[j] <= 0)) continue;
@@ -76,8 +103,7 @@ void bfi_branch_rank(const bfi_node_view *v, const bf_split *splits, int32_t cou
         if (!bfi_branch_point(v, j, lo, hi, &point)) continue;
         for (int r = 0; r < BFI_NEURON_RULES; r++) {
             double score = rules[r]->score(v, j, lo, hi);
-            bfi_candidate c = {{v->activation, (int32_t)j, point}, score >= 0 ? score : 0};
-            offer(rankings->best[r], &rankings->count[r], c);
+            offer_to(rankings, r, (bfi_candidate){{v->activation, (int32_t)j, point}, score});
         }
     }
 }

@@ -19,12 +19,15 @@ static int64_t free_inputs(const bf_case *c, int64_t n) {
     return count;
 }
 
-/* Neurons that can be split: those that go through a function with lines below and above. */
+/* Neurons that can be split: those that go through a function with lines below and above, and
+ * those that max pooling takes. */
 static int64_t neurons(const bfi_graph *graph) {
     int64_t count = 0;
     for (int id = 0; id < graph->count; id++)
-        if (bfi_op_class_of(graph->nodes[id].op) == BFI_CLASS_UNARY &&
-            bfi_linear_has_rule(graph->nodes[id].op))
+        if (graph->nodes[id].op == BFI_OP_MAX_POOL)
+            count += graph->nodes[graph->nodes[id].inputs[0]].count;
+        else if (bfi_op_class_of(graph->nodes[id].op) == BFI_CLASS_UNARY &&
+                 bfi_linear_has_rule(graph->nodes[id].op))
             count += graph->nodes[id].count;
     return count;
 }

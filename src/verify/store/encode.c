@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/fp.h"
 #include "base/status.h"
+#include "exec/pool_lines.h"
 #include "verify/store/affine.h"
 
 /* Bytes per entry and per column or row, of the encoding and a solver's copies. */
@@ -242,13 +243,10 @@ static bf_status define_clip(builder *b, int id, int64_t j, int32_t *out) {
 static bf_status each_pooled(builder *b, int id, int64_t j,
                              bf_status (*visit)(builder *, int, int64_t, void *), void *user) {
     const bfi_window *w = &node_of(b, id)->attrs.window;
-    int64_t channel = j / (w->h_out * w->w_out), oy = j / w->w_out % w->h_out, ox = j % w->w_out;
     bf_status status = BF_STATUS_OK;
     for (int64_t k = 0; k < w->kh * w->kw && status == BF_STATUS_OK; k++) {
-        int64_t y = oy * w->stride_h - w->pad_top + k / w->kw * w->dil_h;
-        int64_t x = ox * w->stride_w - w->pad_left + k % w->kw * w->dil_w;
-        if (y >= 0 && y < w->h_in && x >= 0 && x < w->w_in)
-            status = visit(b, id, (channel * w->h_in + y) * w->w_in + x, user);
+        int64_t element = bfi_pool_element(w, j, k);
+        if (element >= 0) status = visit(b, id, element, user);
     }
     return status;
 }
