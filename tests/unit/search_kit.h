@@ -2,6 +2,9 @@
 #ifndef BF_TESTS_SEARCH_KIT_H
 #define BF_TESTS_SEARCH_KIT_H
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "boundflow/verify.h"
 #include "bounds_kit.h"
 #include "ir/evaluate.h"
@@ -69,6 +72,16 @@ static inline bf_property *kit_property(int inputs, double rhs) {
     if (bf_property_parse(text, (size_t)length, "test", &property, &err) != BF_STATUS_OK)
         fail_msg("%s", err.message);
     return property;
+}
+
+/* Bytes that this process holds; 0: unknown. */
+static inline int64_t kit_resident(void) {
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file) return 0;
+    int found = fscanf(file, "%*d %lld", &pages);
+    fclose(file);
+    return found == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* Defaults for such questions: few starts of the attack. */

@@ -144,23 +144,13 @@ static void test_stops_soon(void **unused) {
     assert_true(stopped > 0 && worst < 0.05 * KIT_SLOWER);
 }
 
-/* Bytes that this process holds. */
-static int64_t resident(void) {
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file) return 0;
-    int found = fscanf(file, "%*d %lld", &pages);
-    fclose(file);
-    return found == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
-}
-
 /* A search of 2^20 and more nodes that all stay open down to a depth, each with data, in a tree
  * of 64 MiB. */
 static void test_tree_of_a_million(void **unused) {
     (void)unused;
     enum { DEPTH = 20, DATA = 200 };
     const int64_t cap = (int64_t)64 << 20;
-    int64_t before = resident(), most = 0, leaves = 0;
+    int64_t before = kit_resident(), most = 0, leaves = 0;
     bfi_tree *tree;
     char data[DATA] = {0};
     int32_t nodes[64];
@@ -183,7 +173,7 @@ static void test_tree_of_a_million(void **unused) {
         bfi_tree_stats s = {0};
         if (leaves % 1024 < 64) s = bfi_tree_stats_of(tree);
         assert_true(s.bytes <= cap);
-        if (leaves % 4096 < 64 && resident() - before > most) most = resident() - before;
+        if (leaves % 4096 < 64 && kit_resident() - before > most) most = kit_resident() - before;
     }
     assert_int_equal(leaves, 1 << DEPTH);
     assert_int_equal(bfi_tree_stats_of(tree).created, (2 << DEPTH) - 1);

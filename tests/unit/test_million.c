@@ -1,21 +1,11 @@
 /* A search of a million nodes that may take 64 MiB: it stays within them, goes on when they are
  * full, and what it certifies still holds. */
 #include <math.h>
-#include <unistd.h>
 
 #include "runtime/session.h"
 #include "search_kit.h"
 
 enum { NODES = 1000000 / (KIT_SLOWER * KIT_SAMPLE), CAP = 64 << 20 };
-
-static int64_t resident(void) {
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file) return 0;
-    int found = fscanf(file, "%*d %lld", &pages);
-    fclose(file);
-    return found == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
-}
 
 typedef struct watch {
     int64_t nodes, most, open, resident;
@@ -23,7 +13,7 @@ typedef struct watch {
 
 static void look(void *user, const bf_progress *progress) {
     watch *w = user;
-    int64_t now = resident();
+    int64_t now = kit_resident();
     if (progress->bytes > w->most) w->most = progress->bytes;
     if (progress->open > w->open) w->open = progress->open;
     if (now > w->resident) w->resident = now;
@@ -46,7 +36,7 @@ static bool search(bf_branching branching, int inputs, int layers, int64_t width
     o.bounds.memory = CAP;
     o.progress = look;
     o.user = &w;
-    int64_t before = resident();
+    int64_t before = kit_resident();
     if (bf_verify(kit_session(1), model, property, &o, &r, &err)) fail_msg("%s", err.message);
     bf_session_resume(kit_session(1));
     bool enough = r.nodes >= NODES;
