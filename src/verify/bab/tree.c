@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/pool.h"
+#include "base/slabs.h"
 
 /* The caller's bytes of a node. */
 typedef struct payload {
@@ -40,7 +40,7 @@ struct bfi_tree {
     int32_t used, free; /* nodes ever used; first of the free list, -1: none */
     int64_t limit, held;
     int64_t data_limit, data_bytes;
-    bfi_pool data;  /* of the nodes */
+    bfi_slabs data; /* of the nodes */
     int32_t newest; /* node added last */
     int32_t *heap;
     size_t heap_capacity;
@@ -64,7 +64,7 @@ bf_status bfi_tree_create(int64_t limit, bfi_tree **out, bf_error *err) {
 
 void bfi_tree_free(bfi_tree *t) {
     if (!t) return;
-    bfi_pool_clear(&t->data);
+    bfi_slabs_clear(&t->data);
     free(t->nodes);
     free(t->heap);
     free(t);
@@ -182,13 +182,13 @@ void bfi_tree_limit(bfi_tree *t, int64_t limit, int64_t data) {
 }
 
 /* What |size| bytes take, with the head. */
-static int64_t payload_bytes(size_t size) { return bfi_pool_bytes(sizeof(payload) + size); }
+static int64_t payload_bytes(size_t size) { return bfi_slabs_bytes(sizeof(payload) + size); }
 
 /* False: no memory, or beyond the limit. */
 static bool give_data(bfi_tree *t, node *n, size_t size) {
     int64_t bytes = payload_bytes(size);
     if (bytes > t->data_limit - t->data_bytes) return false;
-    n->data = bfi_pool_take(&t->data, sizeof(payload) + size);
+    n->data = bfi_slabs_take(&t->data, sizeof(payload) + size);
     if (!n->data) return false;
     n->data->size = size;
     t->data_bytes += bytes;
@@ -209,7 +209,7 @@ static void drop_data(bfi_tree *t, int32_t id) {
     node *n = &t->nodes[id];
     if (!n->data) return;
     t->data_bytes -= payload_bytes(n->data->size);
-    bfi_pool_give(&t->data, n->data, sizeof(payload) + n->data->size);
+    bfi_slabs_give(&t->data, n->data, sizeof(payload) + n->data->size);
     n->data = NULL;
 }
 

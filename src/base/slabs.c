@@ -1,23 +1,24 @@
-#include "base/pool.h"
+#include "base/slabs.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
 
-enum { SLAB = 1 << 20, CLASSES = BFI_POOL_LARGEST / BFI_POOL_GRAIN + 1 };
+enum { SLAB = 1 << 20, CLASSES = BFI_SLABS_LARGEST / BFI_SLABS_GRAIN + 1 };
 
 /* The head of a slab, or of a large piece. */
-struct bfi_pool_slab {
-    struct bfi_pool_slab *next, *previous;
-    _Alignas(BFI_POOL_GRAIN) char bytes[];
+struct bfi_slab {
+    struct bfi_slab *next, *previous;
+    _Alignas(BFI_SLABS_GRAIN) char bytes[];
 };
 
-typedef struct bfi_pool_slab slab;
+typedef struct bfi_slab slab;
 
-static size_t grains(size_t size) { return (size + BFI_POOL_GRAIN - 1) / BFI_POOL_GRAIN; }
+static size_t grains(size_t size) { return (size + BFI_SLABS_GRAIN - 1) / BFI_SLABS_GRAIN; }
 
-int64_t bfi_pool_bytes(size_t size) {
-    return (int64_t)(grains(size) * BFI_POOL_GRAIN + (size > BFI_POOL_LARGEST ? sizeof(slab) : 0));
+int64_t bfi_slabs_bytes(size_t size) {
+    return (int64_t)(grains(size) * BFI_SLABS_GRAIN +
+                     (size > BFI_SLABS_LARGEST ? sizeof(slab) : 0));
 }
 
 /* A slab of |bytes| at the head of |list|. */
@@ -36,12 +37,12 @@ static void drop(slab **list, slab *s) {
     free(s);
 }
 
-void *bfi_pool_take(bfi_pool *p, size_t size) {
-    if (size > BFI_POOL_LARGEST) {
+void *bfi_slabs_take(bfi_slabs *p, size_t size) {
+    if (size > BFI_SLABS_LARGEST) {
         slab *own = add(&p->large, size);
         return own ? own->bytes : NULL;
     }
-    size_t g = grains(size ? size : 1), bytes = g * BFI_POOL_GRAIN;
+    size_t g = grains(size ? size : 1), bytes = g * BFI_SLABS_GRAIN;
     if (!p->spare && !(p->spare = bfi_calloc(CLASSES, sizeof *p->spare))) return NULL;
     void *piece = p->spare[g];
     if (piece) {
@@ -56,8 +57,8 @@ void *bfi_pool_take(bfi_pool *p, size_t size) {
     return p->slabs->bytes + p->left;
 }
 
-void bfi_pool_give(bfi_pool *p, void *piece, size_t size) {
-    if (size > BFI_POOL_LARGEST) {
+void bfi_slabs_give(bfi_slabs *p, void *piece, size_t size) {
+    if (size > BFI_SLABS_LARGEST) {
         drop(&p->large, (slab *)((char *)piece - offsetof(slab, bytes)));
         return;
     }
@@ -66,9 +67,9 @@ void bfi_pool_give(bfi_pool *p, void *piece, size_t size) {
     p->spare[g] = piece;
 }
 
-void bfi_pool_clear(bfi_pool *p) {
+void bfi_slabs_clear(bfi_slabs *p) {
     while (p->slabs) drop(&p->slabs, p->slabs);
     while (p->large) drop(&p->large, p->large);
     free(p->spare);
-    *p = (bfi_pool){0};
+    *p = (bfi_slabs){0};
 }
