@@ -78,12 +78,12 @@ static void rank_pool(const bfi_node_view *v, const bf_split *splits, int32_t co
     while (first < count && splits[first].activation < v->activation) first++;
     for (end = first; end < count && splits[end].activation == v->activation;) end++;
     for (int64_t j = 0; j < v->n; j++)
-        for (int r = 0; r < BFI_NEURON_RULES; r++) {
-            bool gap = rules[r] == &bfi_rule_gap;
+        for (int gap = 0; gap < 2; gap++) {
             bfi_pool_choice p;
             if (!bfi_branch_pool(v, splits + first, end - first, j, gap, &p)) continue;
-            bfi_decision d = {v->activation, (int32_t)p.element, p.point};
-            offer_to(rankings, r, (bfi_candidate){d, p.gain});
+            bfi_candidate c = {{v->activation, (int32_t)p.element, p.point}, p.gain};
+            for (int r = 0; r < BFI_NEURON_RULES; r++)
+                if ((rules[r] == &bfi_rule_gap) == gap) offer_to(rankings, r, c);
         }
 }
 
