@@ -42,6 +42,10 @@ typedef struct bfi_node_lane {
     bool look;           /* bfi_nodes_request.look shall see it, unless it is decided */
 } bfi_node_lane;
 
+/* Steps of lanes that start where others ended: of slopes, and of multipliers. */
+#define BFI_WARM_SLOPE_STEP 0.1
+#define BFI_WARM_MULTIPLIER_STEP 1.0
+
 typedef struct bfi_nodes_request {
     const double *spec; /* rows x outputs; as of the last run */
     int64_t rows;

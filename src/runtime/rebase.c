@@ -16,8 +16,6 @@ enum { CHUNK = 256, LEAST_CHUNK = 16 };
 /* A neuron's |by|, in units of what is open of the row per width of the neuron's interval. (2 to 12
  * made little difference on networks of MNIST; near the output less is better.) */
 #define PACE 5
-#define SLOPE_STEP 0.1
-#define MULTIPLIER_STEP 1.0
 
 static bf_status check(const bf_plan *plan, const bf_workspace *ws, const bfi_rebase_request *q,
                        bf_error *err) {
@@ -179,8 +177,8 @@ static bf_status flush(tightening *t, bf_error *err) {
                                .rows = q->rows,
                                .lanes = t->lanes,
                                .count = t->count,
-                               .lr = SLOPE_STEP,
-                               .multiplier_lr = MULTIPLIER_STEP,
+                               .lr = BFI_WARM_SLOPE_STEP,
+                               .multiplier_lr = BFI_WARM_MULTIPLIER_STEP,
                                .deadline = q->base.deadline};
     bf_status status = bfi_nodes_run(t->plan, t->ws, &nodes, err);
     for (int i = 0; i < t->count && status == BF_STATUS_OK; i++) take(t, &t->lanes[i]);

@@ -18,8 +18,6 @@ enum {
  * than LEAST_GAIN of what is open, but so much that a part where they gain is found. */
 #define LEAST_GAIN 0.05
 #define LEAST_WORTH 0.0625
-#define SLOPE_STEP 0.1
-#define MULTIPLIER_STEP 1.0
 
 static bool contains(const bf_split *all, int32_t count, const bf_split *s) {
     for (int32_t i = 0; i < count; i++)
@@ -86,8 +84,8 @@ static bf_status bound_anchor(anchor *a, const bfi_problem *p, const bfi_root *r
                                  .rows = p->rows,
                                  .lanes = &a->lane,
                                  .count = 1,
-                                 .lr = SLOPE_STEP,
-                                 .multiplier_lr = MULTIPLIER_STEP,
+                                 .lr = BFI_WARM_SLOPE_STEP,
+                                 .multiplier_lr = BFI_WARM_MULTIPLIER_STEP,
                                  .deadline = deadline};
     return bfi_nodes_run(root->plan, root->ws, &request, err);
 }

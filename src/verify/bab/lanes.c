@@ -6,10 +6,6 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
-/* Step sizes of a node's slopes, which start where the parent's ended, and of multipliers. */
-#define SLOPE_STEP 0.1
-#define MULTIPLIER_STEP 1.0
-
 int64_t bfi_lane_bytes(const bfi_problem *p, int64_t slope_bytes) {
     return (int64_t)(sizeof(bfi_node_lane) + sizeof(bfi_rankings)) +
            p->n * (int64_t)sizeof(double) + slope_bytes;
@@ -99,8 +95,8 @@ bf_status bfi_lanes_run(bfi_lanes *l, const bfi_root *root, double deadline, bf_
                                  .count = l->count,
                                  .look = look,
                                  .user = l,
-                                 .lr = SLOPE_STEP,
-                                 .multiplier_lr = MULTIPLIER_STEP,
+                                 .lr = BFI_WARM_SLOPE_STEP,
+                                 .multiplier_lr = BFI_WARM_MULTIPLIER_STEP,
                                  .deadline = deadline};
     return open ? bfi_nodes_run(root->plan, root->ws, &request, err) : BF_STATUS_OK;
 }
