@@ -104,6 +104,8 @@ static void begin_splits(search *s, bfi_tile *t) {
     s->splits = (bfi_tile_splits){
         .pace = lr > 0 ? r->multiplier_lr / lr : 0, .look = r->look, .user = r->user};
     t->splits = &s->splits;
+    for (int64_t l = 0; l < t->lanes; l++)
+        s->splits.mixes = s->splits.mixes || r->splits[l]->mix.count > 0;
     load_lanes(s, t);
     t->parts = t->parts && bfi_splits_in_parts(t);
 }
@@ -119,7 +121,7 @@ static bf_status end_splits(const search *s, bfi_tile *t) {
     }
     if (!wanted) return BF_STATUS_OK;
     t->splits->looking = true;
-    return bfi_tile_run(t, t->program->adjoint, t->program->op_count);
+    return bfi_tile_run(t, t->program->adjoint, t->program->mix);
 }
 
 bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_request *request,
@@ -141,7 +143,8 @@ bf_status bfi_alpha_tile(const bf_plan *plan, bf_workspace *ws, const bfi_alpha_
         if (round + 1 == request->rounds || all_done(&s, &t)) break;
         bfi_ascent ascent = bfi_alpha_next(&s.pace, plan);
         t.ascent = &ascent;
-        status = bfi_tile_run(&t, t.program->adjoint, t.program->op_count);
+        bool mixes = t.splits && t.splits->mixes;
+        status = bfi_tile_run(&t, t.program->adjoint, mixes ? t.program->op_count : t.program->mix);
         t.ascent = NULL;
         compact(&s, &t);
     }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exec/adjoint.h"
+#include "exec/mix.h"
 #include "exec/pool_backward.h"
 #include "exec/shared.h"
 #include "exec/splits.h"
@@ -132,6 +133,7 @@ static void leave_constants(const bfi_tile *t, const bfi_back_op *op) {
 static void seed_spec(const bfi_tile *t, const bfi_back_op *op) {
     int64_t n = t->plan->graph->nodes[op->node].count;
     for (int64_t l = 0; l < t->lanes; l++) {
+        if (bfi_mix_seed(t, op, l)) continue;
         const double *lo = of_box(t, t->plan->state[op->node].lo, l),
                      *hi = of_box(t, t->plan->state[op->node].hi, l);
         const double *row = t->spec + t->v.box[l] * t->spec_stride + t->v.row[l] * n;
@@ -544,6 +546,7 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_ADJOINT_RELAX] = bfi_adjoint_run,
     [BFI_BACK_ADJOINT_PLANE] = bfi_adjoint_run,
     [BFI_BACK_ADJOINT_POOL] = bfi_adjoint_run,
+    [BFI_BACK_ADJOINT_SPEC] = bfi_mix_run,
 };
 
 static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back_op *op) {
@@ -705,20 +708,19 @@ bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_til
 
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program) {
     double total = 0;
-    for (int i = 0; i < program->op_count; i++) total += op_flops(plan, program, &program->ops[i]);
+    for (int i = 0; i < program->mix; i++) total += op_flops(plan, program, &program->ops[i]);
     return total;
 }
 
 double bfi_program_elements(const bfi_program *program) {
     double total = 0;
-    for (int i = 0; i < program->op_count; i++)
-        total += bfi_back_op_elements(program, &program->ops[i]);
+    for (int i = 0; i < program->mix; i++) total += bfi_back_op_elements(program, &program->ops[i]);
     return total;
 }
 
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                      const bfi_program *program) {
     double total = 0;
-    for (int i = 0; i < program->op_count; i++) total += box_op_flops(plan, ws, box, program, i);
+    for (int i = 0; i < program->mix; i++) total += box_op_flops(plan, ws, box, program, i);
     return total;
 }

@@ -29,7 +29,7 @@ typedef struct bfi_tile_request {
 bf_status bfi_backward_tile(const bf_plan *plan, bf_workspace *ws, const bfi_tile_request *request,
                             double *lower, double *error);
 
-/* Multiply-adds times two of the program, per lane. */
+/* Multiply-adds times two of the program, per lane that mixes no rows. */
 double bfi_program_flops(const bf_plan *plan, const bfi_program *program);
 
 /* Elements per lane that its ops read and write. */

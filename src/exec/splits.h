@@ -10,6 +10,7 @@
 #define BFI_EXEC_SPLITS_H
 
 #include "exec/forward.h"
+#include "exec/mix.h"
 #include "exec/tile.h"
 
 typedef struct bfi_multiplier {
@@ -59,6 +60,7 @@ typedef struct bfi_lane_splits {
     bfi_crossing *crossings; /* by activation */
     int32_t count;
     bfi_tilt tilt;
+    bfi_mix mix;
     int rounds; /* ways back */
     uint8_t
         *slopes; /* bfi_splits_slope_bytes: where to start, in 255ths, and where it ended; NULL */
@@ -74,6 +76,7 @@ typedef struct bfi_tile_splits {
     double pace; /* of multipliers, in step sizes of slopes */
     bfi_look look;
     void *user;
+    bool mixes;   /* a lane mixes rows */
     bool looking; /* this adjoint pass shows lanes, and steps nothing */
 } bfi_tile_splits;
 

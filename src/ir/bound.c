@@ -103,6 +103,7 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_PASS:
         case BFI_BACK_BOX:
         case BFI_BACK_TRY:
+        case BFI_BACK_ADJOINT_SPEC:
             return 1;
         case BFI_BACK_ACCUMULATE:
         case BFI_BACK_ADJOINT_ADD:
@@ -150,11 +151,11 @@ static bool overlap(const bfi_buffer *x, const bfi_buffer *y) {
 }
 
 bf_status bfi_program_validate(const bfi_program *p, const bfi_graph *graph, bf_error *err) {
-    if (p->loop < 0 || p->adjoint < p->loop || p->op_count < p->adjoint ||
+    if (p->loop < 0 || p->adjoint < p->loop || p->mix < p->adjoint || p->op_count < p->mix ||
         (p->shared && (p->loop > 0 || !bfi_program_optimises(p))))
         return bfi_fail(err, BF_STATUS_INTERNAL,
-                        "the parts of a program begin at ops %d and %d of %d", p->loop, p->adjoint,
-                        p->op_count);
+                        "the parts of a program begin at ops %d, %d and %d of %d", p->loop,
+                        p->adjoint, p->mix, p->op_count);
     for (int i = 0; i < p->op_count; i++) {
         bf_status status = check_op(p, graph, i, err);
         if (status != BF_STATUS_OK) return status;

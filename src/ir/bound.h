@@ -33,16 +33,18 @@ typedef struct bfi_buffer {
 } bfi_buffer;
 
 /* A program that optimises its lower slopes has three parts: ops [0, loop) fill the slopes; every
- * round runs [loop, adjoint), which bounds, and (but for the last) [adjoint, op_count), which
- * steps the slopes. Plain programs: loop == 0, adjoint == op_count. Buffers written before |loop|
- * live to the end. Rows of a spec whose functions have no slopes have an adjoint pass all the same
- * (loop == 0): it says where splits do most. With |shared| all lanes have the same slopes, which stand outside of the tile:
- * loop == 0, and the adjoint pass adds up their gradient (exec/shared.h). */
+ * round runs [loop, adjoint), which bounds, and (but for the last) [adjoint, mix), which steps the
+ * slopes. Plain programs: loop == 0, adjoint == mix == op_count. Buffers written before |loop|
+ * live to the end. Rows of a spec may be mixed by lane (exec/mix.h): ops [mix, op_count) take the
+ * values on to the outputs, and step the weights. Rows of a spec whose functions have no slopes
+ * have an adjoint pass all the same (loop == 0): it says where splits do most. With |shared| all
+ * lanes have the same slopes, which stand outside of the tile: loop == 0, and the adjoint pass adds
+ * up their gradient (exec/shared.h). */
 typedef struct bfi_program {
     int target; /* value that is bounded */
     bool spec;  /* rows are spec rows, else neurons of the target */
     bool shared;
-    int loop, adjoint;
+    int loop, adjoint, mix;
     bfi_back_op *ops;
     int op_count;
     size_t op_capacity;

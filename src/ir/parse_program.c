@@ -49,6 +49,7 @@ static const signature signatures[BFI_BACK_COUNT] = {
     [BFI_BACK_ADJOINT_RELAX] = {3, {OF_INPUT, OF_NODE, OF_SLOPES}, OF_NODE, true, true},
     [BFI_BACK_ADJOINT_PLANE] = {2, {OF_INPUT, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_ADJOINT_POOL] = {2, {OF_INPUT, OF_NODE}, OF_NODE, false, false},
+    [BFI_BACK_ADJOINT_SPEC] = {1, {OF_NODE}, NONE, false, false},
 };
 
 /* First and last op of a buffer, as the ops have it; where it was declared. */
@@ -279,7 +280,7 @@ static bf_status validate_first(const void *block, int count, bf_error *err) {
     bfi_program prefix = *p->program;
     prefix.buffer_count = count;
     if (count < p->program->buffer_count)
-        prefix.op_count = prefix.loop = prefix.adjoint = 0, prefix.shared = false;
+        prefix.op_count = prefix.loop = prefix.adjoint = prefix.mix = 0, prefix.shared = false;
     return bfi_program_validate(&prefix, p->graph, err);
 }
 
@@ -297,10 +298,11 @@ static bf_status validate(const program_parser *p) {
 static bf_status check_program(const program_parser *p, size_t start) {
     int count = p->program->buffer_count, ops = p->program->op_count;
     if (p->program->adjoint < 0) p->program->adjoint = ops;
-    if (p->program->adjoint > ops)
+    if (p->program->mix < 0) p->program->mix = ops;
+    if (p->program->adjoint > ops || p->program->mix > ops)
         return bfi_lex_fail(p->lexer, start, BF_STATUS_PARSE,
-                            "the adjoint pass begins at op %d, but there are %d ops",
-                            p->program->adjoint, ops);
+                            "parts begin at ops %d and %d, but there are %d ops",
+                            p->program->adjoint, p->program->mix, ops);
     if ((p->with_live && p->with_live != count) || (p->with_storage && p->with_storage != count) ||
         (p->with_storage && !p->with_live))
         return bfi_lex_fail(p->lexer, start, BF_STATUS_PARSE,
@@ -309,11 +311,11 @@ static bf_status check_program(const program_parser *p, size_t start) {
     return p->with_storage ? validate(p) : BF_STATUS_OK;
 }
 
-/* "loop=2 adjoint=9", "shared adjoint=7", "adjoint=7", or nothing */
+/* "loop=2 adjoint=9 mix=14", "shared adjoint=7", "adjoint=7", or nothing */
 static bf_status parse_parts(program_parser *p) {
-    int64_t loop = 0, adjoint;
+    int64_t loop = 0, adjoint, mix = -1;
     p->program->shared = bfi_lex_accept(p->lexer, "shared");
-    p->program->adjoint = -1;
+    p->program->adjoint = p->program->mix = -1;
     if (!p->program->shared && bfi_lex_accept(p->lexer, "loop")) {
         TRY(bfi_lex_expect(p->lexer, "="));
         TRY(bfi_lex_integer(p->lexer, "the first op of a round", 1, INT_MAX, &loop));
@@ -323,8 +325,13 @@ static bf_status parse_parts(program_parser *p) {
     TRY(bfi_lex_expect(p->lexer, "adjoint"));
     TRY(bfi_lex_expect(p->lexer, "="));
     TRY(bfi_lex_integer(p->lexer, "the first op of the adjoint pass", loop, INT_MAX, &adjoint));
+    if (bfi_lex_accept(p->lexer, "mix")) {
+        TRY(bfi_lex_expect(p->lexer, "="));
+        TRY(bfi_lex_integer(p->lexer, "the first op for weights", adjoint, INT_MAX, &mix));
+    }
     p->program->loop = (int)loop;
     p->program->adjoint = (int)adjoint;
+    p->program->mix = (int)mix;
     return BF_STATUS_OK;
 }
 

@@ -343,6 +343,7 @@ bf_status bfi_program_print(const bfi_program *program, const bfi_graph *graph, 
     if (program->loop) putf(&w, " loop=%d", program->loop);
     if (program->shared) put(&w, " shared");
     if (bfi_program_optimises(program)) putf(&w, " adjoint=%d", program->adjoint);
+    if (program->mix < program->op_count) putf(&w, " mix=%d", program->mix);
     put(&w, " {\n");
     for (int i = 0; i < program->buffer_count && !w.failed; i++)
         put_buffer(&w, &program->buffers[i], i);

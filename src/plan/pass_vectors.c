@@ -174,6 +174,7 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
         case BFI_BACK_ADJOINT_RELAX:
         case BFI_BACK_ADJOINT_PLANE:
         case BFI_BACK_ADJOINT_POOL:
+        case BFI_BACK_ADJOINT_SPEC:
             return;
         case BFI_BACK_RELAX:
             touch_lines(b, forward, id, step);

@@ -19,6 +19,7 @@ typedef struct nodes_run {
     bfi_lane_splits *splits;     /* by lane of the request */
     bfi_crossings crossings;     /* of all lanes */
     bfi_multiplier *multipliers; /* of all lanes */
+    double *weights;             /* likewise, and behind those of a lane the moments of each */
     int64_t *open;               /* lanes that are bounded, ascending */
     int64_t open_count;
     int64_t width; /* lanes of a tile */
@@ -47,16 +48,31 @@ static bool term_fits(const bf_plan *plan, const bfi_neuron_term *term) {
            bfi_taker(plan, plan->alpha_spec_program, plan->split_values[term->activation]) >= 0;
 }
 
+static bool mix_fits(const nodes_run *r, const bfi_node_lane *lane) {
+    bool some = false;
+    if (lane->mixed == 0) return true;
+    if (lane->mixed < 0 || lane->mixed > r->request->rows - lane->row || !r->request->limits)
+        return false;
+    for (int32_t i = 0; i < lane->mixed; i++) {
+        if (!(lane->weights[i] >= 0 && lane->weights[i] < INFINITY)) return false;
+        some = some || lane->weights[i] > 0;
+    }
+    return some && r->plan->programs[r->plan->alpha_spec_program].mix <
+                       r->plan->programs[r->plan->alpha_spec_program].op_count;
+}
+
 static bf_status check_lane(const nodes_run *r, int64_t index, bf_error *err) {
     const bfi_node_lane *lane = &r->request->lanes[index];
     bfi_lane_cut cut = cut_of(r, lane);
-    bool fits = lane->row >= 0 && lane->row < r->request->rows && lane->base >= 0 &&
-                lane->base < r->ws->boxes && !bfi_ws_box(r->ws, lane->base)->answered &&
-                lane->rounds >= 1 && lane->split_count >= 0 && bfi_cut_valid(r->plan, &cut) &&
+    bool fits = lane->row >= 0 && lane->row < r->request->rows && mix_fits(r, lane) &&
+                lane->base >= 0 && lane->base < r->ws->boxes &&
+                !bfi_ws_box(r->ws, lane->base)->answered && lane->rounds >= 1 &&
+                lane->split_count >= 0 && bfi_cut_valid(r->plan, &cut) &&
                 term_fits(r->plan, &lane->term);
     if (!fits)
         return bfi_fail(err, BF_STATUS_INVALID_ARGUMENT,
-                        "node %lld: row, base, rounds or splits are out of range or out of order",
+                        "node %lld: row, weights, base, rounds or splits are out of range or out "
+                        "of order",
                         (long long)index);
     return BF_STATUS_OK;
 }
@@ -94,17 +110,42 @@ static bfi_tilt tilt_of(const nodes_run *r, const bfi_node_lane *lane) {
                       .reach = fmax(fabs(lo), fabs(hi))};
 }
 
-static bf_status prepare(nodes_run *r, bf_error *err) {
-    size_t count = (size_t)r->request->count, splits = 0;
-    for (size_t i = 0; i < count; i++) splits += (size_t)r->request->lanes[i].split_count;
+/* The lane's weights, at |weights|. */
+static bfi_mix mix_of(const nodes_run *r, const bfi_node_lane *lane, double *weights) {
+    if (lane->mixed == 0) return (bfi_mix){0};
+    double sum = 0;
+    for (int32_t i = 0; i < lane->mixed; i++) sum += (double)lane->weights[i];
+    for (int32_t i = 0; i < lane->mixed; i++) weights[i] = (double)lane->weights[i] / sum;
+    bfi_mix_round(weights, lane->mixed);
+    return (bfi_mix){.count = lane->mixed,
+                     .limits = r->request->limits + lane->row,
+                     .weights = weights,
+                     .m = weights + lane->mixed};
+}
+
+static bf_status allocate(nodes_run *r, bf_error *err) {
+    size_t count = (size_t)r->request->count, splits = 0, mixed = 0;
+    for (size_t i = 0; i < count; i++) {
+        splits += (size_t)r->request->lanes[i].split_count;
+        mixed += (size_t)r->request->lanes[i].mixed;
+    }
     r->splits = bfi_calloc(count, sizeof *r->splits);
     r->multipliers = bfi_calloc(splits, sizeof *r->multipliers);
+    r->weights = bfi_calloc(mixed, 2 * sizeof *r->weights);
     r->open = bfi_calloc(count, sizeof *r->open);
-    if (!r->splits || !r->multipliers || !r->open) return bfi_fail_memory(err);
-    size_t first = 0;
+    bool ok = r->splits && r->multipliers && r->weights && r->open;
+    return ok ? BF_STATUS_OK : bfi_fail_memory(err);
+}
+
+static bf_status prepare(nodes_run *r, bf_error *err) {
+    size_t count = (size_t)r->request->count, first = 0;
+    bf_status status = allocate(r, err);
+    if (status != BF_STATUS_OK) return status;
+    double *weights = r->weights;
     for (size_t i = 0; i < count; i++) {
         bfi_node_lane *lane = &r->request->lanes[i];
         r->splits[i] = (bfi_lane_splits){.tilt = tilt_of(r, lane),
+                                         .mix = mix_of(r, lane, weights),
                                          .rounds = lane->rounds,
                                          .slopes = lane->slopes,
                                          .fresh = lane->fresh,
@@ -117,6 +158,7 @@ static bf_status prepare(nodes_run *r, bf_error *err) {
         else if (!(lane->lower >= lane->stop))
             r->open[r->open_count++] = (int64_t)i;
         first += (size_t)lane->split_count;
+        weights += 2 * lane->mixed;
     }
     if (r->crossings.failed) return bfi_fail_memory(err);
     size_t at = 0;
@@ -187,13 +229,15 @@ static void run_tiles(nodes_run *r) {
         for (int64_t i = 0; i < tiles; i++) run_item(r, i, 0);
 }
 
-/* Multipliers as they ended. */
+/* Multipliers and weights as they ended. */
 static void give_back(const nodes_run *r) {
     size_t first = 0;
     for (int64_t i = 0; i < r->request->count; i++) {
         bfi_node_lane *lane = &r->request->lanes[i];
         for (int32_t k = 0; k < lane->split_count; k++)
             lane->multipliers[k] = (float)r->multipliers[first + (size_t)k].value;
+        for (int32_t k = 0; k < lane->mixed; k++)
+            lane->weights[k] = (float)r->splits[i].mix.weights[k];
         first += (size_t)lane->split_count;
     }
 }
@@ -214,6 +258,7 @@ bf_status bfi_nodes_run(const bf_plan *plan, bf_workspace *ws, bfi_nodes_request
     free(r.splits);
     free(r.crossings.list);
     free(r.multipliers);
+    free(r.weights);
     free(r.open);
     return status;
 }

@@ -7,9 +7,10 @@
  * multiplier
  * >= 0, and multipliers and lower slopes move along the gradient of the bound together. Nodes are
  * lanes: hundreds of them take the way back and forth of one row together, and a lane that is
- * decided leaves. Bounds hold for all inputs of the base's box that satisfy the node's splits,
- * rounding included, whatever slopes and multipliers are given; they depend on nothing beside the
- * node, bit for bit. */
+ * decided leaves. Of a conjunction of rows a node may bound a weighted sum, whose weights move
+ * along too. Bounds hold for all inputs of the base's box that satisfy the node's splits, rounding
+ * included, whatever slopes and multipliers are given; they depend on nothing beside the node, bit
+ * for bit. */
 #ifndef BFI_RUNTIME_NODES_H
 #define BFI_RUNTIME_NODES_H
 
@@ -23,10 +24,14 @@ typedef struct bfi_neuron_term {
 } bfi_neuron_term;
 
 typedef struct bfi_node_lane {
-    int64_t base; /* box of the workspace's last run */
-    int64_t row;  /* of the spec */
-    double stop;  /* the row is decided at this lower bound */
-    int rounds;   /* ways back: 1 bounds with the numbers given, nothing moves */
+    int64_t base;   /* box of the workspace's last run */
+    int64_t row;    /* of the spec */
+    int32_t mixed;  /* rows of a conjunction, from |row| on: the bound is that of a weighted sum of
+                       what each of them is above its limit (exec/mix.h); 0: of |row| */
+    float *weights; /* of these rows, >= 0, not all 0: where to start, normalised; where they ended
+                       comes back */
+    double stop;    /* the row is decided at this lower bound */
+    int rounds;     /* ways back: 1 bounds with the numbers given, nothing moves */
 
     bfi_neuron_term term;   /* the bound is that of row + term, where by is not 0 */
     const bf_split *splits; /* ascending by activation, then neuron */
@@ -49,6 +54,7 @@ typedef struct bfi_node_lane {
 typedef struct bfi_nodes_request {
     const double *spec; /* rows x outputs; as of the last run */
     int64_t rows;
+    const double *limits; /* by row; NULL: no lane mixes rows */
     bfi_node_lane *lanes;
     int64_t count;
     /* Called for the nodes that ask for it, from workers, one activation after the other; calls for

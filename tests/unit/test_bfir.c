@@ -103,6 +103,7 @@ static void assert_same_program(const bfi_program *a, const bfi_program *b) {
     assert_int_equal(a->loop, b->loop);
     assert_int_equal(a->shared, b->shared);
     assert_int_equal(a->adjoint, b->adjoint);
+    assert_int_equal(a->mix, b->mix);
     assert_int_equal(a->op_count, b->op_count);
     assert_int_equal(a->buffer_count, b->buffer_count);
     for (int i = 0; i < a->op_count; i++) {

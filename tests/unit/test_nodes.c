@@ -1,6 +1,6 @@
 /* Nodes of branch and bound as lanes: bounds hold at points that satisfy the splits, in exact
  * arithmetic; they are what alpha-CROWN gives without splits, never less than what was known, the
- * same alone and in company, and multipliers earn what they are for. */
+ * same alone and in company, and multipliers earn what they are for. Some nodes mix rows. */
 #include "bounds_kit.h"
 #include "exact.h"
 #include "ir/evaluate.h"
@@ -15,11 +15,11 @@ typedef struct node_set {
     bf_model *model;
     kit_engine engine;
     int64_t inputs, outputs;
-    double lo[MAX_IN], hi[MAX_IN], spec[ROWS * MAX_OUT], root[ROWS];
+    double lo[MAX_IN], hi[MAX_IN], spec[ROWS * MAX_OUT], root[ROWS], limits[ROWS];
     int count;
     bfi_node_lane lanes[NODES];
     bf_split splits[NODES][MOST_SPLITS];
-    float multipliers[NODES][MOST_SPLITS];
+    float multipliers[NODES][MOST_SPLITS], weights[NODES][ROWS];
     uint8_t *slopes[NODES];
     double corner[NODES][MAX_IN];
     int layer[NODES][MOST_SPLITS];
@@ -45,6 +45,7 @@ static bool plant(node_set *s, bfi_graph *graph, bf_options o, net_style style, 
     assert_true(s->inputs <= MAX_IN && s->outputs <= MAX_OUT);
     net_box(style, s->inputs, s->lo, s->hi);
     for (int64_t i = 0; i < ROWS * s->outputs; i++) s->spec[i] = net_uniform();
+    for (int i = 0; i < ROWS; i++) s->limits[i] = net_uniform() / 2;
     s->engine = kit_engine_new(threads, s->model, o);
     kit_bounds(&s->engine, s->lo, s->hi, s->spec, ROWS, s->root, NULL);
     return bfi_nodes_possible(s->engine.plan) && bf_plan_activation_count(s->engine.plan) > 0;
@@ -76,6 +77,17 @@ static void add_split(node_set *s, int node, double point) {
     s->splits[node][at] = split, s->layer[node][at] = info.layer;
 }
 
+/* Weights of some rows, not all of them zero, for every third node. */
+static void mix(node_set *s, int node) {
+    bfi_node_lane *lane = &s->lanes[node];
+    lane->weights = s->weights[node];
+    if (kit_int(0, 2)) return;
+    lane->mixed = (int32_t)kit_int(1, ROWS - lane->row);
+    for (int i = 0; i < lane->mixed; i++)
+        s->weights[node][i] = kit_int(0, 2) ? (float)fabs(net_uniform()) : 0;
+    s->weights[node][kit_int(0, lane->mixed - 1)] = 1;
+}
+
 static void grow(node_set *s, int rounds) {
     size_t bytes = (size_t)bfi_nodes_slope_bytes(s->engine.plan);
     s->count = NODES;
@@ -92,6 +104,7 @@ static void grow(node_set *s, int rounds) {
             add_split(s, i, kit_int(0, 3) ? 0 : net_uniform() / 8);
         for (int k = 0; k < MOST_SPLITS; k++)
             s->multipliers[i][k] = kit_int(0, 1) ? 0 : (float)fabs(net_uniform());
+        mix(s, i);
         if (bytes == 0 || kit_int(0, 1)) continue;
         s->lanes[i].slopes = s->slopes[i] = malloc(bytes);
         for (size_t k = 0; k < bytes; k++) s->slopes[i][k] = (uint8_t)kit_int(0, 255);
@@ -113,6 +126,7 @@ static void see(void *user, int64_t lane, const bfi_node_view *view) {
 static bfi_nodes_request request_of(node_set *s) {
     return (bfi_nodes_request){.spec = s->spec,
                                .rows = ROWS,
+                               .limits = s->limits,
                                .lanes = s->lanes,
                                .count = s->count,
                                .look = see,
@@ -137,6 +151,30 @@ static bool satisfies(const node_set *s, int node, const exact_values *at) {
     return true;
 }
 
+static void exact_row(const node_set *s, int64_t row, const exact_values *at, exact *out) {
+    exact_set(out, 0);
+    for (int64_t j = 0; j < s->outputs; j++)
+        exact_accumulate(out, s->spec[row * s->outputs + j], &at->lo[s->graph->output][j]);
+}
+
+/* What the node bounds. Weights that have moved are not known: no mix of rows exceeds their
+ * largest. */
+static void exact_functional(const node_set *s, int node, const exact_values *at, exact *out) {
+    static exact row, limit;
+    const bfi_node_lane *lane = &s->lanes[node];
+    exact_row(s, lane->row, at, out);
+    for (int i = 0; i < lane->mixed; i++) {
+        exact_row(s, lane->row + i, at, &row);
+        exact_set(&limit, -s->limits[lane->row + i]);
+        exact_add(&row, &row, &limit);
+        if (i == 0 && lane->rounds == 1) exact_set(out, 0);
+        if (lane->rounds == 1)
+            exact_accumulate(out, (double)lane->weights[i], &row);
+        else if (i == 0 || exact_compare(&row, out) > 0)
+            exact_copy(out, &row);
+    }
+}
+
 static int check_exactly(const node_set *s) {
     static exact value;
     double x[MAX_IN];
@@ -151,13 +189,10 @@ static int check_exactly(const node_set *s) {
         exact_evaluate(s->graph, x, x, &at);
         for (int node = 0; node < s->count; node++) {
             if (!satisfies(s, node, &at)) continue;
-            exact_set(&value, 0);
-            for (int64_t j = 0; j < s->outputs; j++)
-                exact_accumulate(&value, s->spec[s->lanes[node].row * s->outputs + j],
-                                 &at.lo[s->graph->output][j]);
+            exact_functional(s, node, &at, &value);
             if (!exact_at_least(&value, s->lanes[node].lower))
-                fail_msg("node %d (%d splits): bound %a is above an exact value", node,
-                         s->lanes[node].split_count, s->lanes[node].lower);
+                fail_msg("node %d (%d splits, %d rows): bound %a is above an exact value", node,
+                         s->lanes[node].split_count, s->lanes[node].mixed, s->lanes[node].lower);
             checked++;
         }
     }
@@ -264,6 +299,19 @@ static void exact_curves(void **state) {
     assert_true(checked > 20000 && looks > 2000);
 }
 
+/* The same as exact_functional, nearly. */
+static double float_functional(const node_set *s, int node, const double *outputs) {
+    const bfi_node_lane *lane = &s->lanes[node];
+    double most = -INFINITY;
+    for (int i = 0; i == 0 || i < lane->mixed; i++) {
+        double y = lane->mixed > 0 ? -s->limits[lane->row + i] : 0;
+        for (int64_t j = 0; j < s->outputs; j++)
+            y += s->spec[(lane->row + i) * s->outputs + j] * outputs[j];
+        most = fmax(most, y);
+    }
+    return most;
+}
+
 /* Functions that bend, whose neurons are split anywhere: against float64 evaluation. Logarithms,
  * roots and quotients are those of sigmoids and exponentials. */
 static void smooth_nets(void **state) {
@@ -299,9 +347,7 @@ static void smooth_nets(void **state) {
                     inside =
                         inside && (values[s.layer[node][k]][t->neuron] - t->point) * t->sign > 1e-9;
                 }
-                double y = 0;
-                for (int64_t j = 0; j < s.outputs; j++)
-                    y += s.spec[s.lanes[node].row * s.outputs + j] * values[graph->output][j];
+                double y = float_functional(&s, node, values[graph->output]);
                 if (inside && !(s.lanes[node].lower <= y + 1e-9))
                     fail_msg("node %d: %.17g above %.17g", node, s.lanes[node].lower, y);
             }
@@ -383,10 +429,7 @@ static int check_base(const base_case *c, int64_t base) {
         net_point(s->inputs, s->lo, s->hi, x);
         for (int64_t k = 0; k < s->inputs; k++) x[k] = fmin(fmax(x[k], s->lo[k]), s->hi[k]);
         exact_evaluate(s->graph, x, x, &at);
-        exact_set(&value, 0);
-        for (int64_t j = 0; j < s->outputs; j++)
-            exact_accumulate(&value, s->spec[c->q.row * s->outputs + j],
-                             &at.lo[s->graph->output][j]);
+        exact_row(s, c->q.row, &at, &value);
         if (!satisfies(s, 0, &at) || !exact_at_most(&value, c->q.limit)) continue;
         inside++;
         check_point(c, base, &at, &value);
@@ -401,6 +444,7 @@ static void grow_on(base_case *c, int64_t base) {
     for (int i = 1; i < NODES; i++) {
         s->lanes[i].base = base;
         s->lanes[i].row = c->q.row;
+        s->lanes[i].mixed = 0;
         s->lanes[i].split_count = s->lanes[0].split_count;
         memcpy(s->splits[i], s->splits[0], sizeof s->splits[0]);
         memcpy(s->layer[i], s->layer[0], sizeof s->layer[0]);
@@ -533,6 +577,7 @@ static void same_bits(void **state) {
             if (decided) continue;
             assert_memory_equal(alone.multipliers[node], all.multipliers[node],
                                 sizeof all.multipliers[node]);
+            assert_memory_equal(alone.weights[node], all.weights[node], sizeof all.weights[node]);
             if (all.slopes[node])
                 assert_memory_equal(alone.slopes[node], all.slopes[node],
                                     (size_t)bfi_nodes_slope_bytes(all.engine.plan));
@@ -604,6 +649,82 @@ static void multipliers_earn(void **state) {
     bf_model_free(model);
 }
 
+/* y = (relu(x) - 1/2, 5/8 - relu(x)) on [-1, 1]: each may be negative, their sum is 1/8. */
+static bfi_graph *seesaw(void) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1));
+    graph->output = net_same(graph, BFI_OP_RELU, 0, -1);
+    bfi_node *node = kit_add(graph, BFI_OP_LINEAR, graph->output, -1, KIT_SHAPE(2));
+    node->attrs.rows = 1, node->attrs.k = 1, node->attrs.n = 2;
+    node->weight = net_numbers(NET_PLAIN, 2);
+    node->weight.data[0] = 1, node->weight.data[1] = -1;
+    node->bias = net_numbers(NET_PLAIN, 2);
+    node->bias.data[0] = -0.5, node->bias.data[1] = 0.625;
+    kit_validate(graph);
+    return graph;
+}
+
+/* Weights find the sum from either row; what they are worth comes back. */
+static void weights_earn(void **state) {
+    (void)state;
+    bf_model *model = net_model(seesaw());
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    kit_engine e = kit_engine_new(1, model, o);
+    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 1}, limits[] = {0, 0};
+    double root[2];
+    kit_bounds(&e, lo, hi, spec, 2, root, NULL);
+    assert_true(root[0] <= -0.375 && root[1] <= -0.375);
+    for (int from = 0; from < 2; from++) {
+        float weights[] = {from == 0, from == 1};
+        bfi_node_lane lane = {
+            .mixed = 2, .weights = weights, .stop = INFINITY, .rounds = 40, .lower = -INFINITY};
+        bfi_nodes_request q = {
+            .spec = spec, .rows = 2, .limits = limits, .lanes = &lane, .count = 1, .lr = 0.1};
+        assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, NULL), BF_STATUS_OK);
+        assert_true(lane.lower > 0.03125 && lane.lower <= 0.0625);
+        assert_true(weights[0] + weights[1] == 1 && fabs((double)weights[0] - 0.5) < 0.1);
+        lane.rounds = 1, lane.lower = -INFINITY;
+        assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, NULL), BF_STATUS_OK);
+        assert_true(lane.lower > 0);
+    }
+    kit_engine_free(&e);
+    bf_model_free(model);
+}
+
+/* Weights of nothing, and rows that are not there. */
+static void no_mixes(void **state) {
+    (void)state;
+    bf_model *model = net_model(seesaw());
+    bf_options o = bf_options_default();
+    o.method = BF_METHOD_ALPHA_CROWN;
+    kit_engine e = kit_engine_new(1, model, o);
+    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 1}, limits[] = {INFINITY, 0};
+    double root[2];
+    kit_bounds(&e, lo, hi, spec, 2, root, NULL);
+    float weights[] = {0, 0};
+    bfi_node_lane lane = {
+        .mixed = 2, .weights = weights, .stop = INFINITY, .rounds = 3, .lower = -INFINITY};
+    bfi_nodes_request q = {
+        .spec = spec, .rows = 2, .limits = limits, .lanes = &lane, .count = 1, .lr = 0.1};
+    bf_error err;
+    for (int bad = 0; bad < 5; bad++) {
+        weights[0] = bad == 1 ? -1.0f : 0;
+        weights[1] = bad == 2 ? INFINITY : bad > 2 ? 1.0f : 0;
+        lane.row = bad == 3;
+        q.limits = bad == 4 ? NULL : limits;
+        assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_INVALID_ARGUMENT);
+    }
+    q.limits = limits;
+    weights[0] = 0, weights[1] = 1; /* a row without a limit keeps out */
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_OK);
+    assert_true(weights[0] == 0 && weights[1] == 1 && lane.lower <= -0.375);
+    weights[0] = 1, lane.lower = -INFINITY;
+    assert_int_equal(bfi_nodes_run(e.plan, e.ws, &q, &err), BF_STATUS_OK);
+    assert_true(lane.lower == -INFINITY);
+    kit_engine_free(&e);
+    bf_model_free(model);
+}
+
 /* Without splits, with the planned slopes: alpha-CROWN's own bound of the row, never less. */
 static void nothing_split(void **state) {
     (void)state;
@@ -669,6 +790,8 @@ int main(void) {
                                        cmocka_unit_test(smooth_nets),
                                        cmocka_unit_test(same_bits),
                                        cmocka_unit_test(multipliers_earn),
+                                       cmocka_unit_test(weights_earn),
+                                       cmocka_unit_test(no_mixes),
                                        cmocka_unit_test(nothing_split),
                                        cmocka_unit_test(contradictions_and_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,12 @@ static void spoil(bfi_program *p, int how) {
         case 22:
             p->shared = true, p->adjoint = p->op_count; /* nothing is optimised */
             break;
+        case 23:
+            p->mix = p->adjoint - 1;
+            break;
+        case 24:
+            p->mix = p->op_count + 1;
+            break;
         default:
             p->adjoint = 4;
             break;
@@ -147,7 +153,7 @@ static void spoil(bfi_program *p, int how) {
 static void bad_programs(void **state) {
     (void)state;
     bfi_graph *graph = two_nodes();
-    for (int how = 0; how < 24; how++) {
+    for (int how = 0; how < 26; how++) {
         bfi_program p = unit_program();
         bf_error err = {""};
         spoil(&p, how);

@@ -9,6 +9,8 @@ typedef struct adjoint {
     bfi_program *program;
     const bfi_back_op **rule; /* by node: the op that crossed it (structural: input 0's), NULL */
     bool *wanted;             /* by node: something reads its value */
+    bool *mixed;              /* by node: wanted, or the outputs are made from it */
+    bool *done;               /* by node: its op is there */
     int *value;               /* by node: buffer of its value, -1: none */
     bool failed;              /* out of memory */
 } adjoint;
@@ -38,6 +40,20 @@ static void find_wanted(adjoint *a) {
                           ? a->wanted[id]
                           : op && op->kind != BFI_BACK_BOX && (a->wanted[id] || is_watched(a, op));
         for (int i = 0; passes && i < node->n_inputs; i++) a->wanted[node->inputs[i]] = true;
+    }
+}
+
+/* What the outputs are made from, where lanes may mix rows. */
+static void find_mixed(adjoint *a) {
+    a->mixed[a->program->target] = a->program->spec && !a->program->shared;
+    for (int id = a->graph->count - 1; id >= 0; id--) {
+        const bfi_node *node = &a->graph->nodes[id];
+        const bfi_back_op *op = a->rule[id];
+        a->mixed[id] = a->mixed[id] || a->wanted[id];
+        bool passes =
+            bfi_op_class_of(node->op) == BFI_CLASS_ALIAS || (op && op->kind != BFI_BACK_BOX);
+        for (int i = 0; a->mixed[id] && passes && i < node->n_inputs; i++)
+            a->mixed[node->inputs[i]] = true;
     }
 }
 
@@ -72,7 +88,7 @@ static int emit_plane(adjoint *a, const bfi_back_op *op) {
 /* An activation's value may be wanted by nobody: its gradient alone is. */
 static int emit_relax(adjoint *a, const bfi_back_op *op, int z) {
     bfi_back_op step = {BFI_BACK_ADJOINT_RELAX, op->node, 0, z, op->a, -1, op->b};
-    if (a->wanted[op->node]) return emit(a, step);
+    if (a->mixed[op->node]) return emit(a, step);
     if (bfi_program_add_op(a->program, step) < 0) a->failed = true;
     return -1;
 }
@@ -105,14 +121,26 @@ static int emit_value(adjoint *a, int id, const bfi_back_op *op) {
     }
 }
 
-static void emit_values(adjoint *a) {
+/* Values of nodes that |of| lists and that are not there yet, and what is watched. */
+static void emit_values(adjoint *a, const bool *of) {
     for (int id = 0; id < a->graph->count && !a->failed; id++) {
         const bfi_back_op *op = a->rule[id];
         bool alias = bfi_op_class_of(a->graph->nodes[id].op) == BFI_CLASS_ALIAS;
-        if (alias && a->wanted[id]) a->value[id] = a->value[a->graph->nodes[id].inputs[0]];
-        if (!alias && op && (a->wanted[id] || is_watched(a, op)))
-            a->value[id] = emit_value(a, id, op);
+        if (a->done[id]) continue;
+        if (alias && of[id]) a->value[id] = a->value[a->graph->nodes[id].inputs[0]];
+        a->done[id] = !alias && op && (of[id] || is_watched(a, op));
+        if (a->done[id]) a->value[id] = emit_value(a, id, op);
     }
+}
+
+/* The outputs, and the step of the weights of their rows. */
+static void emit_mix(adjoint *a) {
+    bfi_program *p = a->program;
+    p->mix = p->op_count;
+    if (a->failed || !a->mixed[p->target]) return;
+    emit_values(a, a->mixed);
+    bfi_back_op step = {BFI_BACK_ADJOINT_SPEC, p->target, 0, a->value[p->target], -1, -1, -1};
+    if (!a->failed && bfi_program_add_op(p, step) < 0) a->failed = true;
 }
 
 bf_status bfi_linear_emit_adjoint(const bfi_graph *graph, bfi_program *program, bf_error *err) {
@@ -121,19 +149,25 @@ bf_status bfi_linear_emit_adjoint(const bfi_graph *graph, bfi_program *program, 
     bfi_back_op *copies = bfi_malloc(ops, sizeof *copies);
     a.rule = bfi_calloc(count, sizeof(const bfi_back_op *));
     a.wanted = bfi_calloc(count, sizeof *a.wanted);
+    a.mixed = bfi_calloc(count, sizeof *a.mixed);
+    a.done = bfi_calloc(count, sizeof *a.done);
     a.value = bfi_malloc(count, sizeof *a.value);
-    a.failed = !copies || !a.rule || !a.wanted || !a.value;
-    program->adjoint = program->op_count;
+    a.failed = !copies || !a.rule || !a.wanted || !a.mixed || !a.done || !a.value;
+    program->adjoint = program->mix = program->op_count;
     if (!a.failed) {
         for (size_t i = 0; i < ops; i++) copies[i] = program->ops[i];
         for (size_t id = 0; id < count; id++) a.value[id] = -1;
         find_rules(&a, copies, program->op_count);
         find_wanted(&a);
-        emit_values(&a);
+        find_mixed(&a);
+        emit_values(&a, a.wanted);
+        emit_mix(&a);
     }
     free(copies);
     free(a.rule);
     free(a.wanted);
+    free(a.mixed);
+    free(a.done);
     free(a.value);
     return a.failed ? bfi_fail_memory(err) : BF_STATUS_OK;
 }

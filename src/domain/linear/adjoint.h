@@ -6,7 +6,8 @@
  * each activation's line as the lane took it. At an activation with coefficient a and incoming
  * value z the derivative of the bound by the lower slope is max(a, 0) z (Xu et al. 2021,
  * arXiv:2011.13824, optimise the same slopes by automatic differentiation). See
- * docs/design/alpha-crown.md. */
+ * docs/design/alpha-crown.md. Where rows of a spec have slopes by lane, a last part goes on to the
+ * outputs: the derivative by the weight of a row that the lane mixes is the row's value there. */
 #ifndef BFI_DOMAIN_LINEAR_ADJOINT_H
 #define BFI_DOMAIN_LINEAR_ADJOINT_H
 

@@ -207,7 +207,7 @@ static bf_status emit_backward(emitter *e, int target, bf_error *err) {
     }
     free(e->live);
     free(e->crossed);
-    e->program->adjoint = e->program->op_count;
+    e->program->adjoint = e->program->mix = e->program->op_count;
     return e->failed ? bfi_fail_memory(err) : BF_STATUS_OK;
 }
 
