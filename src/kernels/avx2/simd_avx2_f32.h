@@ -40,6 +40,13 @@ INLINE V v_even(V a, V b) { /* within halves, then the quarters in order */
     __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(mixed, 0xd8));
 }
+/* Elements of |a| and |b| in turn: of their first halves, of their second halves. */
+INLINE V v_zip_low(V a, V b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+}
+INLINE V v_zip_high(V a, V b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+}
 INLINE V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }

@@ -37,6 +37,13 @@ INLINE V v_load_mask(M m, const T *p) { return _mm256_maskload_pd(p, _mm256_cast
 INLINE void v_store_mask(M m, T *p, V x) { _mm256_maskstore_pd(p, _mm256_castpd_si256(m), x); }
 /* Elements 0, 2, 4, ... of |a| and |b| in a row. */
 INLINE V v_even(V a, V b) { return _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8); }
+/* Elements of |a| and |b| in turn: of their first halves, of their second halves. */
+INLINE V v_zip_low(V a, V b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20);
+}
+INLINE V v_zip_high(V a, V b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31);
+}
 INLINE V v_add(V a, V b) { return _mm256_add_pd(a, b); }
 INLINE V v_sub(V a, V b) { return _mm256_sub_pd(a, b); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_pd(a, b); }

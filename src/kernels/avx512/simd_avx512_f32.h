@@ -38,6 +38,15 @@ INLINE V v_even(V a, V b) {
     return _mm512_permutex2var_ps(
         a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
 }
+/* Elements of |a| and |b| in turn: of their first halves, of their second halves. */
+INLINE V v_zip_low(V a, V b) {
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+INLINE V v_zip_high(V a, V b) {
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+}
 INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }

@@ -37,6 +37,13 @@ INLINE void v_store_mask(M m, T *p, V x) { _mm512_mask_storeu_pd(p, m, x); }
 INLINE V v_even(V a, V b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
 }
+/* Elements of |a| and |b| in turn: of their first halves, of their second halves. */
+INLINE V v_zip_low(V a, V b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+INLINE V v_zip_high(V a, V b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+}
 INLINE V v_add(V a, V b) { return _mm512_add_pd(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_pd(a, b); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_pd(a, b); }
