@@ -9,6 +9,7 @@
 
 #include "runtime/session.h"
 #include "search_kit.h"
+#include "solver_kit.h"
 #include "verify/bab/tree.h"
 
 enum { MANY = 1 << 30 };
@@ -25,11 +26,11 @@ static bf_verify_result decide(const bf_model *model, const bf_property *propert
  * best point only comes nearer, both hold, and a checkpoint of that moment leads to the same
  * verdict. */
 static void stop_everywhere(const bf_model *model, const bf_property *property, double least,
-                            bf_branching branching, bool all) {
+                            bf_engine engine, bf_branching branching, bool all) {
     char path[64];
     snprintf(path, sizeof path, "/tmp/bf_test_anytime_%ld", (long)getpid());
     bf_verify_options o = kit_verify_options();
-    o.branching = branching;
+    o.engine = engine, o.branching = branching;
     atomic_int *stop = &kit_session(1)->stop;
     atomic_store(stop, -MANY);
     bf_verify_result whole = decide(model, property, &o);
@@ -58,7 +59,8 @@ static void stop_everywhere(const bf_model *model, const bf_property *property, 
             with.resume = path;
             bf_verify_result again = decide(model, property, &with);
             assert_int_equal(again.verdict, whole.verdict);
-            if (branching == BF_BRANCHING_INPUTS) assert_int_equal(again.nodes, whole.nodes);
+            if (engine == BF_ENGINE_AUTO && branching == BF_BRANCHING_INPUTS)
+                assert_int_equal(again.nodes, whole.nodes);
             bf_verify_result_clear(&again);
         }
         bf_verify_result_clear(&r);
@@ -69,19 +71,31 @@ static void stop_everywhere(const bf_model *model, const bf_property *property, 
     unlink(path);
 }
 
+/* A question a little below the least that some points come to. */
+static void stop_one(bf_engine engine, bf_branching branching, double part, bool all) {
+    bf_model *model = kit_model(3, 2, 10);
+    double low, high;
+    kit_range(model, &low, &high);
+    double slack = part * (high - low);
+    bf_property *property = kit_property(3, low - slack);
+    stop_everywhere(model, property, slack, engine, branching, all);
+    bf_property_free(property);
+    bf_model_free(model);
+}
+
 static void test_stopped_everywhere(void **unused) {
     (void)unused;
-    for (int i = 0; i < 4; i++) {
-        bf_model *model = kit_model(3, 2, 10);
-        double low, high;
-        kit_range(model, &low, &high);
-        double slack = (i % 2 ? 0.02 : 0.1) * (high - low);
-        bf_property *property = kit_property(3, low - slack);
-        stop_everywhere(model, property, slack, i < 2 ? BF_BRANCHING_INPUTS : BF_BRANCHING_NEURONS,
-                        i == 1 || (i == 3 && KIT_SLOWER == 1));
-        bf_property_free(property);
-        bf_model_free(model);
-    }
+    stop_one(BF_ENGINE_AUTO, BF_BRANCHING_INPUTS, 0.1, false);
+    stop_one(BF_ENGINE_AUTO, BF_BRANCHING_INPUTS, 0.02, true);
+    stop_one(BF_ENGINE_AUTO, BF_BRANCHING_NEURONS, 0.1, false);
+    stop_one(BF_ENGINE_AUTO, BF_BRANCHING_NEURONS, 0.02, KIT_SLOWER == 1);
+}
+
+/* The same where linear programs search. */
+static void test_programs_stopped_everywhere(void **unused) {
+    (void)unused;
+    if (!solver_there(BFI_SOLVER_MIP)) skip();
+    stop_one(BF_ENGINE_MIP, BF_BRANCHING_AUTO, 0.02, KIT_SLOWER == 1);
 }
 
 static double cpu(void) {
@@ -227,7 +241,8 @@ static void test_short_of_memory(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stopped_everywhere), cmocka_unit_test(test_stops_soon),
+        cmocka_unit_test(test_stopped_everywhere),
+        cmocka_unit_test(test_programs_stopped_everywhere), cmocka_unit_test(test_stops_soon),
         cmocka_unit_test(test_tree_of_a_million), cmocka_unit_test(test_short_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
