@@ -9,8 +9,6 @@
 #include "ir/content.h"
 #include "plan/identity.h"
 
-#define MAGIC "BFCHECK1"
-
 static bfi_digest hash_model(const bfi_graph *graph) {
     bfi_blake2b hash;
     bfi_blake2b_start(&hash, sizeof(bfi_digest));
@@ -106,7 +104,7 @@ static void put_nearest(bfi_sealed_writer *w, const bfi_checkpoint *c, int64_t n
 }
 
 static void put_search(bfi_sealed_writer *w, const bfi_checkpoint *c) {
-    bfi_sealed_put_integer(w, c->searching);
+    bfi_sealed_put_integer(w, (c->searching ? 1 : 0) | (c->programs ? 2 : 0));
     if (!c->searching) return;
     bfi_sealed_put_integer(w, c->search.case_index);
     bfi_sealed_put_integer(w, c->search.group);
@@ -122,7 +120,7 @@ bf_status bfi_checkpoint_write(const char *path, const bfi_question_key *key,
                                const bfi_ledger *ledger, const bfi_checkpoint *c, int64_t *bytes,
                                bf_error *err) {
     bfi_sealed_writer *w;
-    bf_status status = bfi_sealed_create(path, MAGIC, &w, err);
+    bf_status status = bfi_sealed_create(path, BFI_CHECKPOINT_MAGIC, &w, err);
     if (status != BF_STATUS_OK) return status;
     bfi_sealed_put(w, key->model.bytes, sizeof key->model.bytes);
     bfi_sealed_put(w, key->property.bytes, sizeof key->property.bytes);
@@ -192,10 +190,11 @@ static bool get_nearest(bfi_sealed_reader *r, bfi_checkpoint *c, int64_t n) {
 }
 
 static bool get_search(bfi_sealed_reader *r, const bfi_ledger *ledger, bfi_checkpoint *c) {
-    int64_t searching, index, group;
-    if (!bfi_sealed_get_integer(r, &searching) || searching < 0 || searching > 1) return false;
-    c->searching = searching;
-    if (!searching) return true;
+    int64_t flags, index, group;
+    if (!bfi_sealed_get_integer(r, &flags) || flags < 0 || flags > 3) return false;
+    c->searching = flags & 1;
+    c->programs = flags >> 1 & 1;
+    if (!c->searching) return true;
     if (!bfi_sealed_get_integer(r, &index) || !bfi_sealed_get_integer(r, &group) ||
         !bfi_sealed_get_integer(r, &c->search.nodes) ||
         !bfi_sealed_get_integer(r, &c->search.attack_at) ||
@@ -215,7 +214,7 @@ bf_status bfi_checkpoint_read(const char *path, const bfi_question_key *key, bfi
                               bfi_checkpoint *out, bf_error *err) {
     bfi_sealed_reader *r;
     *out = (bfi_checkpoint){.nearest = INFINITY};
-    bf_status status = bfi_sealed_open(path, MAGIC, &r, err);
+    bf_status status = bfi_sealed_open(path, BFI_CHECKPOINT_MAGIC, &r, err);
     if (status != BF_STATUS_OK) return status;
     status = check_key(path, r, key, err);
     bool whole = status == BF_STATUS_OK && bfi_sealed_get_integer(r, &out->nodes) &&

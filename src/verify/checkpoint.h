@@ -13,6 +13,8 @@
 #include "verify/bab/search.h"
 #include "verify/ledger.h"
 
+#define BFI_CHECKPOINT_MAGIC "BFCHECK2"
+
 /* What a file belongs to. */
 typedef struct bfi_question_key {
     bfi_digest model, property, options;
@@ -28,6 +30,7 @@ typedef struct bfi_checkpoint {
     double seconds; /* spent so far */
     double nearest; /* margin of |x|; +inf: there is none */
     double *x;      /* n_in */
+    bool programs;  /* those for conjunctions have had their time */
     bool searching; /* |search| is filled: attack and bounds are over */
     bfi_search_mark search;
 } bfi_checkpoint;

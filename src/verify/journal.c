@@ -76,6 +76,7 @@ void bfi_journal_keep(bfi_journal *j, const bfi_search_mark *mark, bool now) {
     bfi_checkpoint c = {.nodes = j->nodes,
                         .seconds = j->past + begin - j->start,
                         .nearest = INFINITY,
+                        .programs = j->programs,
                         .searching = mark != NULL};
     if (j->attack) {
         c.nearest = bfi_attack_nearest(j->attack)->margin;

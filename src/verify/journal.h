@@ -20,6 +20,7 @@ typedef struct bfi_journal {
     int64_t bytes;              /* of the workspace in use, outside of searches */
 
     bfi_question_key key; /* of checkpoints */
+    bool programs;        /* as a checkpoint says it */
     double kept, cost;    /* when the last one was written, and how long that took */
     bool kept_last;       /* the search has written one at its end, and nothing came after */
     int64_t checkpoints, checkpoint_bytes;

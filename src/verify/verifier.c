@@ -136,6 +136,7 @@ static bf_status begin(verifier *v, bf_error *err) {
     status = bfi_checkpoint_read(o->resume, &v->journal.key, &v->ledger, &v->past, err);
     v->journal.past = v->result->past_s = v->past.seconds;
     v->journal.nodes = v->past.nodes;
+    v->journal.programs = v->past.programs;
     return status;
 }
 
@@ -397,9 +398,11 @@ static bf_status solve_small(verifier *v, int64_t most_nodes, bf_error *err) {
 static bf_status search_and_solve(verifier *v, bf_error *err) {
     bool bounds = v->options->bounds.method >= BF_METHOD_CROWN;
     bool solve = v->options->engine != BF_ENGINE_BAB && is_small(v->model);
-    bool first = bounds && solve && !v->past.searching && has_conjunctions(v);
-    bf_status status = first ? search_all(v, FIRST_NODES, err) : BF_STATUS_OK;
-    if (first && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, 0, err);
+    bool early = bounds && solve && !v->journal.programs && has_conjunctions(v);
+    bf_status status = BF_STATUS_OK;
+    if (early && !v->past.searching) status = search_all(v, FIRST_NODES, err);
+    if (early && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, 0, err);
+    v->journal.programs = v->journal.programs || (early && status == BF_STATUS_OK);
     if (bounds && status == BF_STATUS_OK && !decided(v)) status = search_all(v, 0, err);
     if (solve && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, SMALL_NODES, err);
     return status;

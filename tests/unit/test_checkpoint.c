@@ -9,6 +9,8 @@
 #include "base/sealed.h"
 #include "runtime/session.h"
 #include "search_kit.h"
+#include "solver_kit.h"
+#include "verify/checkpoint.h"
 
 static char path[64], other[64];
 
@@ -270,7 +272,7 @@ static void forge(bf_branching branching) {
         if (i % 2) at = HEAD + KEY + (size_t)kit_int(0, 400);
         char was = data[at];
         data[at] = (char)kit_int(0, 255);
-        assert_int_equal(bfi_sealed_create(other, "BFCHECK1", &w, NULL), BF_STATUS_OK);
+        assert_int_equal(bfi_sealed_create(other, BFI_CHECKPOINT_MAGIC, &w, NULL), BF_STATUS_OK);
         bfi_sealed_put(w, data + HEAD, size - HEAD - SEAL - (i % 5 == 0 ? 8 : 0));
         assert_int_equal(bfi_sealed_commit(w, &bytes, NULL), BF_STATUS_OK);
         data[at] = was;
@@ -302,10 +304,75 @@ static void test_unwritable(void **unused) {
     clear(&q);
 }
 
+/* What a run has been through. */
+typedef struct phases {
+    int64_t stop_at; /* nodes; 0: never */
+    bool programs;   /* were asked */
+} phases;
+
+static void watch_phases(void *user, const bf_progress *progress) {
+    phases *p = user;
+    p->programs = p->programs || strcmp(progress->phase, "mip") == 0;
+    if (p->stop_at > 0 && progress->nodes >= p->stop_at) bf_session_stop(kit_session(1));
+}
+
+/* Whether programs are over comes back as it was written. */
+static void check_flag(const question *q, bool programs) {
+    bf_verify_options o = kit_verify_options();
+    bfi_question_key key = bfi_question_key_of(q->model, q->property, &o);
+    bfi_checkpoint in = {.nearest = INFINITY, .programs = programs}, out;
+    bfi_ledger ledger;
+    int64_t bytes;
+    assert_int_equal(bfi_ledger_create(q->property, &ledger, NULL), BF_STATUS_OK);
+    assert_int_equal(bfi_checkpoint_write(other, &key, &ledger, &in, &bytes, NULL), BF_STATUS_OK);
+    assert_int_equal(bfi_checkpoint_read(other, &key, &ledger, &out, NULL), BF_STATUS_OK);
+    assert_true(out.programs == programs && !out.searching);
+    bfi_checkpoint_clear(&out);
+    bfi_ledger_clear(&ledger);
+}
+
+/* Small networks' conjunctions get linear programs after some nodes: a run that was stopped before
+ * has them ahead of it, one that was stopped later behind it. */
+static void test_programs(void **unused) {
+    (void)unused;
+    if (!solver_there(BFI_SOLVER_MIP)) skip();
+    bool met = false;
+    for (double share = 0.1; share > 1e-4 && !met; share /= 2) {
+        char text[100];
+        double low, high;
+        question q = {.branching = BF_BRANCHING_NEURONS, .model = kit_model(2, 3, 12)};
+        kit_range(q.model, &low, &high);
+        snprintf(text, sizeof text, "(assert (<= Y_0 %.17g))(assert (<= Y_1 1e9))",
+                 low - share * (high - low));
+        q.property = kit_square_property(text);
+        bf_verify_options o = kit_verify_options();
+        phases seen = {.stop_at = 10};
+        o.branching = q.branching;
+        o.checkpoint = path;
+        o.progress = watch_phases;
+        o.user = &seen;
+        bf_verify_result r = decide(&q, kit_session(1), &o);
+        bf_session_resume(kit_session(1));
+        if (r.verdict == BF_VERDICT_UNKNOWN && r.open > 0) {
+            assert_false(seen.programs);
+            seen.stop_at = 0;
+            o.checkpoint = NULL, o.resume = path;
+            q.whole = decide(&q, kit_session(1), &o);
+            met = seen.programs;
+            assert_int_equal(q.whole.verdict, BF_VERDICT_UNSAT);
+        }
+        bf_verify_result_clear(&r);
+        check_flag(&q, met);
+        clear(&q);
+    }
+    assert_true(met);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_inputs),   cmocka_unit_test(test_killed_neurons),
         cmocka_unit_test(test_other_questions), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_forged),          cmocka_unit_test(test_unwritable)};
+        cmocka_unit_test(test_forged),          cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_programs)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -497,6 +497,17 @@ static void test_limits(void **unused) {
         assert_int_equal(r.outcome, BFI_SOLVER_OPEN);
         assert_non_null(strstr(r.reason, "memory"));
         bfi_solver_free(solver);
+
+        if (kinds[k] != BFI_SOLVER_SMT) { /* one step of the simplex method is not enough */
+            o.memory = 0, o.most_steps = 1;
+            assert_int_equal(
+                bfi_solver_create(kit_session(1), model, &p.property, &o, &solver, &err),
+                BF_STATUS_OK);
+            r = solver_ask(model, solver, &p, BF_SEMANTICS_REAL, (bfi_leaf){0});
+            assert_int_equal(r.outcome, BFI_SOLVER_OPEN);
+            assert_non_null(strstr(r.reason, "steps that it had"));
+            bfi_solver_free(solver);
+        }
         bf_model_free(model);
     }
 }

@@ -4,8 +4,10 @@
 
 #include "verify/solver/solver.h"
 
-/* Linear programs of a leaf: more than one where neurons that cost the bounds nothing are left. */
-enum { LEAF_PROGRAMS = 64 };
+/* Linear programs of a leaf: more than one where neurons that cost the bounds nothing are left.
+ * Their length is limited by steps, not by the clock: other nodes wait, and verdicts should not
+ * depend on the machine's speed. */
+enum { LEAF_PROGRAMS = 64, LEAF_STEPS = 20000 };
 
 static bf_status ask(bfi_leaves *l, bfi_loop *loop, const bfi_leaf *leaf,
                      bfi_solver_result *result) {
@@ -13,7 +15,8 @@ static bf_status ask(bfi_leaves *l, bfi_loop *loop, const bfi_leaf *leaf,
     bfi_solver_options o = {.kind = BFI_SOLVER_MIP,
                             .bounds = loop->options->bounds,
                             .memory = loop->options->memory,
-                            .most_nodes = LEAF_PROGRAMS};
+                            .most_nodes = LEAF_PROGRAMS,
+                            .most_steps = LEAF_STEPS};
     bf_status status = BF_STATUS_OK;
     if (o.bounds.method > BF_METHOD_CROWN) o.bounds.method = BF_METHOD_CROWN;
     if (!l->solver)

@@ -25,6 +25,7 @@ typedef struct bfi_question {
     bfi_budget budget;
     int64_t memory;     /* bytes, about */
     int64_t most_nodes; /* of a search; 0: as many as it takes */
+    int32_t most_steps; /* of a linear program; 0: as many as it takes */
     /* Tightens boxes [lo, hi] of the columns, which may become empty, to what bounds say of the
      * leaf on these sides of its kinks; *|lower| is raised to a certified bound of the objective
      * there (above zero: nothing is there). */

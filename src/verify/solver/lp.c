@@ -153,7 +153,7 @@ static void interrupt(int type, const char *message, const void *out, void *in, 
         *(int *)in = 1;
 }
 
-static bf_status hand_over(bfi_lp *p, bf_error *err) {
+static bf_status hand_over(bfi_lp *p, int32_t most_steps, bf_error *err) {
     const bfi_highs *h = p->highs;
     const bfi_linear_program *lp = &p->lp;
     p->model = h->create();
@@ -162,6 +162,7 @@ static bf_status hand_over(bfi_lp *p, bf_error *err) {
         return bfi_fail(err, BF_STATUS_UNSUPPORTED, "HiGHS: built with integers of 64 bits");
     h->setBoolOptionValue(p->model, "output_flag", 0);
     h->setIntOptionValue(p->model, "threads", 1);
+    if (most_steps > 0) h->setIntOptionValue(p->model, "simplex_iteration_limit", most_steps);
     h->setStringOptionValue(p->model, "parallel", "off");
     h->setStringOptionValue(p->model, "presolve", "off");
     h->setStringOptionValue(p->model, "solver", "simplex");
@@ -179,14 +180,14 @@ static bf_status hand_over(bfi_lp *p, bf_error *err) {
     return BF_STATUS_OK;
 }
 
-bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, bfi_lp **out,
-                        bf_error *err) {
+bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, int32_t most_steps,
+                        bfi_lp **out, bf_error *err) {
     bfi_lp *p = bfi_calloc(1, sizeof *p);
     if (!p) return bfi_fail_memory(err);
     p->highs = highs;
     p->encoding = encoding;
     bf_status status = build(p, err);
-    if (status == BF_STATUS_OK) status = hand_over(p, err);
+    if (status == BF_STATUS_OK) status = hand_over(p, most_steps, err);
     if (status != BF_STATUS_OK) {
         bfi_lp_free(p);
         p = NULL;

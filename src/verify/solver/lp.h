@@ -15,9 +15,10 @@
 
 typedef struct bfi_lp bfi_lp;
 
-/* |highs| and |encoding| are borrowed and have to live longer. */
-bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, bfi_lp **out,
-                        bf_error *err);
+/* |highs| and |encoding| are borrowed and have to live longer. |most_steps|: of the simplex method,
+ * in one solve; 0: as many as it takes. */
+bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, int32_t most_steps,
+                        bfi_lp **out, bf_error *err);
 void bfi_lp_free(bfi_lp *lp);
 
 /* Makes [lo, hi] the boxes of the encoding's columns: inside the encoding's own, not empty. */

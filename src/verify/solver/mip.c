@@ -358,7 +358,11 @@ static void explain(tree *t) {
         bfi_solver_reason(r, "%lld numbers are enclosed by their intervals alone (%s)",
                           (long long)e->loose, e->loose_name);
     else if (isnan(t->unproved))
-        bfi_solver_reason(r, "HiGHS could not solve a linear program");
+        bfi_solver_reason(r,
+                          t->question->most_steps > 0
+                              ? "HiGHS did not solve a linear program in the steps that it had, %d"
+                              : "HiGHS could not solve a linear program",
+                          (int)t->question->most_steps);
     else if (t->unproved > 0)
         bfi_solver_reason(r, "a margin of %.3g is within the rounding of linear programs",
                           t->unproved);
@@ -464,7 +468,8 @@ static bf_status run(void *self, const bfi_question *question, bool branch,
     tree t = {.question = question, .result = result, .patience = PATIENCE, .err = err};
     bf_status status = allocate(&t);
     if (status == BF_STATUS_OK) status = begin(&t);
-    if (status == BF_STATUS_OK) status = bfi_lp_create(&lib->highs, question->encoding, &t.lp, err);
+    if (status == BF_STATUS_OK)
+        status = bfi_lp_create(&lib->highs, question->encoding, question->most_steps, &t.lp, err);
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     release(&t);
     return status;

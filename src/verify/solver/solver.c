@@ -291,6 +291,7 @@ static bf_status ask(bfi_solver *s, const bfi_leaf *leaf, const bfi_constraints 
                              .budget = {leaf->deadline, &s->session->stop},
                              .memory = s->options.memory,
                              .most_nodes = s->options.most_nodes,
+                             .most_steps = s->options.most_steps,
                              .tighten = tighten,
                              .user = &q};
     if (encoding.empty)

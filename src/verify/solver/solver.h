@@ -29,6 +29,7 @@ typedef struct bfi_solver_options {
                            rest  is chosen here */
     int64_t memory;     /* bytes of an encoding and its solver, about; 0: 1 GiB */
     int64_t most_nodes; /* linear programs of one search; 0: as many as it takes */
+    int32_t most_steps; /* of the simplex method, in one program; 0: as many as it takes */
 } bfi_solver_options;
 
 /* What is asked: whether some input of the box that satisfies the splits is a counterexample. */
