@@ -163,13 +163,12 @@ static void add_bias(const bfi_tile *t, const bfi_back_op *op) {
 }
 
 static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
-    bfi_adjoint_part part = {NULL, NULL};
+    bfi_op_part part = {NULL, NULL};
     if (t->parts)
         part = bfi_adjoint_part_of(t->plan, t->ws, t->v.box[0], t->program,
                                    (int)(op - t->program->ops));
     bfi_tile_linear(t, &t->plan->constants->nodes[op->node].forward,
-                    t->plan->graph->nodes[op->node].attrs.rows, part.active, part.wanted, op->a,
-                    op->out);
+                    t->plan->graph->nodes[op->node].attrs.rows, part, op->a, op->out);
     add_bias(t, op);
 }
 
@@ -178,15 +177,15 @@ static const int32_t *active_at(const bf_plan *plan, const bf_workspace *ws, int
                                 const bfi_program *p, int node) {
     for (int i = p->loop; i < p->adjoint; i++)
         if (p->ops[i].kind == BFI_BACK_RELAX && p->ops[i].node == node)
-            return bfi_active_elements(plan, ws, box, p, i);
+            return bfi_kept_elements(plan, ws, box, p, i);
     return NULL;
 }
 
-bfi_adjoint_part bfi_adjoint_part_of(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                                     const bfi_program *p, int index) {
+bfi_op_part bfi_adjoint_part_of(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                const bfi_program *p, int index) {
     const bfi_back_op *op = &p->ops[index], *before = &p->ops[p->buffers[op->a].first],
                       *next = op + 1;
-    bfi_adjoint_part part = {NULL, NULL};
+    bfi_op_part part = {NULL, NULL};
     if (before->kind == BFI_BACK_ADJOINT_RELAX)
         part.active = active_at(plan, ws, box, p, before->node);
     if (index + 1 < p->op_count && next->kind == BFI_BACK_ADJOINT_RELAX && next->a == op->out &&
@@ -197,7 +196,7 @@ bfi_adjoint_part bfi_adjoint_part_of(const bf_plan *plan, const bf_workspace *ws
 
 static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
-    bfi_tile_conv(t, &c->conv_forward, c->terms_forward, op->a, op->out);
+    bfi_tile_conv(t, &c->conv_forward, c->terms_forward, (bfi_op_part){NULL, NULL}, op->a, op->out);
     add_bias(t, op);
 }
 

@@ -16,12 +16,9 @@ void bfi_adjoint_lines(const bfi_tile *t, const bfi_back_op *op, bfi_tile_step *
  * has |lanes| lanes then. */
 void bfi_adjoint_compact(bfi_tile *t, const int64_t *from, int64_t lanes);
 
-/* What an ADJOINT_LINEAR, op |index|, may leave out in |box| (bfi_tile_linear): values that an
+/* What an ADJOINT_LINEAR, op |index|, may leave out in |box|: values that an
  * activation made zero, and those that the next one makes zero whatever they are. */
-typedef struct bfi_adjoint_part {
-    const int32_t *active, *wanted; /* NULL: nothing, or not known */
-} bfi_adjoint_part;
-bfi_adjoint_part bfi_adjoint_part_of(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                                     const bfi_program *program, int index);
+bfi_op_part bfi_adjoint_part_of(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                const bfi_program *program, int index);
 
 #endif

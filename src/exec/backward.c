@@ -93,39 +93,26 @@ static void relax_node(const bfi_tile *t, bfi_tile_step step, int id) {
     relax_and_settle(t, step, t->plan->errors[id].gamma_dot, flat_of_node(t, id));
 }
 
-static const int32_t *active_elements(const bfi_tile *t, const bfi_back_op *op) {
+static int index_of(const bfi_tile *t, const bfi_back_op *op) {
+    return (int)(op - t->program->ops);
+}
+
+/* Elements of |buffer|, which a relaxation wrote, that are there. */
+static const int32_t *active_elements(const bfi_tile *t, int buffer) {
     if (!t->parts) return NULL;
-    return bfi_active_elements(t->plan, t->ws, t->v.box[0], t->program,
-                               (int)(op - t->program->ops));
+    return bfi_active_elements(t->plan, t->ws, t->v.box[0], t->program, buffer, t->ls);
 }
 
-/* Op |index| and the next: the first's result is the second's alone, but for the adjoint pass,
- * which asks a relaxation's operand for signs: there they choose between two lines that are zero.
- */
-static bool hands_over(const bfi_program *p, int index) {
-    int buffer = p->ops[index].out, last = p->buffers[buffer].last;
-    const bfi_back_op *next = &p->ops[index + 1];
-    if (index + 1 >= p->op_count || next->a != buffer) return false;
-    for (int i = index + 2; i <= last; i++) {
-        const bfi_back_op *op = &p->ops[i];
-        bool signs = op->kind == BFI_BACK_ADJOINT_RELAX && op->b == buffer && op->a != buffer &&
-                     next->kind == BFI_BACK_RELAX && next->node == op->node;
-        if (!signs && (op->a == buffer || op->b == buffer || op->c == buffer)) return false;
-    }
-    return true;
-}
-
-/* The elements that the relaxation behind op |op| keeps of its result. */
-static const int32_t *wanted_elements(const bfi_tile *t, const bfi_back_op *op) {
-    bool alone = hands_over(t->program, (int)(op - t->program->ops));
-    return alone ? active_elements(t, op + 1) : NULL;
+static bfi_op_part part_of(const bfi_tile *t, const bfi_back_op *op) {
+    if (!t->parts) return (bfi_op_part){NULL, NULL};
+    return bfi_op_part_of(t->plan, t->ws, t->v.box[0], t->program, index_of(t, op), t->ls);
 }
 
 /* Constant and error that a weighted or structural node leaves behind. */
 static void leave_constants(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = step_of(t, op);
     s.out = NULL;
-    if (op->kind == BFI_BACK_LINEAR) s.active = active_elements(t, op - 1);
+    s.active = active_elements(t, op->a);
     s.t_pos = s.t_neg = bfi_tile_shared(t->plan->constants->nodes[op->node].bias);
     relax_node(t, s, op->node);
 }
@@ -195,7 +182,8 @@ static void seed_linear_lanes(const bfi_tile *t, const bfi_back_op *op, int64_t 
 
 static void seed_linear(const bfi_tile *t, const bfi_back_op *op) {
     bool one_matrix = t->plan->graph->nodes[op->node].attrs.rows == 1;
-    const int32_t *wanted = wanted_elements(t, op);
+    const int32_t *wanted =
+        t->parts ? bfi_wanted_elements(t->plan, t->ws, t->v.box[0], t->program, op->out) : NULL;
     for (int64_t l = 0, width; l < t->lanes; l += width) {
         width = one_matrix && t->lanes - l >= 4 ? 4 : 1;
         seed_linear_lanes(t, op, l, (int)width, one_matrix ? wanted : NULL);
@@ -292,8 +280,7 @@ static void run_seed(const bfi_tile *t, const bfi_back_op *op) {
 
 static void multiply(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_linear(t, &t->plan->constants->nodes[op->node].backward,
-                    t->plan->graph->nodes[op->node].attrs.rows, active_elements(t, op - 1),
-                    wanted_elements(t, op), op->a, op->out);
+                    t->plan->graph->nodes[op->node].attrs.rows, part_of(t, op), op->a, op->out);
 }
 
 static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
@@ -304,7 +291,7 @@ static void run_linear(const bfi_tile *t, const bfi_back_op *op) {
 static void run_conv(const bfi_tile *t, const bfi_back_op *op) {
     const bfi_node_constants *c = &t->plan->constants->nodes[op->node];
     leave_constants(t, op);
-    bfi_tile_conv(t, &c->conv_backward, c->terms_backward, op->a, op->out);
+    bfi_tile_conv(t, &c->conv_backward, c->terms_backward, part_of(t, op), op->a, op->out);
 }
 
 static void run_sparse(const bfi_tile *t, const bfi_back_op *op) {
@@ -352,7 +339,7 @@ static void run_plane(const bfi_tile *t, const bfi_back_op *op) {
 
 static void run_relax(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = relax_step(t, op);
-    s.active = active_elements(t, op);
+    s.active = active_elements(t, op->out);
     if (t->splits) bfi_splits_take(t, op);
     relax_node(t, s, op->node);
     if (t->splits) bfi_splits_put(t, op);
@@ -373,7 +360,8 @@ static bool run_linear_relax(const bfi_tile *t, const bfi_back_op *op) {
     size_t row = (size_t)t->ls * t->size;
     bfi_tile_step s = relax_step(t, next);
     bfi_relax r;
-    if (active_elements(t, op - 1) || active_elements(t, next)) return false;
+    bfi_op_part part = part_of(t, op);
+    if (part.active || part.wanted) return false;
     if (!t->run.lowering->fused || t->ls == 1 || t->level || !bfi_tile_one_call(t, &s, &r) ||
         !apart(buffer(t, op->a), (size_t)w->k * row, buffer(t, next->out), (size_t)w->m * row))
         return false;
@@ -454,6 +442,7 @@ static void run_negate(const bfi_tile *t, const bfi_back_op *op) {
 static void run_pass(const bfi_tile *t, const bfi_back_op *op) {
     bfi_tile_step s = step_of(t, op);
     s.out = NULL;
+    s.active = active_elements(t, op->a);
     relax_node(t, s, op->node);
 }
 
@@ -568,28 +557,14 @@ static double op_flops(const bf_plan *plan, const bfi_program *p, const bfi_back
     }
 }
 
-/* The same when a linear op leaves out elements: numbers before |terms| and |rows| (NULL: all). */
-static double part_flops(const bfi_packed *w, double flops, const int32_t *terms,
-                         const int32_t *rows) {
-    if (terms) flops *= (double)terms[0] / (double)w->k;
-    if (rows) flops *= (double)rows[0] / (double)w->m;
-    return flops;
-}
-
-/* Likewise of an op of the program in |box|. */
+/* The same of an op of the program in |box|, which leaves out elements. */
 static double box_op_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                            const bfi_program *p, int index) {
     const bfi_back_op *op = &p->ops[index];
-    const bfi_node_constants *c = &plan->constants->nodes[op->node];
-    double flops = op_flops(plan, p, op);
-    if (op->kind == BFI_BACK_ADJOINT_LINEAR) {
-        bfi_adjoint_part part = bfi_adjoint_part_of(plan, ws, box, p, index);
-        return part_flops(&c->forward, flops, part.active, part.wanted);
-    }
-    if (op->kind != BFI_BACK_LINEAR) return flops;
-    const int32_t *terms = bfi_active_elements(plan, ws, box, p, index - 1), *rows = NULL;
-    if (hands_over(p, index)) rows = bfi_active_elements(plan, ws, box, p, index + 1);
-    return part_flops(&c->backward, flops, terms, rows);
+    bfi_op_part part = op->kind == BFI_BACK_ADJOINT_LINEAR
+                           ? bfi_adjoint_part_of(plan, ws, box, p, index)
+                           : bfi_op_part_of(plan, ws, box, p, index, plan->tile_lanes);
+    return op_flops(plan, p, op) * bfi_op_share(p, index, part);
 }
 
 /* Of all lanes of the tile, on its windows. */
@@ -598,9 +573,10 @@ static double tile_flops(const bfi_tile *t, const bfi_back_op *op) {
     double flops = op_flops(t->plan, t->program, op);
     bool linear = op->kind == BFI_BACK_LINEAR || op->kind == BFI_BACK_ADJOINT_LINEAR;
     if (linear && t->parts)
-        flops = box_op_flops(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
+        flops = box_op_flops(t->plan, t->ws, t->v.box[0], t->program, index_of(t, op));
     else if (op->kind == BFI_BACK_CONV)
-        flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_backward;
+        flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_backward *
+                bfi_op_share(t->program, index_of(t, op), part_of(t, op));
     else if (op->kind == BFI_BACK_ADJOINT_CONV)
         flops = 2.0 * (double)bfi_tile_count(t, op->out) * (double)c->terms_forward;
     else if (op->kind != BFI_BACK_SPARSE && !linear && op->a >= 0)
@@ -670,7 +646,7 @@ bfi_tile bfi_tile_open(const bf_plan *plan, bf_workspace *ws, const bfi_tile_req
     t.one_box = one_box(t.v.box, lanes);
     if (request->level >= 0) open_windows(&t, request->level);
     t.ls = bfi_tile_stride(&t, lanes);
-    t.parts = t.one_box && t.ls > 1 && !t.level;
+    t.parts = t.one_box && t.ls > 1;
     return t;
 }
 
@@ -718,9 +694,19 @@ double bfi_program_elements(const bfi_program *program) {
     return total;
 }
 
+/* Part of a convolution's destinations that tiles of the level have, mean over its blocks. */
+static double window_share(const bf_plan *plan, const bfi_program *p, int level) {
+    const bfi_windows *w = &plan->windows[p - plan->programs];
+    return level < 0 ? 1 : w->levels[level].flops / w->dense_flops;
+}
+
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                     const bfi_program *program) {
-    double total = 0;
-    for (int i = 0; i < program->mix; i++) total += box_op_flops(plan, ws, box, program, i);
+                     const bfi_program *program, int level) {
+    double total = 0, share = window_share(plan, program, level);
+    for (int i = 0; i < program->mix; i++) {
+        bfi_back_kind kind = program->ops[i].kind;
+        bool conv = kind == BFI_BACK_CONV || kind == BFI_BACK_ADJOINT_CONV;
+        total += box_op_flops(plan, ws, box, program, i) * (conv ? share : 1);
+    }
     return total;
 }

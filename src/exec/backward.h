@@ -35,8 +35,9 @@ double bfi_program_flops(const bf_plan *plan, const bfi_program *program);
 /* Elements per lane that its ops read and write. */
 double bfi_program_elements(const bfi_program *program);
 
-/* Flops without what its relaxations on |box|, which are final, make superfluous. */
+/* Flops without what its relaxations on |box|, which are final, make superfluous, on windows of
+ * |level| (-1: none). */
 double bfi_box_flops(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                     const bfi_program *program);
+                     const bfi_program *program, int level);
 
 #endif

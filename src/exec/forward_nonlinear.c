@@ -3,6 +3,7 @@
 
 #include "exec/curves.h"
 #include "exec/forward_internal.h"
+#include "exec/parts.h"
 
 /* Errors of float32 library functions (sigmoid, tanh, exp, ...) are taken as at most this many
  * units: vendors state 1 to 4 ulp. Used for semantics=float32 only. */
@@ -12,9 +13,9 @@ static bool float32_execution(const bfi_transfer *t) {
     return t->plan->outward && t->plan->options.semantics == BF_SEMANTICS_FLOAT32;
 }
 
-/* Of exp, the most that its arguments may be off by, in units of the result: the exponentials of a softmax
- * are those of differences, but an evaluation takes them of the distances to the largest argument, whose
- * roundings count twice. */
+/* Of exp, the most that its arguments may be off by, in units of the result: the exponentials of a
+ * softmax are those of differences, but an evaluation takes them of the distances to the largest
+ * argument, whose roundings count twice. */
 static double argument_units(const bfi_transfer *t) {
     const double *lo = bfi_lo(t, t->node->inputs[0]), *hi = bfi_hi(t, t->node->inputs[0]);
     double most = 0;
@@ -33,7 +34,8 @@ static double unary_execution(const bfi_transfer *t, double lo, double hi, doubl
         case BFI_OP_CLIP:
             return 0;
         default:
-            return bfi_mul_up(bfi_magnitude(lo, hi), (FLOAT32_FUNCTION_UNITS + units) * BF_U32) + 0x1p-140;
+            return bfi_mul_up(bfi_magnitude(lo, hi), (FLOAT32_FUNCTION_UNITS + units) * BF_U32) +
+                   0x1p-140;
     }
 }
 
@@ -154,6 +156,7 @@ static void list_active(const bfi_transfer *t, bool all) {
                     bfi_load(dtype, lines[2], j) == 0 &&
                     !(t->plan->outward && e && bfi_load(dtype, e, j) != 0);
         active[1 + count] = (int32_t)j;
+        bfi_list_mark(active, t->n, j, all || !zero);
         count += all || !zero;
     }
     active[0] = count;

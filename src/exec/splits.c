@@ -18,8 +18,7 @@ static double in_dtype(const bfi_tile *t, double x) {
 
 /* What the tile's box keeps of |op|'s elements, their number first; NULL: all, or not known. */
 static const int32_t *kept(const bfi_tile *t, const bfi_back_op *op) {
-    return bfi_active_elements(t->plan, t->ws, t->v.box[0], t->program,
-                               (int)(op - t->program->ops));
+    return bfi_kept_elements(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
 }
 
 static bool is_kept(const int32_t *active, int64_t j) {

@@ -84,7 +84,7 @@ typedef struct bfi_tile_splits {
 int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program);
 
 /* True when the lanes' crossings and tilts are at elements that their box keeps
- * (bfi_active_elements): then what it leaves out is zero for these lanes too. */
+ * (bfi_kept_elements): then what it leaves out is zero for these lanes too. */
 bool bfi_splits_in_parts(const bfi_tile *t);
 
 /* Before and after the relaxation |op| on the way back: takes the crossings out of the

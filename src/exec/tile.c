@@ -29,7 +29,7 @@ static const void *of_first_lane(const bfi_tile *t, const bfi_parameter *p) {
 typedef struct elements {
     int64_t n;
     const int32_t *cuts, *index;
-    const int32_t *only; /* of the whole layer: elements to take (bfi_relax) */
+    const int32_t *only; /* where they stand (bfi_relax), NULL: one after the other */
 } elements;
 
 /* Vector |p| as lane 0 has it; of a window gathered in part |part| of the room. */
@@ -38,12 +38,13 @@ static const void *shared_vector(const bfi_tile *t, const bfi_parameter *p, cons
     const void *from = of_first_lane(t, p);
     if (!from || !e->index || p->by == BFI_BY_LANE) return from;
     char *to = (char *)t->room.parameters + (size_t)(part * t->level->widest) * t->size;
-    if (t->plan->dtype == BFI_F32)
-        for (int64_t j = 0; j < e->n; j++)
-            ((float *)(void *)to)[j] = ((const float *)from)[e->index[j]];
-    else
-        for (int64_t j = 0; j < e->n; j++)
-            ((double *)(void *)to)[j] = ((const double *)from)[e->index[j]];
+    for (int64_t i = 0; i < e->n; i++) {
+        int64_t j = e->only ? e->only[i] : i;
+        if (t->plan->dtype == BFI_F32)
+            ((float *)(void *)to)[j] = ((const float *)from)[e->index[i]];
+        else
+            ((double *)(void *)to)[j] = ((const double *)from)[e->index[i]];
+    }
     return to;
 }
 
@@ -217,22 +218,33 @@ void *bfi_tile_at_line(const bfi_tile *t, int buffer, const bfi_line *line) {
 
 /* Lists a window's elements in the order in which the buffer has them, and the ends of those that
  * share a block of the whole layer's sum. */
-static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
-    if (s->active) return (elements){.n = s->active[0], .only = s->active + 1};
-    if (!bfi_tile_windowed(t, s->of)) return (elements){.n = s->n};
-    bfi_view v = bfi_tile_view(t, s->of);
-    int64_t n = 0, cuts = 0, block = -1;
-    for (int64_t c = 0; c < v.planes.channels; c++)
-        for (int64_t y = v.rect.y.lo; y < v.rect.y.hi; y++)
-            for (int64_t x = v.rect.x.lo; x < v.rect.x.hi; x++) {
-                int64_t index = (c * v.planes.height + y) * v.planes.width + x;
-                if (index / BF_SUM_BLOCK != block && n > 0) t->room.cuts[cuts++] = (int32_t)n;
-                block = index / BF_SUM_BLOCK;
-                t->room.index[n++] = (int32_t)index;
+static elements list_window(const bfi_tile *t, const bfi_tile_step *s) {
+    const uint8_t *active = s->active ? bfi_list_bytes(s->active, s->n) : NULL;
+    int32_t n = 0, cut = 0, place = 0;
+    int64_t cuts = 0, block = -1;
+    for (int64_t i = 0; i < bfi_tile_lines(t, s->of); i++) {
+        bfi_line line = bfi_tile_line(t, s->of, s->n, i);
+        for (int64_t j = line.first, end = j + line.n, stop; j < end;) {
+            if (j / BF_SUM_BLOCK != block && n > cut) t->room.cuts[cuts++] = cut = n;
+            block = j / BF_SUM_BLOCK;
+            stop = (block + 1) * BF_SUM_BLOCK < end ? (block + 1) * BF_SUM_BLOCK : end;
+            for (; j < stop; j++, place++) {
+                t->room.only[n] = place;
+                t->room.index[n] = (int32_t)j;
+                n += !active || active[j];
             }
-    if (n > 0) t->room.cuts[cuts++] = (int32_t)n;
-    assert(n == bfi_tile_count(t, s->of) && n <= t->level->widest);
-    return (elements){.n = n, .cuts = t->room.cuts, .index = t->room.index};
+        }
+    }
+    if (n > cut) t->room.cuts[cuts++] = n;
+    assert(place == bfi_tile_count(t, s->of) && place <= t->level->widest);
+    return (elements){
+        .n = n, .cuts = t->room.cuts, .index = t->room.index, .only = active ? t->room.only : NULL};
+}
+
+static elements list_elements(const bfi_tile *t, const bfi_tile_step *s) {
+    if (bfi_tile_windowed(t, s->of)) return list_window(t, s);
+    if (s->active) return (elements){.n = s->active[0], .only = s->active + 1};
+    return (elements){.n = s->n};
 }
 
 /* Parts of the step whose parameters all lanes share, and the others. */
@@ -325,20 +337,12 @@ void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *s) {
     }
 }
 
-const int32_t *bfi_active_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                                   const bfi_program *program, int index) {
-    if (!bfi_relax_before_linear(program, plan->graph, index)) return NULL;
-    int node = program->ops[index].node;
-    const int32_t *active = bfi_ws_ints(ws, box, plan->state[node].active);
-    return active && active[0] < plan->graph->nodes[node].count ? active : NULL;
-}
-
-static void multiply_part(const bfi_tile *t, const bfi_packed *w, const int32_t *active,
-                          const int32_t *wanted, const void *from, void *to) {
-    bfi_part part = {.rows = wanted ? wanted + 1 : NULL,
-                     .terms = active ? active + 1 : NULL,
-                     .row_count = wanted ? wanted[0] : w->m,
-                     .term_count = active ? active[0] : w->k};
+static void multiply_part(const bfi_tile *t, const bfi_packed *w, bfi_op_part of, const void *from,
+                          void *to) {
+    bfi_part part = {.rows = of.wanted ? of.wanted + 1 : NULL,
+                     .terms = of.active ? of.active + 1 : NULL,
+                     .row_count = of.wanted ? of.wanted[0] : w->m,
+                     .term_count = of.active ? of.active[0] : w->k};
     int64_t chunk = bfi_chunk(2.0 * (double)(part.term_count * t->lanes), 1);
     for (int64_t i = 0; i < part.row_count; i += chunk) {
         if (i && bfi_ws_stopped(t->ws)) return;
@@ -348,12 +352,12 @@ static void multiply_part(const bfi_tile *t, const bfi_packed *w, const int32_t 
     }
 }
 
-void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, const int32_t *active,
-                     const int32_t *wanted, int a, int out) {
+void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, bfi_op_part part, int a,
+                     int out) {
     const char *from = bfi_tile_buffer(t, a);
     char *to = bfi_tile_buffer(t, out);
-    if (rows == 1 && (active || wanted)) {
-        multiply_part(t, w, active, wanted, from, to);
+    if (rows == 1 && (part.active || part.wanted)) {
+        multiply_part(t, w, part, from, to);
         return;
     }
     size_t row = (size_t)t->ls * t->size;
@@ -373,16 +377,39 @@ static bfi_rect rect_of(const bfi_tile *t, int buffer, int64_t height, int64_t w
                                         : (bfi_rect){{0, height}, {0, width}};
 }
 
-void bfi_tile_conv(const bfi_tile *t, const bfi_conv *whole, int64_t terms, int a, int out) {
-    bfi_conv part = *whole, *conv = &part;
+/* Bytes of |list| for the elements that |buffer| holds, of a window gathered in part |part| of the
+ * room. */
+static const uint8_t *bytes_of(const bfi_tile *t, const int32_t *list, int buffer, int part) {
+    int64_t count = t->program->buffers[buffer].count;
+    if (!list) return NULL;
+    const uint8_t *from = bfi_list_bytes(list, count);
+    if (!bfi_tile_windowed(t, buffer)) return from;
+    char *to = (char *)t->room.parameters + (size_t)(part * t->level->widest) * t->size;
+    for (int64_t i = 0, at = 0; i < bfi_tile_lines(t, buffer); i++) {
+        bfi_line line = bfi_tile_line(t, buffer, count, i);
+        memcpy(to + at, from + line.first, (size_t)line.n);
+        at += line.n;
+    }
+    return (const uint8_t *)to;
+}
+
+void bfi_tile_conv(const bfi_tile *t, const bfi_conv *whole, int64_t terms, bfi_op_part part, int a,
+                   int out) {
+    bfi_conv window = *whole, *conv = &window;
     if (t->level)
-        part = bfi_conv_window(whole, rect_of(t, a, whole->h_src, whole->w_src),
-                               rect_of(t, out, whole->h_dst, whole->w_dst));
+        window = bfi_conv_window(whole, rect_of(t, a, whole->h_src, whole->w_src),
+                                 rect_of(t, out, whole->h_dst, whole->w_dst));
+    bfi_conv_part bytes = {bytes_of(t, part.active, a, 0), bytes_of(t, part.wanted, out, 1)};
     int64_t chunk =
         bfi_chunk(2.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * terms * t->lanes), 1);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        int64_t end = y + chunk < conv->h_dst ? y + chunk : conv->h_dst;
         if (y && bfi_ws_stopped(t->ws)) return;
-        bfi_run_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                     bfi_tile_buffer(t, a), bfi_tile_buffer(t, out), t->ls, t->lanes);
+        if (bytes.src || bytes.dst)
+            t->run.kernels->conv_part(conv, &bytes, y, end, bfi_tile_buffer(t, a),
+                                      bfi_tile_buffer(t, out), t->ls, t->lanes);
+        else
+            bfi_run_conv(&t->run, conv, y, end, bfi_tile_buffer(t, a), bfi_tile_buffer(t, out),
+                         t->ls, t->lanes);
     }
 }

@@ -10,6 +10,7 @@
 
 #include "exec/backward.h"
 #include "exec/dispatch.h"
+#include "exec/parts.h"
 
 /* One step of the optimiser of slopes (kernels/kernel.h, bfi_ascend). */
 typedef struct bfi_ascent {
@@ -27,7 +28,7 @@ typedef struct bfi_tile {
     int64_t lanes, ls;
     int step, worker; /* step: for traces */
     bool one_box;     /* all lanes belong to the box of lane 0 */
-    bool parts;       /* ls > 1: what relaxations multiply by zero is left out (kernels/kernel.h) */
+    bool parts;       /* ls > 1: what relaxations multiply by zero is left out (exec/parts.h) */
     bfi_lane_vectors v;
     const double *spec;
     int64_t spec_stride;
@@ -90,18 +91,12 @@ bf_status bfi_tile_run(bfi_tile *t, int first, int last);
 /* One way back, from the seed to the bounds (bfi_backward_tile's |lower| and |error|). */
 bf_status bfi_tile_bound(bfi_tile *t, double *lower, double *error);
 
-/* Elements that op |index| of the program, when it is a relaxation before a product, keeps in
- * |box|, their number first: what it takes there and leaves elsewhere is zero. NULL: all, or not
- * known. */
-const int32_t *bfi_active_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
-                                   const bfi_program *program, int index);
-
 /* out = w a by rows, and a convolution with sums of |terms| terms; from buffer to buffer, polling
- * the budget. With one row: |active| elements of a are other than zero, |wanted| ones of out are
- * asked for, their number first (NULL: all). */
-void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, const int32_t *active,
-                     const int32_t *wanted, int a, int out);
-void bfi_tile_conv(const bfi_tile *t, const bfi_conv *conv, int64_t terms, int a, int out);
+ * the budget. Products with several rows know no parts. */
+void bfi_tile_linear(const bfi_tile *t, const bfi_packed *w, int64_t rows, bfi_op_part part, int a,
+                     int out);
+void bfi_tile_conv(const bfi_tile *t, const bfi_conv *conv, int64_t terms, bfi_op_part part, int a,
+                   int out);
 
 /* Runs the step; sums are left in v.t_sum and v.e_sum. */
 void bfi_tile_relax(const bfi_tile *t, const bfi_tile_step *step);

@@ -103,16 +103,6 @@ bool bfi_back_in_place(bfi_back_kind kind);
  * (Structural nodes with several inputs have an op for each; the first one's counts.) */
 bool bfi_back_crosses(const bfi_back_op *op);
 
-/* Op |index| relaxes coefficients that the next op, a product with one matrix, reads and no other:
- * what the relaxation multiplies by zero need not be there at all. Requires liveness. */
-static inline bool bfi_relax_before_linear(const bfi_program *p, const bfi_graph *graph,
-                                           int index) {
-    if (index < 0 || index + 1 >= p->op_count || p->ops[index].kind != BFI_BACK_RELAX) return false;
-    const bfi_back_op *next = &p->ops[index + 1];
-    return next->kind == BFI_BACK_LINEAR && next->a == p->ops[index].out &&
-           p->buffers[next->a].last == index + 1 && graph->nodes[next->node].attrs.rows == 1;
-}
-
 void bfi_program_clear(bfi_program *program);
 /* Appends; -1 when out of memory. */
 int bfi_program_add_buffer(bfi_program *program, int64_t count);

@@ -55,6 +55,12 @@ typedef struct bfi_conv {
     const void *packed;
 } bfi_conv;
 
+/* Elements of a convolution's source that may be other than zero, and of its destination that are
+ * asked for: a byte for each, as they lie in the arrays, 0 where not. NULL: all. */
+typedef struct bfi_conv_part {
+    const uint8_t *src, *dst;
+} bfi_conv_part;
+
 /* Rows of a sparse matrix; val NULL: all ones. idx ascending within a row. Blocks are cut by idx.
  */
 typedef struct bfi_csr {
@@ -77,8 +83,9 @@ typedef struct bfi_csr {
  * When the elements are a window of a larger array (ls > 1), |cuts| says where its blocks end:
  * block b of the sums is the elements [cuts[b - 1], cuts[b]), none empty, the last end n. NULL:
  * every BF_SUM_BLOCK.
- * |only| (ls > 1, no cuts): the step takes place on these elements alone, n of them, ascending,
- * where they stand; blocks are cut at the original index. NULL: on elements 0 to n - 1. */
+ * |only| (ls > 1): the step takes place on these elements alone, n of them, ascending, where they
+ * stand; blocks are cut at the original index, or where |cuts| says, which counts entries. NULL: on
+ * elements 0 to n - 1. */
 typedef struct bfi_relax {
     int64_t n, ls, lanes, ps, ps_pos;
     const int32_t *cuts, *only;
@@ -229,6 +236,11 @@ typedef struct bfi_kernels {
     /* Destination rows dy in [y0, y1), all channels and columns. */
     void (*conv)(const bfi_conv *c, int64_t y0, int64_t y1, const void *in, void *out, int64_t ls,
                  int64_t lanes);
+
+    /* The same with ls > 1 for the destinations of the part, each a sum over the sources of the
+     * part: what conv gives where the others are zero. Other destinations are not touched. */
+    void (*conv_part)(const bfi_conv *c, const bfi_conv_part *part, int64_t y0, int64_t y1,
+                      const void *in, void *out, int64_t ls, int64_t lanes);
 
     /* out[r] = sum over the row's entries; empty rows give 0. */
     void (*sparse)(const bfi_csr *m, const void *in, void *out, int64_t ls, int64_t lanes);

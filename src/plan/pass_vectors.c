@@ -23,6 +23,7 @@ static const struct {
 #define T 'T'
 #define D 'D'
 #define I 'I'
+#define L 'L'
 #define F 'F'
 #define S 'S'
 #define BF_VECTOR(ROLE, field, element, meaning) \
@@ -32,6 +33,7 @@ static const struct {
 #undef T
 #undef D
 #undef I
+#undef L
 #undef F
 #undef S
 };
@@ -41,7 +43,8 @@ const char *bfi_role_name(bfi_role role) { return roles[role].name; }
 static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     char element = roles[role].element;
     int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
-    int64_t count = plan->graph->nodes[value].count + (role == BFI_ROLE_ACTIVE ? 1 : 0);
+    int64_t count = plan->graph->nodes[value].count;
+    if (element == 'L') return bfi_align64(4 + 5 * count);
     if (element == 'F') size *= BFI_FAMILY_NUMBERS;
     if (element == 'S')
         count = bfi_shared_vectors(&plan->graph->nodes[value]) * bfi_slope_stride(count);
@@ -184,8 +187,7 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
                 touch_choices(b, id, step);
                 touch(b, id, BFI_ROLE_SHARED, step);
             }
-            if (bfi_relax_before_linear(p, b->plan->graph, index))
-                touch_from(b, forward, id, BFI_ROLE_ACTIVE, step);
+            touch_from(b, forward, id, BFI_ROLE_ACTIVE, step);
             break;
         case BFI_BACK_PLANE:
             touch_lines(b, forward, id, step);

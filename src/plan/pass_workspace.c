@@ -5,9 +5,10 @@
 #include "base/alloc.h"
 #include "plan/pipeline.h"
 
-/* A tile's coefficients should stay in a core's L2 cache; the number is fixed so that a plan is the
- * same on every machine (bits do not depend on it anyway). */
-enum { CACHE_BYTES = 1 << 19, ALPHA_BYTES = 1 << 23 };
+/* What a tile touches should stay in a core's L2 cache, and it is wide so that lists are shared
+ * (docs/design/windows.md); the number is fixed so that a plan is the same on every machine (bits
+ * do not depend on it anyway). */
+enum { CACHE_BYTES = 1 << 21, ALPHA_BYTES = 1 << 23 };
 
 /* Forward scratch: three sums, and three more for the parts of a concatenation. */
 static int64_t scratch_bytes(const bf_plan *plan) {

@@ -34,8 +34,8 @@ typedef struct bfi_value_state {
                                            pooling: t_neg alone, the constant that A- meets */
     int64_t pick_lo,
         pick_hi;    /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
-    int64_t active; /* int32[n + 1]: unary node; how many elements its relaxation does not multiply
-                       by zero, and which */
+    int64_t active; /* int32[n + 1], byte[n]: unary node; how many elements its relaxation does not
+                       multiply by zero, and which (exec/parts.h) */
     int64_t family; /* T[n][BFI_FAMILY_NUMBERS]: lines of an S-shaped function (exec/forward.h) */
     int64_t rows;   /* int32[n]: neurons of a bounded value that need backward bounds */
     int64_t starts; /* int32[n]: first row of every lane tile, where windows may be used */

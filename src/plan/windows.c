@@ -333,7 +333,7 @@ static int64_t index_bytes(const bfi_window_level *level) {
 int64_t bfi_window_room_bytes(const bfi_program *program, const bfi_window_level *level,
                               bfi_dtype dtype) {
     int64_t parameter = align64(level->widest * (int64_t)bfi_dtype_size(dtype));
-    return rect_bytes(program) + 2 * index_bytes(level) + BFI_WINDOW_PARAMETERS * parameter;
+    return rect_bytes(program) + 3 * index_bytes(level) + BFI_WINDOW_PARAMETERS * parameter;
 }
 
 bfi_window_room bfi_window_room_at(const bfi_program *program, const bfi_window_level *level,
@@ -342,6 +342,7 @@ bfi_window_room bfi_window_room_at(const bfi_program *program, const bfi_window_
     bfi_window_room room = {.rects = (bfi_rect *)(void *)at};
     room.index = (int32_t *)(void *)(at += rect_bytes(program));
     room.cuts = (int32_t *)(void *)(at += index_bytes(level));
+    room.only = (int32_t *)(void *)(at += index_bytes(level));
     room.parameters = at + index_bytes(level);
     return room;
 }

@@ -67,6 +67,7 @@ enum { BFI_WINDOW_PARAMETERS = 5 };
 typedef struct bfi_window_room {
     bfi_rect *rects;       /* by buffer */
     int32_t *index, *cuts; /* [widest] element of the whole layer; ends of the sums' blocks */
+    int32_t *only;         /* [widest] where the elements stand in the window */
     void *parameters;      /* T[BFI_WINDOW_PARAMETERS][widest] */
 } bfi_window_room;
 

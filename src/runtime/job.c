@@ -18,15 +18,14 @@ void bfi_job_add_box(bfi_job *j, int64_t box, bfi_lane_groups rows) {
     double size = (double)bfi_dtype_size(j->plan->dtype) * (double)lanes * rounds;
     double bytes = bfi_program_elements(program) * size;
     j->dense_bytes += bytes, j->bytes += bytes;
+    j->flops +=
+        bfi_box_flops(j->plan, j->ws, box, program, (int)rows.level) * (double)lanes * rounds;
     if (rows.level < 0) {
-        j->flops += bfi_box_flops(j->plan, j->ws, box, program) * (double)lanes * rounds;
         j->dense += lanes;
         return;
     }
-    j->flops += dense;
     assert(j->rows >= 0);
     const bfi_windows *w = &j->plan->windows[j->program];
-    j->flops -= (w->dense_flops - w->levels[rows.level].flops) * (double)lanes * rounds;
     j->bytes -= (w->dense_elements - w->levels[rows.level].elements) * size;
     j->windowed += rows.groups;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "exec/parts.h"
 #include "runtime/cross.h"
 #include "runtime/nodes.h"
 #include "runtime/run.h"
@@ -36,11 +37,12 @@ static void open_room(const bf_plan *plan, bf_workspace *ws) {
     for (; ws->boxes < plan->boxes; ws->boxes++) bfi_ws_box(ws, ws->boxes)->answered = 1;
 }
 
-/* Puts |j| among the elements, their number first and ascending, unless it is there. */
-static void keep_element(int32_t *active, int32_t j) {
+/* Puts |j| on the list of a layer of |n| elements, unless it is there. */
+static void keep_element(int32_t *active, int64_t n, int32_t j) {
     int32_t at = active[0];
+    if (bfi_list_bytes(active, n)[j]) return;
+    bfi_list_mark(active, n, j, true);
     while (at > 0 && active[at] > j) at--;
-    if (at > 0 && active[at] == j) return;
     memmove(active + at + 2, active + at + 1, (size_t)(active[0] - at) * sizeof *active);
     active[at + 1] = j;
     active[0]++;
@@ -57,7 +59,7 @@ static void keep_splits(const bf_plan *plan, bf_workspace *ws, const bfi_rebase_
                 bfi_value_root(plan->graph, node->inputs[0]) != value)
                 continue;
             int32_t *active = bfi_ws_ints(ws, q->to, plan->state[id].active);
-            if (active) keep_element(active, (int32_t)q->splits[i].neuron);
+            if (active) keep_element(active, node->count, (int32_t)q->splits[i].neuron);
         }
     }
 }

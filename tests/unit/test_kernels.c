@@ -1,5 +1,7 @@
 /* Every vector kernel gives the bits of the reference one, and touches nothing outside its buffers.
  */
+#include <stdlib.h>
+
 #include "kernel_cases.h"
 
 /* The outputs of one call of a kernel; compared with those of another table. */
@@ -158,6 +160,70 @@ static void test_conv(void **state) {
             outputs_free(&got);
         }
         outputs_free(&want);
+        conv_case_free(&t);
+    }
+}
+
+static uint8_t *random_bytes(int64_t n, int64_t percent) {
+    uint8_t *bytes = malloc((size_t)n + 1);
+    assert_non_null(bytes);
+    for (int64_t i = 0; i < n; i++) bytes[i] = chance(percent);
+    return bytes;
+}
+
+/* Some sources and destinations, or all; the other sources may be anything. */
+static void test_conv_part(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    for (int64_t i = 0; i < 800; i++) {
+        conv_case t = random_conv(dtype, random_special());
+        int64_t percent = random_int(0, 100);
+        uint8_t *src = random_bytes(t.sources, percent), *dst = random_bytes(t.destinations, 60);
+        bfi_conv_part part = {chance(80) ? src : NULL, chance(80) ? dst : NULL};
+        outputs want = outputs_new(dtype, t.destinations * t.c.ls);
+        for (int j = -1; j < count && t.c.ls > 1; j++) {
+            const bfi_kernels *k = j < 0 ? bfi_kernels_ref(dtype) : list[j];
+            outputs got = outputs_new(dtype, t.destinations * t.c.ls);
+            outputs *o = j < 0 ? &want : &got;
+            k->conv_part(&t.conv, &part, t.y0, t.y1, t.in.data, o->out[0].data, t.c.ls, t.c.lanes);
+            if (j >= 0) expect_same(&want, &got, t.c, k->isa, "conv_part", i);
+            outputs_free(&got);
+        }
+        outputs_free(&want);
+        free(src);
+        free(dst);
+        conv_case_free(&t);
+    }
+}
+
+/* What conv_part leaves out are zeros: the whole convolution of sources that are zero elsewhere has
+ * the same bits. */
+static void test_part_of_conv(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    const bfi_kernels *k = bfi_kernels_native(dtype, NULL);
+    for (int64_t i = 0; i < 200; i++) {
+        conv_case t = random_conv(dtype, 0);
+        uint8_t *src = random_bytes(t.sources, 50), *dst = random_bytes(t.destinations, 60);
+        bfi_conv_part part = {src, dst};
+        for (int64_t j = 0; j < t.sources * t.c.ls; j++)
+            if (!src[j / t.c.ls]) set(&t.in, j, 0);
+        outputs whole = outputs_new(dtype, t.destinations * t.c.ls),
+                some = outputs_new(dtype, t.destinations * t.c.ls);
+        if (t.c.ls > 1) {
+            k->conv(&t.conv, 0, t.conv.h_dst, t.in.data, whole.out[0].data, t.c.ls, t.c.lanes);
+            k->conv_part(&t.conv, &part, 0, t.conv.h_dst, t.in.data, some.out[0].data, t.c.ls,
+                         t.c.lanes);
+        }
+        for (int64_t d = 0; d < t.destinations && t.c.ls > 1; d++)
+            for (int64_t l = 0; l < t.c.lanes && dst[d]; l++) {
+                int64_t at = d * t.c.ls + l;
+                assert_true(get(&whole.out[0], at) == get(&some.out[0], at));
+            }
+        outputs_free(&whole);
+        outputs_free(&some);
+        free(src);
+        free(dst);
         conv_case_free(&t);
     }
 }
@@ -336,10 +402,10 @@ static void test_selection(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {BOTH(test_selection),   BOTH(test_linear),
-                                       BOTH(test_linear_part), BOTH(test_part_of_whole),
-                                       BOTH(test_conv),        BOTH(test_sparse),
-                                       BOTH(test_accumulate),  BOTH(test_relax),
-                                       BOTH(test_spread),      BOTH(test_lanes_alone)};
+    const struct CMUnitTest tests[] = {
+        BOTH(test_selection),     BOTH(test_linear),    BOTH(test_linear_part),
+        BOTH(test_part_of_whole), BOTH(test_conv_part), BOTH(test_part_of_conv),
+        BOTH(test_conv),          BOTH(test_sparse),    BOTH(test_accumulate),
+        BOTH(test_relax),         BOTH(test_spread),    BOTH(test_lanes_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
