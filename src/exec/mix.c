@@ -109,12 +109,13 @@ static void step(const bfi_tile *t, const bfi_back_op *op, bfi_mix *mix, int64_t
     if (!(fabs(mean) < INFINITY)) return;
     for (int32_t i = 0; i < mix->count; i++) {
         double g = value_at(t, z, lane, rows + i * n, n, mix->limits[i]) - mean;
-        if (!(fabs(g) < INFINITY)) g = 0;
+        bool stays = mix->weights[i] == 0 && g < 0; /* at 0: its size says nothing of the others */
+        if (stays || !(fabs(g) < INFINITY)) g = 0;
         mix->m[i] += up->rate_m * (g - mix->m[i]);
         square += g * g;
     }
     mix->v += up->rate_v * (square - mix->v);
-    double size = sqrt(mix->v) * up->root + up->eps, pace = BFI_MIX_PACE * up->step / size;
+    double size = sqrt(mix->v) * up->root + up->eps, pace = up->step / size;
     if (!(pace < INFINITY)) return;
     for (int32_t i = 0; i < mix->count; i++)
         mix->weights[i] =

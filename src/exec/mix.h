@@ -20,9 +20,6 @@ typedef struct bfi_mix {
     double v;             /* of its length */
 } bfi_mix;
 
-/* Step of the weights, in steps of slopes. */
-#define BFI_MIX_PACE 1.0
-
 /* Projects the weights on the simplex. They become multiples of 2^-20 whose sum is 1 exactly, so
  * that what mixes rows of small whole numbers has no rounding, in float32 too. */
 void bfi_mix_round(double *weights, int32_t count);

@@ -127,7 +127,7 @@ typedef struct tightening {
     size_t slope_bytes;
     bfi_node_lane *lanes;
     int chunk, count; /* lanes of a run, now */
-    float *multipliers;
+    float *multipliers, *weights;
     uint8_t *slopes;
     double *lo, *hi; /* by split value, one after the other: found */
 } tightening;
@@ -147,9 +147,11 @@ static bf_status allocate(tightening *t, bf_error *err) {
     t->lanes = bfi_calloc((size_t)t->chunk, sizeof *t->lanes);
     t->multipliers = bfi_malloc((size_t)t->chunk * (splits + 1), sizeof *t->multipliers);
     t->slopes = bfi_malloc((size_t)t->chunk, t->slope_bytes);
+    t->weights = bfi_malloc((size_t)t->chunk * (size_t)t->request->mixed, sizeof *t->weights);
     t->lo = bfi_malloc(all, sizeof *t->lo);
     t->hi = bfi_malloc(all, sizeof *t->hi);
-    if (!t->lanes || !t->multipliers || !t->slopes || !t->lo || !t->hi) return bfi_fail_memory(err);
+    if (!t->lanes || !t->multipliers || !t->weights || !t->slopes || !t->lo || !t->hi)
+        return bfi_fail_memory(err);
     for (size_t j = 0; j < all; j++) t->lo[j] = -INFINITY, t->hi[j] = INFINITY;
     return BF_STATUS_OK;
 }
@@ -157,6 +159,7 @@ static bf_status allocate(tightening *t, bf_error *err) {
 static void release(tightening *t) {
     free(t->lanes);
     free(t->multipliers);
+    free(t->weights);
     free(t->slopes);
     free(t->lo);
     free(t->hi);
@@ -177,6 +180,7 @@ static bf_status flush(tightening *t, bf_error *err) {
     const bfi_tighten_request *q = t->request;
     bfi_nodes_request nodes = {.spec = q->spec,
                                .rows = q->rows,
+                               .limits = q->limits,
                                .lanes = t->lanes,
                                .count = t->count,
                                .lr = BFI_WARM_SLOPE_STEP,
@@ -190,13 +194,16 @@ static bf_status flush(tightening *t, bf_error *err) {
 
 static bf_status add_lane(tightening *t, int activation, int64_t neuron, double by, bf_error *err) {
     const bfi_tighten_request *q = t->request;
-    size_t i = (size_t)t->count++, splits = (size_t)q->base.count;
-    float *multipliers = t->multipliers + i * splits;
+    size_t i = (size_t)t->count++, splits = (size_t)q->base.count, mixed = (size_t)q->mixed;
+    float *multipliers = t->multipliers + i * splits, *weights = t->weights + i * mixed;
     uint8_t *slopes = t->slopes + i * t->slope_bytes;
     if (splits > 0) memcpy(multipliers, q->multipliers, splits * sizeof *multipliers);
+    if (mixed > 0) memcpy(weights, q->weights, mixed * sizeof *weights);
     memcpy(slopes, q->slopes, t->slope_bytes);
     t->lanes[i] = (bfi_node_lane){.base = q->base.to,
                                   .row = q->row,
+                                  .mixed = q->mixed,
+                                  .weights = weights,
                                   .stop = INFINITY,
                                   .rounds = q->rounds,
                                   .term = {activation, neuron, (double)(float)by},

@@ -9,6 +9,7 @@
  *
  * bounds z from below (by > 0) or above: the row enters as a constraint with multiplier 1 / |by|
  * (Kotha et al. 2023, arXiv:2302.01404, bound hidden neurons under output constraints in this way).
+ * A mix of rows (exec/mix.h) is as good as a row, whatever its weights, with the limit 0.
  * So splits of any layer tighten any other, and what a good bound of the row leaves open is little.
  * Known bounds only get better. */
 #ifndef BFI_RUNTIME_REBASE_H
@@ -42,6 +43,9 @@ typedef struct bfi_tighten_request {
     const double *spec;      /* as of the workspace's last run */
     int64_t rows;
     int64_t row;
+    int32_t mixed;            /* the row is a mix of so many, from |row| on; 0: itself */
+    const double *limits;     /* by row, for a mix */
+    const float *weights;     /* of the mix: where lanes start */
     double limit;             /* bounds need hold only where the row is at most this */
     double lower;             /* of the row, as far as known: how |by| is chosen, no more */
     const float *multipliers; /* of the splits: where lanes start */

@@ -371,8 +371,8 @@ static bool is_small(const bf_model *model) {
     return neurons <= SMALL_NEURONS;
 }
 
-/* An open disjunct has several rows, and neurons are split: the bounds of the search are those of
- * rows, a linear program's that of all of them together. */
+/* An open disjunct has several rows, and neurons are split: linear programs are exact where many
+ * splits and rows contradict each other. */
 static bool has_conjunctions(const verifier *v) {
     const bf_property *p = v->property;
     for (int32_t i = 0; i < p->count; i++) {

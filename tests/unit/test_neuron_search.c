@@ -270,6 +270,74 @@ static void test_needs_splits(void **unused) {
     bf_model_free(model);
 }
 
+/* A box of outputs whose corner nothing reaches: y_0 <= a and y_1 <= b are met, though not
+ * together. False: the network has none. With |found| some grid points are inside. */
+static bool corner_of(const bf_model *model, bool found, double corner[2]) {
+    static double y[GRID * GRID][2];
+    double least[2] = {INFINITY, INFINITY}, most[2] = {-INFINITY, -INFINITY};
+    for (int i = 0; i < GRID * GRID; i++) {
+        double x[2] = {-1 + 2.0 * (i % GRID) / (GRID - 1), -1 + 2.0 * (i / GRID) / (GRID - 1)};
+        double **values;
+        assert_int_equal(bfi_evaluate(model->graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL),
+                         BF_STATUS_OK);
+        for (int k = 0; k < 2; k++) {
+            y[i][k] = values[model->graph->output][k];
+            least[k] = fmin(least[k], y[i][k]), most[k] = fmax(most[k], y[i][k]);
+        }
+        bfi_evaluation_free(model->graph, values);
+    }
+    double room[2] = {0.05 * (most[0] - least[0]) + 1e-3, 0.05 * (most[1] - least[1]) + 1e-3};
+    corner[0] = least[0] + 0.3 * (most[0] - least[0]), corner[1] = most[1];
+    for (int i = 0; i < GRID * GRID; i++)
+        if (y[i][0] <= corner[0] + (found ? 0 : room[0])) corner[1] = fmin(corner[1], y[i][1]);
+    corner[1] += found ? room[1] : -room[1];
+    return corner[0] > least[0] + room[0] && corner[1] > least[1] + room[1];
+}
+
+/* Conjunctions of which each row is met somewhere: a third row may be of no use. */
+static void test_conjunctions(void **unused) {
+    (void)unused;
+    static leaves seen;
+    int refuted = 0, deep = 0, undecided = 0;
+    for (int i = 0; i < 60; i++) {
+        kit_seed((uint64_t)i + 1);
+        bfi_op op = i % 3 ? BFI_OP_RELU : random_op();
+        bf_model *model = random_model(op);
+        double corner[2];
+        for (int found = 0; found < 2; found++) {
+            char text[300];
+            bf_status status;
+            if (!corner_of(model, found, corner)) continue;
+            snprintf(text, sizeof text, "(assert (and %s (<= Y_0 %.17g) (<= (* 2 Y_1) %.17g)))",
+                     i % 2 ? "(<= (+ Y_0 Y_1) 1e6)" : "", corner[0], 2 * corner[1]);
+            bf_property *property = kit_square_property(text);
+            question q = {.branching = BF_BRANCHING_NEURONS,
+                          .dtype = (bf_dtype)(i % 2),
+                          .threads = 1,
+                          .leaves = &seen};
+            bfi_search_result r = ask(model, property, q, &status);
+            assert_int_equal(status, BF_STATUS_OK);
+            bool hard = strstr(r.reason, "a leaf") != NULL;
+            undecided += hard;
+            if (!hard) assert_int_equal(r.outcome, found ? BFI_SEARCH_FOUND : BFI_SEARCH_REFUTED);
+            if (!hard && !found) check_leaves(model, property, &seen, bf_options_default());
+            refuted += r.outcome == BFI_SEARCH_REFUTED;
+            deep += r.outcome == BFI_SEARCH_REFUTED && r.progress.nodes > 5;
+            q.threads = 2, q.leaves = NULL;
+            bfi_search_result two = ask(model, property, q, &status);
+            assert_int_equal(two.outcome, r.outcome);
+            assert_int_equal(two.progress.nodes, r.progress.nodes);
+            bfi_witness_clear(&r.witness);
+            bfi_witness_clear(&two.witness);
+            bf_property_free(property);
+        }
+        bf_model_free(model);
+    }
+    print_message("%d conjunctions refuted, %d of them by splits; %d need a solver\n", refuted,
+                  deep, undecided);
+    assert_true(refuted > 15 && deep > 5 && undecided < 15);
+}
+
 /* Maxima: a search over their elements decides as one over inputs does, or has not ended after some
  * thousand nodes, since ties of elements are only approached. */
 static void test_pools(void **unused) {
@@ -420,40 +488,52 @@ static void test_rules(void **unused) {
     assert_int_equal(bfi_branch_choose(3, low, high), 2);
 }
 
+/* From a file: only what was packed for such a lane, with weights of something. */
+static void check_valid(const bfi_lane_state *in, bfi_state_bytes *bytes) {
+    assert_true(bfi_lane_state_valid(bytes->data, bytes->size, in->mixed, 10));
+    assert_false(bfi_lane_state_valid(bytes->data, bytes->size, in->mixed + 1, 10));
+    assert_false(bfi_lane_state_valid(bytes->data, bytes->size - 1, in->mixed, 10));
+    bfi_lane_state bad = *in;
+    const float none[3] = {0, 0, 0}, less[3] = {1, -1, 1};
+    for (int how = 0; how < 2 && in->mixed > 0; how++) {
+        bad.weights = how ? none : less;
+        assert_int_equal(bfi_lane_state_pack(&bad, 10, bytes, NULL), BF_STATUS_OK);
+        assert_false(bfi_lane_state_valid(bytes->data, bytes->size, in->mixed, 10));
+    }
+}
+
 /* States come back as they were packed. */
 static void test_state(void **unused) {
     (void)unused;
     bfi_state_bytes bytes = {0};
     for (int i = 0; i < 200; i++) {
-        double numbers[6];
-        float multipliers[12];
-        uint8_t slopes[30];
+        float multipliers[4], weights[] = {0, 0.25f, 0.75f};
+        uint8_t slopes[10];
         bfi_candidate candidates[5];
-        for (int k = 0; k < 6; k++) numbers[k] = net_uniform();
-        for (int k = 0; k < 12; k++) multipliers[k] = (float)net_uniform();
-        for (int k = 0; k < 30; k++) slopes[k] = (uint8_t)kit_int(0, 255);
+        for (int k = 0; k < 4; k++) multipliers[k] = (float)net_uniform();
+        for (int k = 0; k < 10; k++) slopes[k] = (uint8_t)kit_int(0, 255);
         for (int k = 0; k < 5; k++)
             candidates[k] = (bfi_candidate){{k, (int32_t)kit_int(0, 99), 0.5}, net_uniform()};
-        bfi_lane_state in = {.rows = (int32_t)kit_int(1, 3),
+        bfi_lane_state in = {.mixed = kit_int(0, 1) ? 3 : 0,
                              .splits = (int32_t)kit_int(0, 4),
                              .count = (int32_t)kit_int(0, 5),
-                             .lower = numbers,
-                             .error = numbers + 3,
+                             .lower = net_uniform(),
+                             .error = net_uniform(),
                              .candidates = candidates,
                              .multipliers = multipliers,
+                             .weights = weights,
                              .slopes = kit_int(0, 1) ? slopes : NULL};
         bfi_lane_state out;
         assert_int_equal(bfi_lane_state_pack(&in, 10, &bytes, NULL), BF_STATUS_OK);
         assert_true(bfi_lane_state_unpack(bytes.data, &out));
-        size_t rows = (size_t)in.rows;
-        assert_true(out.rows == in.rows && out.splits == in.splits && out.count == in.count);
-        assert_memory_equal(out.lower, in.lower, rows * sizeof(double));
-        assert_memory_equal(out.error, in.error, rows * sizeof(double));
+        assert_true(out.mixed == in.mixed && out.splits == in.splits && out.count == in.count);
+        assert_true(out.lower == in.lower && out.error == in.error);
+        assert_memory_equal(out.weights, weights, (size_t)in.mixed * sizeof *weights);
         assert_memory_equal(out.candidates, candidates, (size_t)in.count * sizeof *candidates);
-        assert_memory_equal(out.multipliers, multipliers,
-                            rows * (size_t)in.splits * sizeof *multipliers);
+        assert_memory_equal(out.multipliers, multipliers, (size_t)in.splits * sizeof *multipliers);
         assert_int_equal(out.slopes != NULL, in.slopes != NULL);
-        if (in.slopes) assert_memory_equal(out.slopes, slopes, rows * 10);
+        if (in.slopes) assert_memory_equal(out.slopes, slopes, 10);
+        check_valid(&in, &bytes);
     }
     bfi_lane_state none;
     assert_false(bfi_lane_state_unpack(NULL, &none));
@@ -462,9 +542,9 @@ static void test_state(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_agrees), cmocka_unit_test(test_needs_splits),
-        cmocka_unit_test(test_pools),  cmocka_unit_test(test_without_memory),
-        cmocka_unit_test(test_stops),  cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_state)};
+        cmocka_unit_test(test_agrees),         cmocka_unit_test(test_needs_splits),
+        cmocka_unit_test(test_conjunctions),   cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_without_memory), cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_rules),          cmocka_unit_test(test_state)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

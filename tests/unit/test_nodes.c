@@ -358,7 +358,7 @@ static void smooth_nets(void **state) {
 }
 
 /* Bases below the root. A base holds for points that satisfy its splits where the row is at most
- * the limit: its intervals do, and the bounds of nodes on it. */
+ * the limit, or all rows of a mix are: its intervals do, and the bounds of nodes on it. */
 typedef struct base_case {
     node_set set;
     bfi_tighten_request q;
@@ -373,16 +373,21 @@ static double *interval(const node_set *s, int64_t base, int activation, bool lo
 /* Box |to| becomes a base under the splits of node 0, tightened from node 0's numbers. */
 static void tighten(base_case *c, int64_t from, int64_t to, double limit) {
     node_set *s = &c->set;
+    const bfi_node_lane *lane = &s->lanes[0];
     bf_error err = {""};
-    c->q = (bfi_tighten_request){.base = {from, to, s->splits[0], s->lanes[0].split_count, 0},
-                                 .spec = s->spec,
-                                 .rows = ROWS,
-                                 .row = s->lanes[0].row,
-                                 .limit = limit,
-                                 .lower = fmin(s->root[s->lanes[0].row], limit - 0.25),
-                                 .multipliers = s->multipliers[0],
-                                 .slopes = s->slopes[0],
-                                 .rounds = 3};
+    c->q =
+        (bfi_tighten_request){.base = {from, to, s->splits[0], s->lanes[0].split_count, 0},
+                              .spec = s->spec,
+                              .rows = ROWS,
+                              .row = lane->row,
+                              .mixed = lane->mixed,
+                              .limits = s->limits,
+                              .weights = s->weights[0],
+                              .limit = lane->mixed ? 0 : limit,
+                              .lower = lane->mixed ? -0.25 : fmin(s->root[lane->row], limit - 0.25),
+                              .multipliers = s->multipliers[0],
+                              .slopes = s->slopes[0],
+                              .rounds = 3};
     if (bfi_rebase_run(s->engine.plan, s->engine.ws, &c->q.base, &err)) fail_msg("%s", err.message);
     for (int sweep = 0; sweep < 2; sweep++)
         if (bfi_tighten_run(s->engine.plan, s->engine.ws, &c->q, &err)) fail_msg("%s", err.message);
@@ -397,9 +402,9 @@ static bool at_least(const exact *x, double v) {
 }
 static bool at_most(const exact *x, double v) { return isfinite(v) ? exact_at_most(x, v) : v > 0; }
 
-/* What must hold at a point inside the base, whose row has the exact |value|. */
-static void check_point(const base_case *c, int64_t base, const exact_values *at,
-                        const exact *value) {
+/* What must hold at a point inside the base. */
+static void check_point(const base_case *c, int64_t base, const exact_values *at) {
+    static exact value;
     const node_set *s = &c->set;
     assert_false(bfi_ws_infeasible(s->engine.ws, base));
     for (int a = 0; a < bf_plan_activation_count(s->engine.plan); a++) {
@@ -412,15 +417,31 @@ static void check_point(const base_case *c, int64_t base, const exact_values *at
                          interval(s, base, a, true)[j], interval(s, base, a, false)[j]);
         }
     }
-    for (int node = 0; node < s->count; node++)
-        if (s->lanes[node].base == base && s->lanes[node].row == c->q.row &&
-            satisfies(s, node, at) && !at_least(value, s->lanes[node].lower))
-            fail_msg("node %d: %a is above an exact value", node, s->lanes[node].lower);
+    for (int node = 0; node < s->count; node++) {
+        const bfi_node_lane *lane = &s->lanes[node];
+        if (lane->base != base || lane->row != c->q.row || lane->mixed != c->q.mixed ||
+            !satisfies(s, node, at))
+            continue;
+        exact_functional(s, node, at, &value);
+        if (!at_least(&value, lane->lower))
+            fail_msg("node %d: %a is above an exact value", node, lane->lower);
+    }
+}
+
+/* The rows are as they are at a counterexample. */
+static bool is_sought(const base_case *c, const exact_values *at) {
+    static exact value;
+    bool sought = true;
+    for (int i = 0; i == 0 || i < c->q.mixed; i++) {
+        exact_row(&c->set, c->q.row + i, at, &value);
+        sought =
+            sought && exact_at_most(&value, c->q.mixed ? c->set.limits[c->q.row + i] : c->q.limit);
+    }
+    return sought;
 }
 
 /* Checks points inside the base; how many there were. */
 static int check_base(const base_case *c, int64_t base) {
-    static exact value;
     const node_set *s = &c->set;
     double x[MAX_IN];
     int inside = 0;
@@ -429,10 +450,9 @@ static int check_base(const base_case *c, int64_t base) {
         net_point(s->inputs, s->lo, s->hi, x);
         for (int64_t k = 0; k < s->inputs; k++) x[k] = fmin(fmax(x[k], s->lo[k]), s->hi[k]);
         exact_evaluate(s->graph, x, x, &at);
-        exact_row(s, c->q.row, &at, &value);
-        if (!satisfies(s, 0, &at) || !exact_at_most(&value, c->q.limit)) continue;
+        if (!satisfies(s, 0, &at) || !is_sought(c, &at)) continue;
         inside++;
-        check_point(c, base, &at, &value);
+        check_point(c, base, &at);
     }
     exact_values_free(s->graph, &at);
     return inside;
@@ -444,7 +464,8 @@ static void grow_on(base_case *c, int64_t base) {
     for (int i = 1; i < NODES; i++) {
         s->lanes[i].base = base;
         s->lanes[i].row = c->q.row;
-        s->lanes[i].mixed = 0;
+        s->lanes[i].mixed = c->q.mixed;
+        memcpy(s->weights[i], s->weights[0], sizeof s->weights[0]);
         s->lanes[i].split_count = s->lanes[0].split_count;
         memcpy(s->splits[i], s->splits[0], sizeof s->splits[0]);
         memcpy(s->layer[i], s->layer[0], sizeof s->layer[0]);
@@ -466,14 +487,19 @@ static bool plant_base(base_case *c, int i, int threads, bf_dtype dtype) {
     grow(s, 3);
     size_t bytes = (size_t)bfi_nodes_slope_bytes(s->engine.plan);
     if (!s->slopes[0]) s->lanes[0].slopes = s->slopes[0] = calloc(bytes, 1);
-    return s->engine.ws->choose && isfinite(s->root[s->lanes[0].row]);
+    for (int64_t r = 0; r < ROWS; r++) {
+        if (!isfinite(s->root[r])) return false;
+        if (s->lanes[0].mixed)
+            s->limits[r] = s->root[r] + (0.5 + 0.4 * net_uniform()) * (1 + fabs(s->root[r]));
+    }
+    return s->engine.ws->choose;
 }
 
 static void bases(void **state) {
     (void)state;
     static base_case c;
-    int inside = 0, tightened = 0;
-    for (int i = 0; i < 300; i++) {
+    int inside = 0, tightened = 0, mixes = 0;
+    for (int i = 0; i < 400; i++) {
         if (plant_base(&c, i, 1 + i % 2, (bf_dtype)(i / NET_STYLES % 2))) {
             double row = c.set.root[c.set.lanes[0].row];
             tighten(&c, 0, 1, row + (0.5 + 0.4 * net_uniform()) * (1 + fabs(row)));
@@ -483,12 +509,14 @@ static void bases(void **state) {
             run(&c.set);
             inside += check_base(&c, 2);
             tightened += c.tightened;
+            mixes += c.q.mixed > 1 ? c.tightened : 0;
         }
         fell(&c.set);
     }
-    print_message("%d points in bases, %d neurons tightened\n", inside, tightened);
+    print_message("%d points in bases, %d neurons tightened, %d by mixes\n", inside, tightened,
+                  mixes);
     assert_true(inside > 1000);
-    assert_true(tightened > 1000);
+    assert_true(tightened > 1000 && mixes > 100);
 }
 
 /* A base has the same bits whatever the threads. */

@@ -71,10 +71,10 @@ int64_t bfi_bases_find(const bfi_bases *b, int bit, const bf_split *splits, int3
     return 0;
 }
 
-/* The row of a base being made: its bound, and the numbers that gave it. */
+/* The lane of a base being made: its bound, and the numbers that gave it. */
 typedef struct anchor {
     bfi_node_lane lane;
-    float *multipliers;
+    float *multipliers, *weights;
     uint8_t *slopes;
 } anchor;
 
@@ -82,6 +82,7 @@ static bf_status bound_anchor(anchor *a, const bfi_problem *p, const bfi_root *r
                               double deadline, bf_error *err) {
     bfi_nodes_request request = {.spec = p->spec,
                                  .rows = p->rows,
+                                 .limits = root->limit,
                                  .lanes = &a->lane,
                                  .count = 1,
                                  .lr = BFI_WARM_SLOPE_STEP,
@@ -93,7 +94,7 @@ static bf_status bound_anchor(anchor *a, const bfi_problem *p, const bfi_root *r
 /* Tightens the base as long as that raises the row. */
 static bf_status tighten(bfi_bases *b, const bfi_problem *p, bfi_root *root,
                          const bfi_tighten_request *q, anchor *a, bf_error *err) {
-    double stop = root->stop[a->lane.row], first = a->lane.lower;
+    double stop = a->lane.stop, first = a->lane.lower;
     bf_status status = BF_STATUS_OK;
     for (int sweep = 0; sweep < MOST_SWEEPS && status == BF_STATUS_OK; sweep++) {
         bfi_tighten_request next = *q;
@@ -110,6 +111,10 @@ static bf_status tighten(bfi_bases *b, const bfi_problem *p, bfi_root *root,
     return status;
 }
 
+static double stop_of(const bfi_problem *p, const bfi_root *root, int bit) {
+    return bfi_root_stop(root, p->first_row[bit], bfi_problem_mixed(p, bit));
+}
+
 static bf_status make(bfi_bases *b, const bfi_problem *p, bfi_root *root,
                       const bfi_base_start *start, double deadline, anchor *a, bf_error *err) {
     bfi_tighten_request q = {.base = {.from = b->level,
@@ -119,13 +124,18 @@ static bf_status make(bfi_bases *b, const bfi_problem *p, bfi_root *root,
                                       .deadline = deadline},
                              .spec = p->spec,
                              .rows = p->rows,
-                             .row = start->row,
-                             .limit = root->stop[start->row],
+                             .row = p->first_row[start->bit],
+                             .mixed = bfi_problem_mixed(p, start->bit),
+                             .limits = root->limit,
+                             .weights = a->weights,
+                             .limit = stop_of(p, root, start->bit),
                              .multipliers = a->multipliers,
                              .slopes = a->slopes,
                              .rounds = TIGHTEN_ROUNDS};
     a->lane = (bfi_node_lane){.base = q.base.to,
-                              .row = start->row,
+                              .row = q.row,
+                              .mixed = q.mixed,
+                              .weights = a->weights,
                               .stop = q.limit,
                               .rounds = ANCHOR_ROUNDS,
                               .splits = start->splits,
@@ -140,22 +150,27 @@ static bf_status make(bfi_bases *b, const bfi_problem *p, bfi_root *root,
 
 bf_status bfi_bases_add(bfi_bases *b, const bfi_problem *p, bfi_root *root,
                         const bfi_base_start *start, double deadline, bool *made, bf_error *err) {
-    size_t count = (size_t)start->count, bytes = (size_t)root->slope_bytes;
+    size_t count = (size_t)start->count, bytes = (size_t)root->slope_bytes,
+           mixed = (size_t)bfi_problem_mixed(p, start->bit);
     anchor a = {.multipliers = bfi_malloc(count + 1, sizeof *a.multipliers),
+                .weights = bfi_malloc(mixed, sizeof *a.weights),
                 .slopes = bfi_malloc(bytes, 1)};
     bf_split *splits = bfi_malloc(count + 1, sizeof *splits);
-    bf_status status = a.multipliers && a.slopes && splits ? BF_STATUS_OK : bfi_fail_memory(err);
+    bool ok = a.multipliers && a.weights && a.slopes && splits;
+    bf_status status = ok ? BF_STATUS_OK : bfi_fail_memory(err);
     *made = false;
-    if (status == BF_STATUS_OK && root->stop[start->row] < INFINITY) {
+    if (status == BF_STATUS_OK && stop_of(p, root, start->bit) < INFINITY) {
         if (count > 0) {
             memcpy(a.multipliers, start->multipliers, count * sizeof *a.multipliers);
             memcpy(splits, start->splits, count * sizeof *splits);
         }
+        if (mixed > 0) memcpy(a.weights, start->weights, mixed * sizeof *a.weights);
         memcpy(a.slopes, start->slopes, bytes);
         status = make(b, p, root, start, deadline, &a, err);
         *made = status == BF_STATUS_OK;
     }
     free(a.multipliers);
+    free(a.weights);
     free(a.slopes);
     if (!*made) {
         free(splits);

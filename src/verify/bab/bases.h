@@ -41,18 +41,18 @@ bool bfi_bases_due(const bfi_bases *bases, const bfi_root *root);
 /* How deep its node should be. */
 int32_t bfi_bases_depth(const bfi_bases *bases);
 
-/* Where a base is wanted: a node, and what is known of a row there. */
+/* Where a base is wanted: a node, and what is known of its lane. */
 typedef struct bfi_base_start {
     int bit;
     int32_t depth;
     const bf_split *splits;
     int32_t count;
-    int row;
+    const float *weights;     /* of the disjunct's rows */
     const float *multipliers; /* of the splits */
     const uint8_t *slopes;
 } bfi_base_start;
 
-/* Makes it the next level, unless its row cannot be refuted: then |made| is false. */
+/* Makes it the next level, unless its disjunct cannot be refuted: then |made| is false. */
 bf_status bfi_bases_add(bfi_bases *bases, const bfi_problem *problem, bfi_root *root,
                         const bfi_base_start *start, double deadline, bool *made, bf_error *err);
 

@@ -41,6 +41,20 @@ static inline const bf_halfspace *bfi_problem_row(const bfi_problem *p, int bit,
     return &p->c->disjuncts[p->disjuncts[bit]].rows[row - p->first_row[bit]];
 }
 
+/* Rows of a disjunct that a lane mixes (runtime/nodes.h), from its first on; 0: it has one row. */
+static inline int32_t bfi_problem_mixed(const bfi_problem *p, int bit) {
+    int32_t rows = p->first_row[bit + 1] - p->first_row[bit];
+    return rows > 1 ? rows : 0;
+}
+
+/* The most that any has. */
+static inline int32_t bfi_problem_most_mixed(const bfi_problem *p) {
+    int32_t most = 0;
+    for (int bit = 0; bit < p->count; bit++)
+        if (bfi_problem_mixed(p, bit) > most) most = bfi_problem_mixed(p, bit);
+    return most;
+}
+
 /* What bounds say of a box. */
 typedef struct bfi_box {
     uint64_t mask; /* disjuncts still open */

@@ -1,6 +1,6 @@
-/* Splitting neurons: nodes are rows of a disjunct under split constraints, lanes of beta-CROWN on
- * the hidden bounds of one root. Every disjunct is a root of its own, so that splits fit its rows.
- */
+/* Splitting neurons: nodes are disjuncts under split constraints, lanes of beta-CROWN on the hidden
+ * bounds of one root. Every disjunct is a root of its own, so that splits fit its row, or the mix
+ * of its rows. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -16,11 +16,12 @@
 #include "verify/rows.h"
 
 enum {
-    ROUNDS = 10,      /* ways back of a child, whose numbers start where the parent's ended */
-    ROOT_ROUNDS = 20, /* of a root, which starts with the planned slopes */
-    MEASURED = 4,     /* candidates of a node whose children are bounded to choose one */
-    NODES_MIN = 16,   /* expanded together */
-    BASES = 12        /* bases at once, the root among them */
+    ROUNDS = 10,          /* ways back of a child, whose numbers start where the parent's ended */
+    ROOT_ROUNDS = 20,     /* of a root, which starts with the planned slopes */
+    MEASURED = 4,         /* candidates of a node whose children are bounded to choose one */
+    LANES = 2 * MEASURED, /* of a node, at most */
+    NODES_MIN = 16,       /* expanded together */
+    BASES = 12            /* bases at once, the root among them */
 };
 #define BATCH_FLOPS 4e9 /* of the children that are bounded together */
 #define LANE_BYTES ((int64_t)256 << 20)
@@ -30,6 +31,7 @@ typedef struct trial {
     int32_t node;
     int bit; /* its disjunct */
     bfi_lane_state state;
+    bool known; /* the state is there */
     bool closed;
     char *own;           /* storage of the state, NULL: the tree's */
     int64_t first_split; /* in |splits| of the search */
@@ -38,16 +40,15 @@ typedef struct trial {
     int first, measured, chosen;
 } trial;
 
-/* Something that is being bounded: all rows of a disjunct under the same splits. */
+/* Something that is being bounded: a disjunct under splits. */
 typedef struct item {
     int trial; /* -1: a root */
     int sign;  /* side of the trial's decision; 0: a root, or the trial's node itself */
     int bit;
-    int lane;            /* of its first row */
+    int lane;
     bool open, rounding; /* open only for error terms */
-    double margin;       /* of its best row, */
-    int best;            /* the lane of which is this one */
-    double lower, error; /* known of the row that was measured */
+    double margin;
+    double lower, error; /* of a child: what measuring it said */
 } item;
 
 typedef struct neuron_splits {
@@ -62,30 +63,13 @@ typedef struct neuron_splits {
     bf_split *under;  /* of one child */
     size_t split_room, under_room;
     int64_t split_count;
-    double *points;  /* by item: n */
-    double *numbers; /* lower bounds and errors of an item's rows */
+    double *points; /* by item: n */
     bfi_state_bytes bytes;
     bfi_leaves leaves;
     bfi_bases bases;
 } neuron_splits;
 
-static int rows_of(const bfi_problem *p, int bit) {
-    return p->first_row[bit + 1] - p->first_row[bit];
-}
-
-static int most_rows(const bfi_problem *p) {
-    int most = 1;
-    for (int bit = 0; bit < p->count; bit++)
-        if (rows_of(p, bit) > most) most = rows_of(p, bit);
-    return most;
-}
-
 static int bit_of(uint64_t mask) { return __builtin_ctzll(mask); }
-
-static double margin_of(const bfi_problem *p, int bit, int64_t row, double lower) {
-    return bfi_row_margin(bfi_problem_row(p, bit, row), lower, p->c->lo, p->c->hi, p->y_lo,
-                          p->y_hi);
-}
 
 /* Puts a split among |count| others, which are ascending and has room for it; of two on one side of
  * a neuron the tighter one is kept. Where the new one stands, -1: another one covers it. */
@@ -136,30 +120,18 @@ static bf_status begin_trial(neuron_splits *s, int32_t node) {
     trial *t = &s->trials[s->trial_count++];
     size_t size;
     *t = (trial){.node = node, .bit = bit_of(bfi_tree_mask(s->loop->tree, node))};
-    bfi_lane_state_unpack(bfi_tree_data(s->loop->tree, node, &size), &t->state);
+    t->known = bfi_lane_state_unpack(bfi_tree_data(s->loop->tree, node, &size), &t->state);
     bf_status status = find_splits(s, t);
     t->base = bfi_bases_find(&s->bases, t->bit, s->splits + t->first_split, t->split_count);
-    if (t->state.splits != t->split_count) t->state = (bfi_lane_state){0}; /* from a strange file */
+    if (t->state.splits != t->split_count) t->known = false; /* from a strange file */
     return status;
 }
 
-/* The row of the trial's node that is nearest to refuting it. */
-static int best_row(const neuron_splits *s, const trial *t) {
-    const bfi_problem *p = &s->loop->problem;
-    double most = -INFINITY;
-    int best = 0;
-    for (int r = 0; r < t->state.rows; r++) {
-        double margin = margin_of(p, t->bit, p->first_row[t->bit] + r, t->state.lower[r]);
-        if (margin > most) most = margin, best = r;
-    }
-    return best;
-}
-
-/* Row |r| of trial |t| (-1: of a root) under its splits and the |sign| side of |d|, if that is not
- * 0, as a lane. */
-static bf_status add_lane(neuron_splits *s, const trial *t, int64_t row, int r,
-                          const bfi_decision *d, int sign, bfi_lane_start start) {
-    start.row = row;
+/* Trial |t| (NULL: a root) under its splits and the |sign| side of |d|, if that is not 0, as a
+ * lane.
+ */
+static bf_status add_lane(neuron_splits *s, const trial *t, const bfi_decision *d, int sign,
+                          bfi_lane_start start) {
     start.fresh = -1;
     if (!(start.lower > -INFINITY)) start.lower = -INFINITY, start.error = 0;
     if (t) {
@@ -170,12 +142,12 @@ static bf_status add_lane(neuron_splits *s, const trial *t, int64_t row, int r,
             memcpy(s->under, s->splits + t->first_split, (size_t)t->split_count * sizeof *s->under);
         if (sign != 0) start.fresh = insert_split(s->under, &start.count, split_of(d, sign));
         start.splits = s->under;
-        if (state->rows > 0) {
-            if (state->lower[r] > start.lower)
-                start.lower = state->lower[r], start.error = state->error[r];
+        if (t->known) {
+            if (state->lower > start.lower) start.lower = state->lower, start.error = state->error;
             assert(state->splits == t->split_count);
-            start.multipliers = state->multipliers + (int64_t)r * state->splits;
-            if (state->slopes) start.slopes = state->slopes + r * s->lanes.slope_bytes;
+            start.multipliers = state->multipliers;
+            start.weights = state->weights;
+            start.slopes = state->slopes;
         }
     }
     return bfi_lanes_add(&s->lanes, &start, s->loop->err);
@@ -186,69 +158,51 @@ static bf_status run_lanes(neuron_splits *s) {
 }
 
 static bf_status place_item(neuron_splits *s, item *it, int rounds) {
-    const bfi_problem *p = &s->loop->problem;
     const trial *t = it->trial >= 0 ? &s->trials[it->trial] : NULL;
     const bfi_decision *d = it->sign ? &t->state.candidates[t->chosen].decision : NULL;
-    bf_status status = BF_STATUS_OK;
-    int measured = t && it->sign && t->measured > 0 ? best_row(s, t) : -1;
+    bfi_lane_start start = {.bit = it->bit, .lower = -INFINITY, .rounds = rounds, .look = true};
+    if (it->sign) start.lower = it->lower, start.error = it->error;
     it->lane = s->lanes.count;
-    for (int r = 0; r < rows_of(p, it->bit) && status == BF_STATUS_OK; r++) {
-        bfi_lane_start start = {.lower = -INFINITY, .rounds = rounds, .look = true};
-        if (r == measured) start.lower = it->lower, start.error = it->error;
-        status = add_lane(s, t, p->first_row[it->bit] + r, r, d, it->sign, start);
-    }
-    return status;
+    return add_lane(s, t, d, it->sign, start);
 }
 
 /* What the bounds say of an item. */
 static void judge(neuron_splits *s, item *it) {
-    const bfi_problem *p = &s->loop->problem;
-    it->margin = -INFINITY;
-    it->rounding = false;
-    it->best = it->lane;
-    it->open = true;
-    for (int r = 0; r < rows_of(p, it->bit); r++) {
-        const bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
-        double margin = margin_of(p, it->bit, lane->row, lane->lower);
-        if (bfi_row_refuted(bfi_problem_row(p, it->bit, lane->row), margin)) it->open = false;
-        it->rounding = it->rounding || margin + 2 * lane->error > 0;
-        if (margin > it->margin) it->margin = margin, it->best = it->lane + r;
-    }
+    it->margin = bfi_lanes_margin(&s->lanes, it->lane, it->bit);
+    it->open = !bfi_lanes_refuted(&s->lanes, it->bit, it->margin);
+    it->rounding = it->margin + 2 * s->lanes.lanes[it->lane].error > 0;
 }
 
-/* Bounds the rows of an item again, from where they ended, on |root| and in |rounds| ways back. */
+/* Bounds an item again, from where it ended, on |root| and in |rounds| ways back. */
 static bf_status bound_again(neuron_splits *s, item *it, const bfi_root *root, int rounds) {
-    const bfi_problem *p = &s->loop->problem;
+    bfi_node_lane *lane = &s->lanes.lanes[it->lane];
     bf_status status = BF_STATUS_OK;
     if (!s->again.lanes)
-        status = bfi_lanes_create(p, most_rows(p), s->lanes.slope_bytes, &s->again, s->loop->err);
+        status =
+            bfi_lanes_create(&s->loop->problem, 1, s->lanes.slope_bytes, &s->again, s->loop->err);
     bfi_lanes_reset(&s->again);
-    for (int r = 0; r < rows_of(p, it->bit) && status == BF_STATUS_OK; r++) {
-        const bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
-        bfi_lane_start start = {.row = lane->row,
-                                .lower = lane->lower,
-                                .error = lane->error,
-                                .rounds = rounds,
-                                .splits = bfi_lanes_splits(&s->lanes, it->lane + r),
-                                .count = lane->split_count,
-                                .multipliers = bfi_lanes_multipliers(&s->lanes, it->lane + r),
-                                .fresh = -1,
-                                .slopes = lane->slopes};
-        status = bfi_lanes_add(&s->again, &start, s->loop->err);
-    }
+    bfi_lane_start start = {.bit = it->bit,
+                            .weights = lane->weights,
+                            .lower = lane->lower,
+                            .error = lane->error,
+                            .rounds = rounds,
+                            .splits = bfi_lanes_splits(&s->lanes, it->lane),
+                            .count = lane->split_count,
+                            .multipliers = bfi_lanes_multipliers(&s->lanes, it->lane),
+                            .fresh = -1,
+                            .slopes = lane->slopes};
+    if (status == BF_STATUS_OK) status = bfi_lanes_add(&s->again, &start, s->loop->err);
     if (status == BF_STATUS_OK)
         status = bfi_lanes_run(&s->again, root, s->loop->options->deadline, s->loop->err);
-    for (int r = 0; r < s->again.count && status == BF_STATUS_OK; r++) {
-        bfi_node_lane *lane = &s->lanes.lanes[it->lane + r];
-        lane->lower = s->again.lanes[r].lower, lane->error = s->again.lanes[r].error;
-    }
-    if (status == BF_STATUS_OK) judge(s, it);
+    if (status != BF_STATUS_OK) return status;
+    lane->lower = s->again.lanes[0].lower, lane->error = s->again.lanes[0].error;
+    judge(s, it);
     return status;
 }
 
 /* Nothing of the item is left to split. */
 static bool is_leaf(const neuron_splits *s, const item *it) {
-    const bfi_rankings *r = &s->lanes.rankings[it->best];
+    const bfi_rankings *r = &s->lanes.rankings[it->lane];
     int count = 0;
     for (int rule = 0; rule < BFI_NEURON_RULES; rule++) count += r->count[rule];
     return count == 0;
@@ -318,7 +272,7 @@ static bf_status try_corners(neuron_splits *s) {
     int64_t count = 0;
     for (int i = 0; i < s->item_count; i++)
         if (s->items[i].open)
-            memcpy(s->points + (size_t)count++ * n, bfi_lanes_corner(&s->lanes, s->items[i].best),
+            memcpy(s->points + (size_t)count++ * n, bfi_lanes_corner(&s->lanes, s->items[i].lane),
                    n * sizeof *s->points);
     return count > 0 ? bfi_loop_try(s->loop, s->points, count) : BF_STATUS_OK;
 }
@@ -327,19 +281,16 @@ static bf_status try_corners(neuron_splits *s) {
 static bf_status pack(neuron_splits *s, const item *it, bool full) {
     bfi_candidate candidates[BFI_RANKINGS];
     const bfi_lanes *l = &s->lanes;
-    int rows = rows_of(&s->loop->problem, it->bit);
-    bfi_lane_state state = {.rows = rows,
-                            .splits = l->lanes[it->lane].split_count,
-                            .lower = s->numbers,
-                            .error = s->numbers + rows,
+    const bfi_node_lane *lane = &l->lanes[it->lane];
+    bfi_lane_state state = {.splits = lane->split_count,
+                            .mixed = lane->mixed,
+                            .lower = lane->lower,
+                            .error = lane->error,
                             .candidates = candidates,
                             .multipliers = bfi_lanes_multipliers(l, it->lane),
+                            .weights = bfi_lanes_weights(l, it->lane),
                             .slopes = full ? bfi_lanes_slopes(l, it->lane) : NULL};
-    for (int r = 0; r < rows; r++) {
-        s->numbers[r] = l->lanes[it->lane + r].lower;
-        s->numbers[rows + r] = l->lanes[it->lane + r].error;
-    }
-    state.count = bfi_branch_merge(&l->rankings[it->best], candidates);
+    state.count = bfi_branch_merge(&l->rankings[it->lane], candidates);
     return bfi_lane_state_pack(&state, l->slope_bytes, &s->bytes, s->loop->err);
 }
 
@@ -377,7 +328,7 @@ static bf_status revive(neuron_splits *s) {
     bfi_lanes_reset(&s->lanes);
     s->item_count = 0;
     for (int i = 0; i < s->trial_count && status == BF_STATUS_OK; i++) {
-        if (s->trials[i].state.rows > 0) continue;
+        if (s->trials[i].known) continue;
         item *it = &s->items[s->item_count++];
         *it = (item){.trial = i, .bit = s->trials[i].bit};
         status = place_item(s, it, ROUNDS);
@@ -392,26 +343,23 @@ static bf_status revive(neuron_splits *s) {
         if (status != BF_STATUS_OK) break;
         t->own = s->bytes.data;
         s->bytes = (bfi_state_bytes){0};
-        bfi_lane_state_unpack(t->own, &t->state);
+        t->known = bfi_lane_state_unpack(t->own, &t->state);
     }
     return status;
 }
 
-/* Bounds both children of the best candidates of every node, on the row nearest to refuting it. */
+/* Bounds both children of the best candidates of every node. */
 static bf_status measure(neuron_splits *s) {
-    const bfi_problem *p = &s->loop->problem;
     bf_status status = BF_STATUS_OK;
     bfi_lanes_reset(&s->lanes);
     for (int i = 0; i < s->trial_count; i++) {
         trial *t = &s->trials[i];
         t->first = s->lanes.count;
         if (t->closed || t->state.count < 2) continue;
-        int r = best_row(s, t);
+        bfi_lane_start start = {.bit = t->bit, .lower = -INFINITY, .rounds = 1};
         t->measured = t->state.count < MEASURED ? t->state.count : MEASURED;
         for (int k = 0; k < 2 * t->measured && status == BF_STATUS_OK; k++)
-            status =
-                add_lane(s, t, p->first_row[t->bit] + r, r, &t->state.candidates[k / 2].decision,
-                         k % 2 ? 1 : -1, (bfi_lane_start){.lower = -INFINITY, .rounds = 1});
+            status = add_lane(s, t, &t->state.candidates[k / 2].decision, k % 2 ? 1 : -1, start);
     }
     return status == BF_STATUS_OK ? run_lanes(s) : status;
 }
@@ -489,8 +437,7 @@ static bf_status find_start(neuron_splits *s, const trial *t, int32_t node, bfi_
     bf_status status = find_splits(s, &above);
     if (status != BF_STATUS_OK) return status;
     const bf_split *own = s->splits + above.first_split, *all = s->splits + t->first_split;
-    int r = best_row(s, t);
-    const float *from = t->state.multipliers + (int64_t)r * t->state.splits;
+    const float *from = t->state.multipliers;
     *multipliers = bfi_calloc((size_t)above.split_count + 1, sizeof **multipliers);
     if (!*multipliers) return bfi_fail_memory(s->loop->err);
     for (int32_t i = 0, k = 0; i < above.split_count; i++, k++) {
@@ -503,9 +450,9 @@ static bf_status find_start(neuron_splits *s, const trial *t, int32_t node, bfi_
                             .depth = bfi_tree_depth(s->loop->tree, node),
                             .splits = own,
                             .count = above.split_count,
-                            .row = s->loop->problem.first_row[t->bit] + r,
+                            .weights = t->state.weights,
                             .multipliers = *multipliers,
-                            .slopes = t->state.slopes + r * s->lanes.slope_bytes};
+                            .slopes = t->state.slopes};
     return status;
 }
 
@@ -520,7 +467,7 @@ static bf_status aim(void *splits) {
     bf_status status = begin_trial(s, node);
     const trial *t = &s->trials[0];
     int32_t at = bfi_tree_ancestor(tree, node, bfi_bases_depth(&s->bases));
-    if (status == BF_STATUS_OK && t->state.slopes) {
+    if (status == BF_STATUS_OK && t->known && t->state.slopes) {
         bfi_base_start start;
         float *multipliers = NULL;
         bool made = false;
@@ -556,11 +503,10 @@ static bf_status begin_roots(neuron_splits *s) {
 /* How many nodes are expanded together, by what bounding their children takes. */
 static int choose_nodes(const neuron_splits *s) {
     const bfi_problem *p = &s->loop->problem;
-    double rows = most_rows(p), flops = 2 * 2 * ROUNDS * rows * s->roots[0].lane_flops;
-    int64_t lanes = 2 * (most_rows(p) > MEASURED ? most_rows(p) : MEASURED);
+    double flops = 2 * 2 * ROUNDS * s->roots[0].lane_flops;
     int64_t nodes = (int64_t)(BATCH_FLOPS / (flops + 1));
     int64_t share = bfi_loop_memory(s->loop, 0);
-    int64_t fit = (share > 0 && share < LANE_BYTES ? share : LANE_BYTES) / lanes /
+    int64_t fit = (share > 0 && share < LANE_BYTES ? share : LANE_BYTES) / LANES /
                   bfi_lane_bytes(p, s->roots[0].slope_bytes);
     if (nodes < NODES_MIN) nodes = NODES_MIN;
     if (nodes > fit) nodes = fit;
@@ -569,16 +515,13 @@ static int choose_nodes(const neuron_splits *s) {
 
 static bf_status allocate(neuron_splits *s) {
     const bfi_problem *p = &s->loop->problem;
-    size_t nodes = (size_t)s->nodes, rows = (size_t)most_rows(p), points;
-    int per_node = 2 * (most_rows(p) > MEASURED ? most_rows(p) : MEASURED);
+    size_t nodes = (size_t)s->nodes, points;
     if (!bfi_mul_size(2 * nodes, (size_t)p->n, &points)) return bfi_fail_memory(s->loop->err);
     s->trials = bfi_calloc(nodes, sizeof *s->trials);
     s->items = bfi_calloc(2 * nodes, sizeof *s->items);
     s->points = bfi_malloc(points, sizeof *s->points);
-    s->numbers = bfi_malloc(2 * rows, sizeof *s->numbers);
-    if (!s->trials || !s->items || !s->points || !s->numbers) return bfi_fail_memory(s->loop->err);
-    return bfi_lanes_create(p, s->nodes * per_node, s->roots[0].slope_bytes, &s->lanes,
-                            s->loop->err);
+    if (!s->trials || !s->items || !s->points) return bfi_fail_memory(s->loop->err);
+    return bfi_lanes_create(p, s->nodes * LANES, s->roots[0].slope_bytes, &s->lanes, s->loop->err);
 }
 
 static bf_status make_root(neuron_splits *s) {
@@ -606,8 +549,7 @@ static bf_status open_splits(bfi_loop *loop, void **splits) {
         return bfi_loop_give_up(loop, "the network has no activation to split");
     s->nodes = choose_nodes(s);
     bfi_bases_clear(&s->bases);
-    s->bases.node_flops =
-        2 * (2 * ROUNDS * most_rows(&loop->problem) + MEASURED) * s->roots[0].lane_flops;
+    s->bases.node_flops = 2 * (2 * ROUNDS + MEASURED) * s->roots[0].lane_flops;
     status = allocate(s);
     return status == BF_STATUS_OK && !loop->resumed ? begin_roots(s) : status;
 }
@@ -638,7 +580,7 @@ static bool fits(const void *splits, uint64_t mask, const bfi_decision *d, bool 
 static bool knows(const void *splits, uint64_t mask, const void *data, size_t size) {
     const neuron_splits *s = splits;
     bfi_lane_state state;
-    if (!bfi_lane_state_valid(data, size, rows_of(&s->loop->problem, bit_of(mask)),
+    if (!bfi_lane_state_valid(data, size, bfi_problem_mixed(&s->loop->problem, bit_of(mask)),
                               s->roots[0].slope_bytes))
         return false;
     bfi_lane_state_unpack(data, &state);
@@ -663,7 +605,6 @@ static void close_splits(void *splits) {
     free(s->splits);
     free(s->under);
     free(s->points);
-    free(s->numbers);
     free(s->bytes.data);
     free(s);
 }

@@ -26,14 +26,17 @@ static bool allocate(bfi_root *r, int64_t rows) {
     r->lower = bfi_malloc((size_t)rows, sizeof *r->lower);
     r->error = bfi_malloc((size_t)rows, sizeof *r->error);
     r->stop = bfi_malloc((size_t)rows, sizeof *r->stop);
-    return r->lower && r->error && r->stop;
+    r->limit = bfi_malloc((size_t)rows, sizeof *r->limit);
+    return r->lower && r->error && r->stop && r->limit;
 }
 
-static void find_stops(const bfi_problem *p, double *stop) {
+static void find_stops(const bfi_problem *p, bfi_root *root) {
     for (int bit = 0; bit < p->count; bit++)
-        for (int32_t r = p->first_row[bit]; r < p->first_row[bit + 1]; r++)
-            stop[r] =
-                bfi_row_enough(bfi_problem_row(p, bit, r), p->c->lo, p->c->hi, p->y_lo, p->y_hi);
+        for (int32_t r = p->first_row[bit]; r < p->first_row[bit + 1]; r++) {
+            const bf_halfspace *h = bfi_problem_row(p, bit, r);
+            root->stop[r] = bfi_row_enough(h, p->c->lo, p->c->hi, p->y_lo, p->y_hi);
+            root->limit[r] = -bfi_row_margin(h, 0, p->c->lo, p->c->hi, p->y_lo, p->y_hi);
+        }
 }
 
 /* A plan for hidden bounds |how|, and its run; what |r| holds of an earlier one is replaced when
@@ -104,14 +107,14 @@ bf_status bfi_root_create(bfi_problem *p, const bf_options *options, int bases, 
     o.keep_layers = o.batch > 1;
     *r = (bfi_root){0};
     if (!allocate(r, p->rows)) return bfi_fail_memory(err);
-    find_stops(p, r->stop);
+    find_stops(p, r);
     double begin = bf_clock();
     bf_status status = run(p, o, BF_INTERMEDIATE_FIXED, deadline, r, err);
     if (status != BF_STATUS_OK) return status;
     if (!p->outputs_known)
         p->outputs_known =
             bf_workspace_box_layer(r->plan, r->ws, 0, p->model->graph->output, p->y_lo, p->y_hi);
-    find_stops(p, r->stop);
+    find_stops(p, r);
     const bfi_graph *graph = r->plan->graph;
     for (int id = 0; id < graph->count; id++) r->lane_flops += (double)bfi_node_flops(graph, id);
     double now = bf_clock(), left = deadline > 0 ? deadline - now : INFINITY;
@@ -124,11 +127,21 @@ bf_status bfi_root_create(bfi_problem *p, const bf_options *options, int bases, 
     return status;
 }
 
+bfi_root_bound bfi_root_known(const bfi_root *r, int64_t row, int32_t mixed) {
+    bfi_root_bound known = {mixed > 0 ? -INFINITY : r->lower[row], r->error[row], 0};
+    for (int32_t i = 0; i < mixed; i++) {
+        double lower = bfi_down(r->lower[row + i] - r->limit[row + i]);
+        if (lower > known.lower) known = (bfi_root_bound){lower, r->error[row + i], i};
+    }
+    return known;
+}
+
 void bfi_root_clear(bfi_root *r) {
     bf_workspace_free(r->ws);
     bf_plan_free(r->plan);
     free(r->lower);
     free(r->error);
     free(r->stop);
+    free(r->limit);
     *r = (bfi_root){0};
 }

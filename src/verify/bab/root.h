@@ -3,6 +3,8 @@
 #ifndef BFI_VERIFY_BAB_ROOT_H
 #define BFI_VERIFY_BAB_ROOT_H
 
+#include <float.h>
+
 #include "verify/bab/bounder.h"
 
 typedef struct bfi_root {
@@ -10,6 +12,7 @@ typedef struct bfi_root {
     bf_workspace *ws; /* after the run: what bfi_nodes_run needs, unless all rows are decided */
     double *lower, *error;  /* rows of the problem */
     double *stop;           /* rows: lower bounds that refute */
+    double *limit;          /* rows: counterexamples have no more; +inf: that is not known */
     int64_t slope_bytes;    /* of a lane */
     double lane_flops;      /* of a lane's way back and forth */
     bf_intermediate hidden; /* how its hidden bounds were made */
@@ -21,5 +24,18 @@ typedef struct bfi_root {
 bf_status bfi_root_create(bfi_problem *problem, const bf_options *options, int bases,
                           double deadline, bfi_root *out, bf_error *err);
 void bfi_root_clear(bfi_root *root);
+
+/* A lower bound that refutes a lane's functional: what a mix of rows is above their limits, or a
+ * row. */
+static inline double bfi_root_stop(const bfi_root *root, int64_t row, int32_t mixed) {
+    return mixed > 0 ? DBL_MIN : root->stop[row];
+}
+
+/* What the root knows of such a functional, whatever its weights. */
+typedef struct bfi_root_bound {
+    double lower, error;
+    int32_t row; /* of a mix: the one that bounds it best */
+} bfi_root_bound;
+bfi_root_bound bfi_root_known(const bfi_root *root, int64_t row, int32_t mixed);
 
 #endif

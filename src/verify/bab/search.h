@@ -22,7 +22,7 @@ typedef struct bfi_search_progress {
 } bfi_search_progress;
 
 /* What nodes hold for the search, in a file: raise it when that changes. */
-enum { BFI_SEARCH_FORMAT = 1 };
+enum { BFI_SEARCH_FORMAT = 2 };
 
 /* Where a search is, between two batches: with the states of its case all that it goes on from. */
 typedef struct bfi_search_mark {
