@@ -1,5 +1,5 @@
 /* Lines of smooth functions that are convex or concave, or (sine, cosine) both by turns; planes of
- * products and quotients. */
+ * products, quotients, maxima and minima of two. */
 #include "exec/curves.h"
 
 #include <assert.h>
@@ -224,7 +224,7 @@ bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
     return finite ? lines : flat;
 }
 
-/* ---- Products and quotients ---- */
+/* ---- Products, quotients, maxima and minima of two ---- */
 
 static double next_down(bool outward, double x) { return outward ? bfi_down(x) : x; }
 static double next_up(bool outward, double x) { return outward ? bfi_up(x) : x; }
@@ -276,6 +276,26 @@ static void quotient_plane(bfi_plane *p, bfi_dtype dtype, bool outward, double a
     }
 }
 
+/* max(x, y) is y + relu(x - y): above, the chord of the relu, which the corners hold; below, the
+ * operand that is larger in the middle. min(x, y) is x - relu(x - y). */
+static void extreme_plane(bfi_plane *p, bool max, bfi_dtype dtype, bool outward, double a, double b,
+                          double c, double d) {
+    const double x[2] = {a, b}, y[2] = {c, d};
+    double least = a - d, most = b - c; /* of x - y */
+    double chord = least >= 0 ? 1 : most <= 0 ? 0 : most / (most - least);
+    double of_x = in_dtype(dtype, max ? chord : 1 - chord), of_y = in_dtype(dtype, 1 - of_x);
+    bool first = max == (a / 2 + b / 2 >= c / 2 + d / 2);
+    p->s_pos = max ? first : of_x, p->r_pos = max ? !first : of_y;
+    p->s_neg = max ? of_x : first, p->r_neg = max ? of_y : !first;
+    for (int i = 0; i < 4; i++) {
+        double u = x[i / 2], v = y[i % 2];
+        meet(p, outward, u, v, max ? fmax(u, v) : fmin(u, v));
+    }
+    bool one = least >= 0 || most <= 0; /* the result is an operand */
+    if (max || one) p->t_pos = 0;
+    if (!max || one) p->t_neg = 0;
+}
+
 static bool is_finite(const bfi_plane *p) {
     return isfinite(p->s_pos) && isfinite(p->r_pos) && isfinite(p->s_neg) && isfinite(p->r_neg) &&
            isfinite(p->t_pos) && isfinite(p->t_neg);
@@ -287,6 +307,9 @@ bfi_plane bfi_binary_plane(bfi_op op, bfi_dtype dtype, bool outward, double a, d
               nothing = {.t_pos = -INFINITY, .t_neg = INFINITY};
     if (!isfinite(a) || !isfinite(b) || !isfinite(c) || !isfinite(d)) return nothing;
     if (op == BFI_OP_DIV && c <= 0 && d >= 0) return nothing;
-    (op == BFI_OP_DIV ? quotient_plane : product_plane)(&p, dtype, outward, a, b, c, d);
+    if (op == BFI_OP_MAX || op == BFI_OP_MIN)
+        extreme_plane(&p, op == BFI_OP_MAX, dtype, outward, a, b, c, d);
+    else
+        (op == BFI_OP_DIV ? quotient_plane : product_plane)(&p, dtype, outward, a, b, c, d);
     return is_finite(&p) ? p : nothing;
 }

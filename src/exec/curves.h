@@ -12,11 +12,12 @@
 bfi_lines bfi_curve_lines(const bfi_node *node, bfi_dtype dtype, bool outward, double lo,
                           double hi);
 
-/* The product x y, or the quotient x / y, from s_pos x + r_pos y + t_pos to s_neg x + r_neg y +
- * t_neg for all x in [a, b], y in [c, d]; slopes representable in |dtype|. A product has
- * McCormick's planes (McCormick 1976, Math. Prog. 10): on either side the one that meets the
- * product at its least (largest) corner, or where both do, their mean: means have the same slopes
- * below and above, so that what depends on the same inputs cancels. Where the result is not finite,
+/* The product x y, the quotient x / y, max(x, y) or min(x, y), from s_pos x + r_pos y + t_pos to
+ * s_neg x + r_neg y + t_neg for all x in [a, b], y in [c, d]; slopes representable in |dtype|. A
+ * product has McCormick's planes (McCormick 1976, Math. Prog. 10): on either side the one that
+ * meets the product at its least (largest) corner, or where both do, their mean: means have the
+ * same slopes below and above, so that what depends on the same inputs cancels. Max (min) is one of
+ * its operands below (above), a relu's chord on the other side. Where the result is not finite,
  * slopes are 0. */
 typedef struct bfi_plane {
     double s_pos, r_pos, t_pos, s_neg, r_neg, t_neg;

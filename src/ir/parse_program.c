@@ -150,7 +150,8 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
             return node->op == BFI_OP_SCALE_SHIFT;
         case BFI_BACK_PLANE:
         case BFI_BACK_ADJOINT_PLANE:
-            return node->op == BFI_OP_MUL || node->op == BFI_OP_DIV;
+            return node->op == BFI_OP_MUL || node->op == BFI_OP_DIV || node->op == BFI_OP_MAX ||
+                   node->op == BFI_OP_MIN;
         case BFI_BACK_POOL:
         case BFI_BACK_ADJOINT_POOL:
             return node->op == BFI_OP_MAX_POOL;

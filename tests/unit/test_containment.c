@@ -433,10 +433,10 @@ static void kinks_are_tight(void **state) {
     }
 }
 
-static void fail_plane(bool product, double x, double y, const double e[4], const bfi_plane *p) {
+static void fail_plane(bfi_op op, double x, double y, const double e[4], const bfi_plane *p) {
     fail_msg("%s at %a, %a of [%a, %a] x [%a, %a]: %a x + %a y + %a, %a x + %a y + %a",
-             product ? "product" : "quotient", x, y, e[0], e[1], e[2], e[3], p->s_pos, p->r_pos,
-             p->t_pos, p->s_neg, p->r_neg, p->t_neg);
+             bfi_op_name(op), x, y, e[0], e[1], e[2], e[3], p->s_pos, p->r_pos, p->t_pos, p->s_neg,
+             p->r_neg, p->t_neg);
 }
 
 /* Planes of a product are nowhere further off than McCormick's, and where both operands keep their
@@ -459,13 +459,32 @@ static void check_mccormick(const bfi_plane *p, bfi_dtype dtype, const double e[
         assert_true(below >= least - slack && above <= most + slack);
 }
 
-/* Products and quotients: planes at points of the box, which is as wide as it is long or very flat.
- */
+static long double binary_value(bfi_op op, double x, double y) {
+    if (op == BFI_OP_MUL) return (long double)x * y;
+    if (op == BFI_OP_DIV) return (long double)x / y;
+    return op == BFI_OP_MAX ? fmax(x, y) : fmin(x, y);
+}
+
+/* Where one operand is the larger all over the box, a maximum or minimum is one of them; else the
+ * chord of x - y meets its ends. */
+static void check_extreme(const bfi_plane *p, bfi_op op, const double e[4]) {
+    bool max = op == BFI_OP_MAX, apart = e[0] >= e[3] || e[2] >= e[1];
+    double s = max ? p->s_pos : p->s_neg, r = max ? p->r_pos : p->r_neg;
+    assert_true(s * r == 0 && s + r == 1 && (max ? p->t_pos : p->t_neg) == 0);
+    if (!apart) return;
+    assert_true(p->s_pos == p->s_neg && p->r_pos == p->r_neg && p->t_pos == 0 && p->t_neg == 0);
+    assert_true((p->s_pos == 1) == (max ? e[0] >= e[3] : e[2] >= e[1]) ||
+                (e[0] == e[3] && e[2] == e[1]));
+}
+
+/* Functions of two values: planes at points of the box, which is as wide as it is long or very
+ * flat. */
 static void planes_are_sound(void **state) {
     (void)state;
-    for (int i = 0; i < 40000; i++) {
-        bool product = i % 2 == 0;
-        bfi_dtype dtype = (bfi_dtype)(i / 2 % 2);
+    for (int i = 0; i < 80000; i++) {
+        static const bfi_op ops[] = {BFI_OP_MUL, BFI_OP_DIV, BFI_OP_MAX, BFI_OP_MIN};
+        bfi_op op = ops[i % 4];
+        bfi_dtype dtype = (bfi_dtype)(i / 4 % 2);
         double e[4];
         for (int k = 0; k < 4; k += 2) {
             e[k] = kit_int(0, 1) ? 4 * net_uniform() : line_end();
@@ -475,25 +494,25 @@ static void planes_are_sound(void **state) {
             double swap = e[k];
             e[k] = e[k + 1], e[k + 1] = swap;
         }
-        bfi_plane p = bfi_binary_plane(product ? BFI_OP_MUL : BFI_OP_DIV, dtype, true, e[0], e[1],
-                                       e[2], e[3]);
+        bfi_plane p = bfi_binary_plane(op, dtype, true, e[0], e[1], e[2], e[3]);
         if (dtype == BFI_F32)
             assert_true(p.s_pos == (double)(float)p.s_pos && p.r_pos == (double)(float)p.r_pos);
         for (int k = 0; k < 64; k++) {
             double x = line_point(e[0], e[1], (int)kit_int(0, 63)),
                    y = line_point(e[2], e[3], (int)kit_int(0, 63));
-            long double z = product ? (long double)x * y : (long double)x / y;
+            long double z = binary_value(op, x, y);
             if (!isfinite(z)) continue;
             long double u = (long double)p.s_pos * x, v = (long double)p.r_pos * y;
             if (!(u + v + (long double)p.t_pos <=
                   z + reference_slack(fabsl(z) + fabsl(u) + fabsl(v))))
-                fail_plane(product, x, y, e, &p);
+                fail_plane(op, x, y, e, &p);
             u = (long double)p.s_neg * x, v = (long double)p.r_neg * y;
             if (!(u + v + (long double)p.t_neg >=
                   z - reference_slack(fabsl(z) + fabsl(u) + fabsl(v))))
-                fail_plane(product, x, y, e, &p);
+                fail_plane(op, x, y, e, &p);
         }
-        if (product) check_mccormick(&p, dtype, e);
+        if (op == BFI_OP_MUL) check_mccormick(&p, dtype, e);
+        if (op == BFI_OP_MAX || op == BFI_OP_MIN) check_extreme(&p, op, e);
     }
 }
 

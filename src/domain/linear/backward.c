@@ -61,7 +61,7 @@ static void emit_relax(emitter *e, int id, int a) {
     if (!e->failed) e->program->ops[last].b = e->slopes[id];
 }
 
-/* The coefficients of a product go to both operands. */
+/* The coefficients of a product, or of a maximum, go to both operands. */
 static void emit_plane(emitter *e, int id, int a) {
     const bfi_node *node = &e->graph->nodes[id];
     for (int which = 0; which < 2; which++) {
@@ -155,6 +155,8 @@ static const rule rules[BFI_OP_COUNT] = {
     [BFI_OP_SQUARE] = emit_relax,
     [BFI_OP_MUL] = emit_plane,
     [BFI_OP_DIV] = emit_plane,
+    [BFI_OP_MAX] = emit_plane,
+    [BFI_OP_MIN] = emit_plane,
 };
 
 bool bfi_linear_has_rule(bfi_op op) { return rules[op] != NULL; }
