@@ -3,6 +3,7 @@
 
 #include "exec/adjoint.h"
 #include "exec/mix.h"
+#include "exec/moments.h"
 #include "exec/pool_backward.h"
 #include "exec/shared.h"
 #include "exec/splits.h"
@@ -520,6 +521,8 @@ static void (*const handlers[BFI_BACK_COUNT])(const bfi_tile *, const bfi_back_o
     [BFI_BACK_PASS] = run_pass,
     [BFI_BACK_RELAX] = run_relax,
     [BFI_BACK_PLANE] = run_plane,
+    [BFI_BACK_MOMENTS] = bfi_moments_run,
+    [BFI_BACK_LINEARIZE] = bfi_moments_linearize,
     [BFI_BACK_POOL] = run_pool,
     [BFI_BACK_ACCUMULATE] = run_accumulate,
     [BFI_BACK_BOX] = run_box,

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "exec/forms.h"
 #include "exec/forward_internal.h"
 
 void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
@@ -245,10 +246,12 @@ void bfi_forward_input(const bf_plan *plan, bf_workspace *ws, int64_t box, const
     bfi_transfer t = view(plan, ws, box, 0, 0);
     plan->kernels->enclose(t.n, plan->outward, lo, hi, bfi_kept_doubles(&t, t.state->lo),
                            bfi_kept_doubles(&t, t.state->hi));
+    if (plan->formed[0]) bfi_form_node(&t);
 }
 
 void bfi_forward_node(const bf_plan *plan, bf_workspace *ws, int64_t box, int id, int worker) {
     bfi_transfer t = view(plan, ws, box, id, worker);
+    if (plan->formed[id]) bfi_form_node(&t); /* first: the interval may take over an operand's */
     switch (t.node->op) {
         case BFI_OP_LINEAR:
             forward_linear(&t);

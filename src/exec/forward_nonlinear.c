@@ -1,7 +1,7 @@
 #include <assert.h>
 #include <float.h>
 
-#include "exec/curves.h"
+#include "exec/forms.h"
 #include "exec/forward_internal.h"
 #include "exec/parts.h"
 
@@ -286,7 +286,9 @@ static void put_plane(const bfi_transfer *t, int64_t j, double a, double b, doub
                       double exec) {
     bfi_dtype dtype = t->plan->dtype;
     const bfi_value_state *s = t->state;
-    bfi_plane p = bfi_binary_plane(t->node->op, dtype, t->plan->outward, a, b, c, d);
+    bfi_plane p;
+    if (!t->plan->curved[t->id] || !bfi_form_plane(t, j, a, b, c, d, &p))
+        p = bfi_binary_plane(t->node->op, dtype, t->plan->outward, a, b, c, d);
     if (t->plan->outward && dtype == BFI_F32) {
         p.t_pos = (double)bfi_float_down(p.t_pos);
         p.t_neg = (double)bfi_float_up(p.t_neg);

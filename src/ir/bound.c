@@ -94,6 +94,9 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_RELAX:
             *may = 2;
             return 5;
+        case BFI_BACK_MOMENTS:
+            *may = 2;
+            return 5;
         case BFI_BACK_ADJOINT_RELAX:
             *may = 4 | 8;
             return 3;
@@ -106,6 +109,7 @@ static int needs(bfi_back_kind kind, int *may) {
         case BFI_BACK_ADJOINT_SPEC:
             return 1;
         case BFI_BACK_ACCUMULATE:
+        case BFI_BACK_LINEARIZE:
         case BFI_BACK_ADJOINT_ADD:
         case BFI_BACK_ADJOINT_SUB:
         case BFI_BACK_ADJOINT_PLANE:

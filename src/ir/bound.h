@@ -20,7 +20,8 @@ typedef struct bfi_back_op {
     int node;  /* graph node whose rule this is */
     int which; /* SPARSE, PLANE: input number */
     int a, b;  /* buffers read, -1: none. b: ACCUMULATE, ADJOINT_ADD and _SUB: the other operand;
-                  RELAX: slopes; ADJOINT_RELAX, _PLANE and _POOL: coefficients */
+                  RELAX: slopes; MOMENTS, LINEARIZE: coefficients of second-order terms;
+                  ADJOINT_RELAX, _PLANE and _POOL: coefficients */
     int out;   /* buffer written, -1: none */
     int c;     /* ADJOINT_RELAX: slopes, which it steps; -1: none */
 } bfi_back_op;
@@ -95,6 +96,10 @@ static inline double bfi_back_op_elements(const bfi_program *p, const bfi_back_o
     if (op->b >= 0) total += (double)p->buffers[op->b].count;
     return op->out >= 0 ? total + (double)p->buffers[op->out].count : total;
 }
+
+/* Products d_i d_j, i <= j, of the distances of |n| inputs from the middle of their box: d_0 d_0,
+ * d_0 d_1, d_1 d_1, d_0 d_2, ... */
+static inline int64_t bfi_moment_count(int64_t n) { return n * (n + 1) / 2; }
 
 const char *bfi_back_name(bfi_back_kind kind);
 bool bfi_back_in_place(bfi_back_kind kind);

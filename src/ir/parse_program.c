@@ -11,7 +11,7 @@
 enum { MAX_BUFFERS = 1 << 16 };
 
 /* Which value's elements a buffer of an op holds coefficients of. */
-typedef enum extent { NONE, OF_NODE, OF_INPUT, OF_SLOPES } extent;
+typedef enum extent { NONE, OF_NODE, OF_INPUT, OF_SLOPES, OF_MOMENTS } extent;
 
 /* What an op reads and writes. |may_keep|: without |out| the coefficients stay where they are, or
  * nobody wants the result. |may_lack|: the last buffer read may be missing. */
@@ -34,6 +34,8 @@ static const signature signatures[BFI_BACK_COUNT] = {
     [BFI_BACK_PASS] = {1, {OF_NODE}, NONE, false, false},
     [BFI_BACK_RELAX] = {2, {OF_NODE, OF_SLOPES}, OF_INPUT, false, true},
     [BFI_BACK_PLANE] = {1, {OF_NODE}, OF_INPUT, false, false},
+    [BFI_BACK_MOMENTS] = {2, {OF_NODE, OF_MOMENTS}, OF_MOMENTS, false, true},
+    [BFI_BACK_LINEARIZE] = {2, {OF_NODE, OF_MOMENTS}, OF_NODE, false, false},
     [BFI_BACK_POOL] = {1, {OF_NODE}, OF_INPUT, false, false},
     [BFI_BACK_ACCUMULATE] = {2, {OF_NODE, OF_NODE}, OF_NODE, false, false},
     [BFI_BACK_BOX] = {1, {OF_NODE}, NONE, false, false},
@@ -152,6 +154,10 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
         case BFI_BACK_ADJOINT_PLANE:
             return node->op == BFI_OP_MUL || node->op == BFI_OP_DIV || node->op == BFI_OP_MAX ||
                    node->op == BFI_OP_MIN;
+        case BFI_BACK_MOMENTS:
+            return node->op == BFI_OP_MUL;
+        case BFI_BACK_LINEARIZE:
+            return op->node == 0;
         case BFI_BACK_POOL:
         case BFI_BACK_ADJOINT_POOL:
             return node->op == BFI_OP_MAX_POOL;
@@ -166,6 +172,7 @@ static bool fits_node(const bfi_back_op *op, const bfi_node *node) {
 static int64_t extent_count(const program_parser *p, const bfi_back_op *op, extent e) {
     const bfi_node *node = &p->graph->nodes[op->node];
     if (e == NONE) return 0;
+    if (e == OF_MOMENTS) return bfi_moment_count(p->graph->nodes[0].count);
     if (e == OF_SLOPES) return bfi_slope_vectors(node) * bfi_slope_stride(node->count);
     return e == OF_NODE ? node->count : p->graph->nodes[node->inputs[op->which]].count;
 }

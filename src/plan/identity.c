@@ -63,6 +63,7 @@ static void identify_value(const bf_plan *plan, int id, bfi_digest *values) {
     bfi_blake2b hash = begin(plan);
     bfi_content_node(&hash, node);
     add_errors(&hash, &plan->errors[id]);
+    bfi_content_integer(&hash, plan->curved[id]);
     bfi_content_integer(&hash, node->n_inputs);
     for (int i = 0; i < node->n_inputs; i++) bfi_content_digest(&hash, &values[node->inputs[i]]);
     values[id] = bfi_blake2b_digest(&hash);
@@ -110,10 +111,10 @@ static bfi_identity *identify(const bf_plan *plan) {
         identify_results(plan, identity->values, plan->spec_program, plan->interval_program);
     identity->outputs = identify_results(plan, identity->values, plan->output_program, -1);
     if (plan->options.method != BF_METHOD_ALPHA_CROWN) return identity;
-    identity->spec = identify_optimized(plan, &identity->spec, identity->values,
-                                        plan->alpha_spec_program);
-    identity->outputs = identify_optimized(plan, &identity->outputs, identity->values,
-                                           plan->alpha_output_program);
+    identity->spec =
+        identify_optimized(plan, &identity->spec, identity->values, plan->alpha_spec_program);
+    identity->outputs =
+        identify_optimized(plan, &identity->outputs, identity->values, plan->alpha_output_program);
     return identity;
 }
 

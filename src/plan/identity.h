@@ -15,7 +15,7 @@ struct bf_plan;
 
 /* Raise this number when any bound comes out with other bits than before: what caches on disk hold
  * from older builds is then no longer found. tests/unit/test_identity.c tells. */
-#define BFI_BOUNDS_REVISION 5
+#define BFI_BOUNDS_REVISION 6
 
 typedef struct bfi_identity {
     bfi_digest spec;     /* rows of C */

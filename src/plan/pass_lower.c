@@ -134,6 +134,8 @@ static int64_t back_depth(const bf_plan *plan, const bfi_back_op *op) {
             return bfi_sum_depth(n);
         case BFI_BACK_SCALE:
         case BFI_BACK_ACCUMULATE:
+        case BFI_BACK_MOMENTS:
+        case BFI_BACK_LINEARIZE:
             return 1;
         default:
             return 0;

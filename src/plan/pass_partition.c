@@ -92,6 +92,7 @@ static bf_status add_program(bf_plan *plan, int target, bfi_emit_options options
     bfi_program *program = &plan->programs[plan->program_count];
     *program = (bfi_program){0};
     *out = plan->program_count++;
+    options.curved = plan->moments > 0 ? plan->curved : NULL;
     return bfi_linear_emit(plan->graph, target, options, program, err);
 }
 

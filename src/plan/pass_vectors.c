@@ -26,6 +26,8 @@ static const struct {
 #define L 'L'
 #define F 'F'
 #define S 'S'
+#define G 'G'
+#define Q 'Q'
 #define BF_VECTOR(ROLE, field, element, meaning) \
     {#field, element, offsetof(bfi_value_state, field)},
 #include "plan/vector.def"
@@ -36,16 +38,21 @@ static const struct {
 #undef L
 #undef F
 #undef S
+#undef G
+#undef Q
 };
 
 const char *bfi_role_name(bfi_role role) { return roles[role].name; }
 
 static int64_t vector_bytes(const bf_plan *plan, int value, bfi_role role) {
     char element = roles[role].element;
-    int64_t size = element == 'D' ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
+    bool doubles = element == 'D' || element == 'G' || element == 'Q';
+    int64_t size = doubles ? 8 : element == 'I' ? 4 : (int64_t)bfi_dtype_size(plan->dtype);
     int64_t count = plan->graph->nodes[value].count;
     if (element == 'L') return bfi_align64(4 + 5 * count);
     if (element == 'F') size *= BFI_FAMILY_NUMBERS;
+    if (element == 'G') size *= bfi_form_numbers(plan);
+    if (element == 'Q') size *= bfi_moment_numbers(plan);
     if (element == 'S')
         count = bfi_shared_vectors(&plan->graph->nodes[value]) * bfi_slope_stride(count);
     return bfi_align64(count * size);
@@ -167,6 +174,15 @@ static void touch_op(builder *b, const int *forward, const bfi_program *p, int i
             touch_from(b, forward, id, BFI_ROLE_LO_T, step);
             touch_from(b, forward, id, BFI_ROLE_HI_T, step);
             return;
+        case BFI_BACK_MOMENTS:
+            touch_from(b, forward, id, BFI_ROLE_MOMENTS, step);
+            touch_from(b, forward, 0, BFI_ROLE_LO, step);
+            touch_from(b, forward, 0, BFI_ROLE_HI, step);
+            return;
+        case BFI_BACK_LINEARIZE:
+            touch_from(b, forward, id, BFI_ROLE_LO, step);
+            touch_from(b, forward, id, BFI_ROLE_HI, step);
+            return;
         case BFI_BACK_SEED_UNIT:
         case BFI_BACK_ADJOINT_LINEAR: /* what the backward op of the node needs is there */
         case BFI_BACK_ADJOINT_CONV:
@@ -213,12 +229,30 @@ static void touch_program(builder *b, const int *forward, int program, int step)
     for (int i = 0; i < p->op_count; i++) touch_op(b, forward, p, i, step);
 }
 
+/* Forward steps make affine forms from their operands', whose intervals and the input's they read.
+ */
+static void touch_forms(builder *b, const int *forward, int index) {
+    const bf_plan *plan = b->plan;
+    int id = plan->tasks.steps[index].node;
+    const bfi_node *node = &plan->graph->nodes[id];
+    bool reads = plan->formed[id] || plan->curved[id];
+    if (plan->formed[id]) touch(b, id, BFI_ROLE_FORM, index);
+    if (plan->curved[id]) touch(b, id, BFI_ROLE_MOMENTS, index);
+    for (int i = 0; i < node->n_inputs && reads; i++)
+        if (plan->formed[node->inputs[i]])
+            touch_from(b, forward, node->inputs[i], BFI_ROLE_FORM, index);
+    if (!reads) return;
+    touch_from(b, forward, 0, BFI_ROLE_LO, index);
+    touch_from(b, forward, 0, BFI_ROLE_HI, index);
+}
+
 static void touch_step(builder *b, const int *forward, int index) {
     const bf_plan *plan = b->plan;
     const bfi_step *step = &plan->tasks.steps[index];
     const bfi_node *node = &plan->graph->nodes[step->node];
     touch_interval(b, step->node, index);
     if (bfi_step_is_forward(step->kind)) {
+        if (plan->moments > 0) touch_forms(b, forward, index);
         for (int i = 0; i < node->n_inputs; i++) {
             touch_interval(b, node->inputs[i], index);
             if (!reads_dtype(node->op)) continue;

@@ -158,6 +158,7 @@ static const struct pass {
     {"permute", permute, validate_graph, false},
     {"constants", constants, NULL, false},
     {"errors", bfi_pass_errors, NULL, false},
+    {"moments", bfi_pass_moments, NULL, false},
     {"partition", bfi_pass_partition, NULL, false},
     {"liveness", liveness, NULL, false},
     {"reuse", reuse, validate_programs, true},
@@ -233,6 +234,8 @@ void bf_plan_free(bf_plan *plan) {
     free(plan->program_lowering);
     free(plan->state);
     free(plan->relu_only);
+    free(plan->formed);
+    free(plan->curved);
     free(plan->split_values);
     free(plan->errors);
     free(plan->term_gammas);

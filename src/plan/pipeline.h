@@ -7,8 +7,11 @@
 /* Requires constants; provides the error constants of every node. */
 bf_status bfi_pass_errors(bf_plan *plan, bf_error *err);
 
-/* Requires kernels; provides steps in serial order, backward programs (without storage), and notes
- * on fallbacks. */
+/* Requires the graph; provides which products are curved, and which values need affine forms. */
+bf_status bfi_pass_moments(bf_plan *plan, bf_error *err);
+
+/* Requires kernels and curved products; provides steps in serial order, backward programs (without
+ * storage), and notes on fallbacks. */
 bf_status bfi_pass_partition(bf_plan *plan, bf_error *err);
 
 /* Requires steps and programs; provides tasks, waves and edges, and the steps' final order. */

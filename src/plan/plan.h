@@ -23,15 +23,18 @@
 /* Byte offsets into the persistent part, -1: not kept. T: the plan's dtype; n: elements of the
  * value. See exec/forward.h for what is stored. */
 typedef struct bfi_value_state {
-    int64_t lo, hi;     /* double[n]: interval, every number representable in T */
-    int64_t lo_t, hi_t; /* T[n]: the same (equal to lo, hi for float64) */
-    int64_t e;          /* T[n]: error per unit of |coefficient| at this value's way back */
-    int64_t own;        /* double[n]: part of e that holds for an exact unit coefficient */
-    int64_t e_box;      /* T[n]: error per unit of |coefficient| when concretised here */
-    int64_t e_sum;      /* T[n]: the same for one accumulation */
-    int64_t r_pos, r_neg;               /* T[n]: slopes of a product's second operand */
+    int64_t lo, hi;       /* double[n]: interval, every number representable in T */
+    int64_t lo_t, hi_t;   /* T[n]: the same (equal to lo, hi for float64) */
+    int64_t e;            /* T[n]: error per unit of |coefficient| at this value's way back */
+    int64_t own;          /* double[n]: part of e that holds for an exact unit coefficient */
+    int64_t e_box;        /* T[n]: error per unit of |coefficient| when concretised here */
+    int64_t e_sum;        /* T[n]: the same for one accumulation */
+    int64_t r_pos, r_neg; /* T[n]: slopes of a product's second operand */
     int64_t s_pos, s_neg, t_pos, t_neg; /* T[n]: relaxation of a unary node (kernels/kernel.h); max
                                            pooling: t_neg alone, the constant that A- meets */
+    int64_t form;    /* double[n][bfi_form_numbers]: an affine function of the network's input
+                        (exec/forms.h) */
+    int64_t moments; /* double[n][bfi_moment_numbers]: second-order terms of a product (likewise) */
     int64_t pick_lo,
         pick_hi;    /* int32[n]: max pooling, chosen input element for A+ and A-, -1: constant */
     int64_t active; /* int32[n + 1], byte[n]: unary node; how many elements its relaxation does not
@@ -138,6 +141,10 @@ struct bf_plan {
     bfi_node_error *errors;
     double *term_gammas; /* storage of all by_term */
 
+    bool *formed;    /* values that have affine forms */
+    bool *curved;    /* products whose second-order terms the way back keeps */
+    int64_t moments; /* how many terms that are (bfi_moment_count); 0: no product is curved */
+
     bfi_task_graph tasks;
     bfi_program *programs;
     bfi_windows *windows; /* by program */
@@ -196,6 +203,14 @@ struct bf_plan {
 
     _Atomic(bfi_identity *) identity; /* NULL until asked for (bfi_plan_identity) */
 };
+
+/* Of an element's affine form: middle, remainder, reach, and a slope for each input. */
+static inline int64_t bfi_form_numbers(const bf_plan *plan) {
+    return 3 + plan->graph->nodes[0].count;
+}
+
+/* Of a product's second-order terms: their coefficients, and how large they are together. */
+static inline int64_t bfi_moment_numbers(const bf_plan *plan) { return plan->moments + 1; }
 
 /* Programs that |step| may run (the spec step takes one by the request), -1: none. */
 static inline void bfi_step_programs(const bf_plan *plan, const bfi_step *step, int programs[3]) {

@@ -107,6 +107,10 @@ static void shape_op(const bfi_graph *graph, const bfi_constants *constants, con
             if (!same_planes(planes[op->a], planes[op->b]))
                 planes[op->a].whole = planes[op->b].whole = out.whole = true;
             break;
+        case BFI_BACK_MOMENTS:
+        case BFI_BACK_LINEARIZE:
+            planes[op->a].whole = true;
+            break;
         case BFI_BACK_LINEAR:
         case BFI_BACK_SPARSE:
         case BFI_BACK_PLANE:

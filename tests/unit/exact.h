@@ -1,6 +1,6 @@
 /* Exact dyadic numbers for tests: sums, products and comparisons of floating-point numbers without
  * any rounding, and the exact value and exact interval of a graph made of affine and piecewise
- * linear ops. */
+ * linear ops, squares and products. */
 #ifndef BF_TESTS_EXACT_H
 #define BF_TESTS_EXACT_H
 
@@ -285,6 +285,17 @@ static inline bool exact_knows(bfi_op op) {
            op == BFI_OP_SQUARE;
 }
 
+/* [lo, hi] = [xl, xh] * [yl, yh] */
+static inline void exact_product(const exact *xl, const exact *xh, const exact *yl, const exact *yh,
+                                 exact *lo, exact *hi) {
+    static exact product;
+    for (int i = 0; i < 4; i++) {
+        exact_multiply(&product, i / 2 ? xh : xl, i % 2 ? yh : yl);
+        if (i == 0 || exact_compare(&product, lo) < 0) exact_copy(lo, &product);
+        if (i == 0 || exact_compare(&product, hi) > 0) exact_copy(hi, &product);
+    }
+}
+
 static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
     const bfi_node *node = &graph->nodes[id];
     exact *lo = v->lo[id], *hi = v->hi[id];
@@ -316,6 +327,11 @@ static inline void exact_node(const bfi_graph *graph, int id, exact_values *v) {
         if (node->op != BFI_OP_CONST) exact_term(v, x, i, s, &lo[i], &hi[i]);
         if (node->op == BFI_OP_ADD || node->op == BFI_OP_SUB)
             exact_term(v, z, i, node->op == BFI_OP_ADD ? 1 : -1, &lo[i], &hi[i]);
+        if (node->op == BFI_OP_MUL && x == z)
+            exact_unary(&(bfi_node){.op = BFI_OP_SQUARE}, &v->lo[x][i], &v->hi[x][i], &lo[i],
+                        &hi[i]);
+        else if (node->op == BFI_OP_MUL)
+            exact_product(&v->lo[x][i], &v->hi[x][i], &v->lo[z][i], &v->hi[z][i], &lo[i], &hi[i]);
         if (exact_knows(node->op)) exact_unary(node, &v->lo[x][i], &v->hi[x][i], &lo[i], &hi[i]);
     }
 }

@@ -210,6 +210,18 @@ static inline bfi_graph *case_binary(int variant) {
     return case_finish(graph, 4);
 }
 
+/* Products of affine functions of few inputs, of such products, and of one value with itself. */
+static inline bfi_graph *case_products(int variant) {
+    bfi_graph *graph = kit_graph(KIT_SHAPE(3));
+    int a = net_linear(graph, NET_PLAIN, 0, 1, 3, 21),
+        b = net_linear(graph, NET_PLAIN, 0, 1, 3, 21);
+    if (variant == 1) b = net_same(graph, BFI_OP_RELU, b, -1);
+    int c = net_same(graph, BFI_OP_MUL, a, variant == 2 ? a : b);
+    if (variant == 3) c = net_same(graph, BFI_OP_MUL, c, net_same(graph, BFI_OP_SUB, a, c));
+    net_same(graph, BFI_OP_ADD, c, b);
+    return case_finish(graph, 4);
+}
+
 static inline bfi_graph *case_matmul(int variant) {
     (void)variant;
     bfi_graph *graph = case_start(5, KIT_SHAPE(2, 3, 4));
@@ -267,6 +279,7 @@ static const op_case op_cases[] = {
     {"residual", case_residual, 2},
     {"unary", case_unary, 17},
     {"binary", case_binary, 8},
+    {"products", case_products, 4},
     {"matmul", case_matmul, 1},
     {"softmax", case_softmax, 2},
     {"constant", case_constant, 2},

@@ -183,6 +183,11 @@ static void round_trip_programs(const bfi_graph *graph, bool *kinds) {
     round_trip_target(graph, graph->output, (bfi_emit_options){.slopes = BFI_SLOPES_SHARED}, kinds);
     round_trip_target(graph, graph->output,
                       (bfi_emit_options){.spec = true, .stop_after_linear = true}, kinds);
+    bool *products = calloc((size_t)graph->count, sizeof *products);
+    for (int id = 0; id < graph->count; id++) products[id] = graph->nodes[id].op == BFI_OP_MUL;
+    round_trip_target(graph, graph->output, (bfi_emit_options){.spec = true, .curved = products},
+                      kinds);
+    free(products);
 }
 
 /* The cases set attributes on ops that have none of them. */

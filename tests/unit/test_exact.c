@@ -189,7 +189,7 @@ static bool computable(const bfi_graph *graph) {
                 if (node->op != BFI_OP_RELU && node->op != BFI_OP_LEAKY_RELU) return false;
                 break;
             case BFI_CLASS_NONLINEAR:
-                if (node->op != BFI_OP_MAX_POOL) return false;
+                if (node->op != BFI_OP_MAX_POOL && node->op != BFI_OP_MUL) return false;
                 break;
             default: /* means have divisors that are no powers of two */
                 if (node->op == BFI_OP_REDUCE_MEAN || node->op == BFI_OP_AVERAGE_POOL) return false;

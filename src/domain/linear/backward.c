@@ -12,6 +12,7 @@ typedef struct emitter {
     int *live;     /* buffer with the coefficients at each value, -1: none yet */
     int *slopes;   /* buffer with the slopes of each activation, -1: none */
     bool *crossed; /* a weighted op lies between the value and the spec */
+    int moments;   /* buffer with the coefficients of second-order terms, -1: none yet */
     bool failed;   /* out of memory */
 } emitter;
 
@@ -69,6 +70,12 @@ static void emit_plane(emitter *e, int id, int a) {
         emit(e, (bfi_back_op){BFI_BACK_PLANE, id, which, a, -1, out, -1});
         contribute(e, id, node->inputs[which], out);
     }
+    if (!e->options.curved || !e->options.curved[id]) return;
+    int64_t count = bfi_moment_count(e->graph->nodes[0].count);
+    int sum = bfi_program_add_buffer(e->program, count);
+    if (sum < 0) e->failed = true;
+    emit(e, (bfi_back_op){BFI_BACK_MOMENTS, id, 0, a, e->moments, sum, -1});
+    e->moments = sum;
 }
 
 static void emit_pool(emitter *e, int id, int a) { emit_through(e, id, a, BFI_BACK_POOL); }
@@ -114,7 +121,14 @@ static void emit_alias(emitter *e, int id, int a) {
     contribute(e, id, e->graph->nodes[id].inputs[0], a);
 }
 
+/* Of the network's input, which is the last: second-order terms are terms of its elements. */
 static void emit_box(emitter *e, int id, int a) {
+    if (id == 0 && e->moments >= 0) {
+        int out = new_buffer(e, id);
+        emit(e, (bfi_back_op){BFI_BACK_LINEARIZE, id, 0, a, e->moments, out, -1});
+        e->moments = -1;
+        a = out;
+    }
     emit(e, (bfi_back_op){BFI_BACK_BOX, id, 0, a, -1, -1, -1});
 }
 
@@ -163,6 +177,7 @@ bool bfi_linear_has_rule(bfi_op op) { return rules[op] != NULL; }
 
 /* Nothing else than |id| holds coefficients, so the functional can be concretised there. */
 static bool is_frontier(const emitter *e, int id) {
+    if (e->moments >= 0) return false;
     for (int below = 0; below < id; below++)
         if (e->live[below] >= 0) return false;
     return true;
@@ -203,7 +218,9 @@ static bf_status emit_backward(emitter *e, int target, bf_error *err) {
     e->crossed = bfi_calloc(count, sizeof *e->crossed);
     if (e->live && e->crossed) {
         for (size_t id = 0; id < count; id++) e->live[id] = -1;
+        e->moments = -1;
         walk(e, target);
+        assert(e->failed || e->moments < 0); /* operands of curved products lead to the input */
     } else {
         e->failed = true;
     }

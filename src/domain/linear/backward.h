@@ -15,6 +15,8 @@ typedef struct bfi_emit_options {
     bool spec;              /* rows of C at the output instead of neurons of |target| */
     bool stop_after_linear; /* IBP with a spec: cross one weighted op, then concretise */
     bool try_boxes;         /* concretise on hidden boxes on the way and keep the best */
+    const bool *curved;     /* by node: products whose second-order terms are kept, as terms of the
+                               network's input. NULL: none. Not with slopes */
     bfi_slopes slopes;      /* lower slopes are optimised: emit the adjoint pass too. A program
                                without any slope to choose comes out plain */
 } bfi_emit_options;
