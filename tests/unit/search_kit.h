@@ -38,6 +38,22 @@ static inline void kit_range(const bf_model *model, double *least, double *most)
     }
 }
 
+/* Smallest y_0 and y_0 - y_1, and largest y_0, over grid x grid points of [-1, 1]^2. */
+static inline void kit_grid_minimum(int grid, const bf_model *model, double least[2],
+                                    double *most) {
+    least[0] = least[1] = INFINITY, *most = -INFINITY;
+    for (int i = 0; i < grid * grid; i++) {
+        double x[2] = {-1 + 2.0 * (i % grid) / (grid - 1), -1 + 2.0 * (i / grid) / (grid - 1)};
+        double **values;
+        assert_int_equal(bfi_evaluate(model->graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL),
+                         BF_STATUS_OK);
+        const double *y = values[model->graph->output];
+        least[0] = fmin(least[0], y[0]), least[1] = fmin(least[1], y[0] - y[1]);
+        *most = fmax(*most, y[0]);
+        bfi_evaluation_free(model->graph, values);
+    }
+}
+
 /* What |assertion| says of two outputs, on [-1, 1]^2. */
 static inline bf_property *kit_square_property(const char *assertion) {
     char text[1024];

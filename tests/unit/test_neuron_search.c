@@ -121,21 +121,6 @@ static bfi_search_result ask(const bf_model *model, const bf_property *property,
     return result;
 }
 
-/* Smallest y_0, and y_0 - y_1, over a grid. */
-static void grid_minimum(const bf_model *model, double least[2], double *most) {
-    least[0] = least[1] = INFINITY, *most = -INFINITY;
-    for (int i = 0; i < GRID * GRID; i++) {
-        double x[2] = {-1 + 2.0 * (i % GRID) / (GRID - 1), -1 + 2.0 * (i / GRID) / (GRID - 1)};
-        double **values;
-        assert_int_equal(bfi_evaluate(model->graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL),
-                         BF_STATUS_OK);
-        const double *y = values[model->graph->output];
-        least[0] = fmin(least[0], y[0]), least[1] = fmin(least[1], y[0] - y[1]);
-        *most = fmax(*most, y[0]);
-        bfi_evaluation_free(model->graph, values);
-    }
-}
-
 static bool violates(const bf_polytope *d, const double *y) {
     for (int32_t r = 0; r < d->count; r++) {
         double left = 0;
@@ -203,7 +188,7 @@ static void test_agrees(void **unused) {
         bfi_op op = random_op();
         bf_model *model = random_model(op);
         double least[2], most;
-        grid_minimum(model, least, &most);
+        kit_grid_minimum(GRID, model, least, &most);
         double slack = (is_smooth(op) ? 0.1 : 0.02) * (most - least[0]) + 1e-3;
         for (int found = 0; found < 2; found++) {
             bf_status status;
@@ -348,7 +333,7 @@ static void test_pools(void **unused) {
         kit_seed((uint64_t)i + 1);
         bf_model *model = pool_model(i % 2);
         double least[2], most;
-        grid_minimum(model, least, &most);
+        kit_grid_minimum(GRID, model, least, &most);
         for (int found = 0; found < 2; found++) {
             bf_status status;
             bf_property *property =
@@ -390,7 +375,7 @@ static void test_without_memory(void **unused) {
         bf_model *model = random_model(BFI_OP_RELU);
         double least[2], most;
         bf_status status;
-        grid_minimum(model, least, &most);
+        kit_grid_minimum(GRID, model, least, &most);
         bf_property *property = question_about(least, 0.01 * (most - least[0]), false, i % 3 == 0);
         for (int64_t memory = 0; memory <= 1 << 16; memory = memory ? memory * 4 : 1 << 12) {
             question q = {.branching = BF_BRANCHING_NEURONS, .threads = 1, .memory = memory};
@@ -419,7 +404,7 @@ static void test_stops(void **unused) {
     bf_model *model = random_model(BFI_OP_RELU);
     double least[2], most;
     bf_status status;
-    grid_minimum(model, least, &most);
+    kit_grid_minimum(GRID, model, least, &most);
     bf_property *property = question_about(least, 0.01 * (most - least[0]), false, false);
     question q = {.branching = BF_BRANCHING_NEURONS, .threads = 2, .leaves = &seen};
     bfi_search_result whole = ask(model, property, q, &status);

@@ -18,21 +18,6 @@ static bf_model *random_model(void) {
     return net_model(graph);
 }
 
-/* Smallest y_0 and y_0 - y_1 over the grid. */
-static void grid_minimum(const bf_model *model, double least[2], double *most) {
-    least[0] = least[1] = INFINITY, *most = -INFINITY;
-    for (int i = 0; i < GRID * GRID; i++) {
-        double x[2] = {-1 + 2.0 * (i % GRID) / (GRID - 1), -1 + 2.0 * (i / GRID) / (GRID - 1)};
-        double **values;
-        assert_int_equal(bfi_evaluate(model->graph, BFI_EVAL_FLOAT64, x, NULL, &values, NULL),
-                         BF_STATUS_OK);
-        const double *y = values[model->graph->output];
-        least[0] = fmin(least[0], y[0]), least[1] = fmin(least[1], y[0] - y[1]);
-        *most = fmax(*most, y[0]);
-        bfi_evaluation_free(model->graph, values);
-    }
-}
-
 static bfi_search_result search(const bf_model *model, const bf_property *property, int threads,
                                 int64_t memory, double deadline, bf_status wanted) {
     bfi_attack *attack;
@@ -62,7 +47,7 @@ static void test_agrees_with_grid(void **unused) {
     for (int i = 0; i < 40; i++) {
         bf_model *model = random_model();
         double least[2], most;
-        grid_minimum(model, least, &most);
+        kit_grid_minimum(GRID, model, least, &most);
         double slack = 0.02 * (most - least[0]) + 1e-3;
         for (int found = 0; found < 2; found++) {
             char text[200];
@@ -94,7 +79,7 @@ static void test_limits(void **unused) {
     bf_model *model = random_model();
     double least[2], most;
     char text[100];
-    grid_minimum(model, least, &most);
+    kit_grid_minimum(GRID, model, least, &most);
     /* so near to the minimum that neither a proof nor a point is quick */
     snprintf(text, sizeof text, "(assert (<= Y_0 %.17g))", least[0] - 1e-6);
     bf_property *property = kit_square_property(text);

@@ -46,6 +46,13 @@ typedef struct bfi_backend_functions {
     extern const bfi_backend_functions functions;
 #include "verify/solver/solver.def"
 
+/* Makes the |size| bytes that a back end is, a bfi_dylib first, which |load| fills; NULL when that
+ * fails. */
+bf_status bfi_backend_open(size_t size, bf_status (*load)(void *self, bf_error *err), void **self,
+                           bf_error *err);
+/* Closes the library too; NULL does nothing. */
+void bfi_backend_close(void *self);
+
 /* Tries values |x| of the encoding's columns as a counterexample: then the result is found. */
 bf_status bfi_question_try(const bfi_question *question, const double *x, bfi_solver_result *result,
                            bf_error *err);

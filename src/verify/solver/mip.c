@@ -53,22 +53,13 @@ typedef struct tree {
     bf_error *err;
 } tree;
 
-static bf_status create(void **self, bf_error *err) {
-    library *lib = bfi_calloc(1, sizeof *lib);
-    if (!lib) return bfi_fail_memory(err);
-    bf_status status = bfi_highs_load(&lib->dylib, &lib->highs, err);
-    if (status != BF_STATUS_OK) {
-        free(lib);
-        lib = NULL;
-    }
-    *self = lib;
-    return status;
+static bf_status load(void *self, bf_error *err) {
+    library *lib = self;
+    return bfi_highs_load(&lib->dylib, &lib->highs, err);
 }
 
-static void destroy(void *self) {
-    library *lib = self;
-    if (lib) bfi_dylib_close(&lib->dylib);
-    free(lib);
+static bf_status create(void **self, bf_error *err) {
+    return bfi_backend_open(sizeof(library), load, self, err);
 }
 
 static double kink_value(const bfi_kink *k, double x) { return x * k->slope[x >= 0]; }
@@ -485,5 +476,5 @@ static bf_status decide_mip(void *self, const bfi_question *question, bfi_solver
     return run(self, question, true, result, err);
 }
 
-const bfi_backend_functions bfi_backend_lp = {create, destroy, decide_lp};
-const bfi_backend_functions bfi_backend_mip = {create, destroy, decide_mip};
+const bfi_backend_functions bfi_backend_lp = {create, bfi_backend_close, decide_lp};
+const bfi_backend_functions bfi_backend_mip = {create, bfi_backend_close, decide_mip};

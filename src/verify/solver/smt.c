@@ -32,22 +32,13 @@ typedef struct formula {
     bool failed;    /* some call: what was asked is not what was meant */
 } formula;
 
-static bf_status create(void **self, bf_error *err) {
-    library *lib = bfi_calloc(1, sizeof *lib);
-    if (!lib) return bfi_fail_memory(err);
-    bf_status status = bfi_z3_load(&lib->dylib, &lib->z3, err);
-    if (status != BF_STATUS_OK) {
-        free(lib);
-        lib = NULL;
-    }
-    *self = lib;
-    return status;
+static bf_status load(void *self, bf_error *err) {
+    library *lib = self;
+    return bfi_z3_load(&lib->dylib, &lib->z3, err);
 }
 
-static void destroy(void *self) {
-    library *lib = self;
-    if (lib) bfi_dylib_close(&lib->dylib);
-    free(lib);
+static bf_status create(void **self, bf_error *err) {
+    return bfi_backend_open(sizeof(library), load, self, err);
 }
 
 /* Z3 would end the process. */
@@ -287,4 +278,4 @@ static bf_status decide(void *self, const bfi_question *question, bfi_solver_res
     return status;
 }
 
-const bfi_backend_functions bfi_backend_smt = {create, destroy, decide};
+const bfi_backend_functions bfi_backend_smt = {create, bfi_backend_close, decide};

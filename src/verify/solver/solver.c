@@ -50,6 +50,23 @@ void bfi_solver_reason(bfi_solver_result *result, const char *format, ...) {
     va_end(list);
 }
 
+bf_status bfi_backend_open(size_t size, bf_status (*load)(void *self, bf_error *err), void **self,
+                           bf_error *err) {
+    *self = bfi_calloc(1, size);
+    if (!*self) return bfi_fail_memory(err);
+    bf_status status = load(*self, err);
+    if (status != BF_STATUS_OK) {
+        free(*self);
+        *self = NULL;
+    }
+    return status;
+}
+
+void bfi_backend_close(void *self) {
+    if (self) bfi_dylib_close(self);
+    free(self);
+}
+
 bf_status bfi_question_try(const bfi_question *q, const double *x, bfi_solver_result *result,
                            bf_error *err) {
     bool accepted = false;
