@@ -18,6 +18,7 @@ static double in_dtype(const bfi_tile *t, double x) {
 
 /* What the tile's box keeps of |op|'s elements, their number first; NULL: all, or not known. */
 static const int32_t *kept(const bfi_tile *t, const bfi_back_op *op) {
+    if (op->kind != BFI_BACK_RELAX) return NULL; /* max pooling */
     return bfi_kept_elements(t->plan, t->ws, t->v.box[0], t->program, (int)(op - t->program->ops));
 }
 
