@@ -224,6 +224,7 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
     if (status == BF_STATUS_OK) {
         find_exactness(plan->graph, &f);
         find_needed(plan->graph, &f, plan->relu_only);
+        plan->exact_output = f.exact[plan->graph->output];
         status = add_steps(plan, &f, err);
     }
     if (status == BF_STATUS_OK) status = add_spec_programs(plan, err);

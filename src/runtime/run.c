@@ -292,18 +292,21 @@ static void run_optimize_spec_step(const bf_plan *plan, bf_workspace *ws, int in
 static void run_spec_step(const bf_plan *plan, bf_workspace *ws, int index) {
     const bf_request *request = &ws->request;
     int program = request->spec ? plan->spec_program : plan->output_program;
-    bool interval = !request->spec && (program < 0 || plan->options.intersect);
+    bool known = !request->spec && (program < 0 || plan->exact_output);
+    bool interval = known || (!request->spec && plan->options.intersect);
     for (int64_t box = 0; box < ws->boxes; box++) {
         if (bfi_ws_box(ws, box)->answered) continue;
         start_results(plan, ws, box, interval);
         if (!bfi_ws_infeasible(ws, box)) bfi_reuse_start_results(ws, box);
     }
     if (program < 0 || (!request->lower && !request->upper)) return;
+    if (known && !request->functional) return;
     int programs[2] = {request->spec ? plan->interval_program : -1, program};
     for (int p = 0; p < 2; p++) {
         loop w = {.plan = plan, .ws = ws, .job_count = 1, .last = true};
         if (programs[p] < 0) continue;
         w.jobs[0] = spec_job(plan, ws, index, programs[p], -1);
+        if (known) w.jobs[0].lower = w.jobs[0].upper = w.jobs[0].lower_error = NULL;
         run_loop(&w);
     }
 }
