@@ -5,6 +5,11 @@
 
 #include "exec/forms.h"
 #include "exec/forward_internal.h"
+#include "exec/parts.h"
+
+/* Inputs are left out of a weighted node's sums when at most this part of them is other than zero.
+ */
+enum { PART_PERCENT = 75, CONV_PERCENT = 40 };
 
 void bfi_put_interval(const bfi_transfer *t, int64_t j, double lo, double hi) {
     bool f32 = t->plan->dtype == BFI_F32;
@@ -105,6 +110,24 @@ static const char *at(const void *array, int64_t index, size_t size) {
     return (const char *)array + (size_t)index * size;
 }
 
+/* The elements of the operand that are other than zero, when leaving out the others pays. */
+static const int32_t *nonzero_inputs(const bfi_transfer *t) {
+    if (!bfi_sums_in_part(t->node, t->constants)) return NULL;
+    const int32_t *list = bfi_nonzero_elements(t->plan, t->ws, t->box, t->node->inputs[0]);
+    int64_t count = t->plan->graph->nodes[t->node->inputs[0]].count,
+            percent = t->node->op == BFI_OP_LINEAR ? PART_PERCENT : CONV_PERCENT;
+    return list && 100 * list[0] <= percent * count ? list : NULL;
+}
+
+/* Output rows [m, end) of a product with one matrix, over the inputs on |list|. */
+static void part_of_linear(const bfi_transfer *t, const int32_t *list, int64_t m, int64_t end) {
+    const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
+    bfi_part part = {.terms = list + 1, .term_count = list[0]};
+    t->run.kernels->interval_linear_part(
+        &t->constants->forward, &part, m, end, bfi_kept_numbers(t, in->lo_t),
+        bfi_kept_numbers(t, in->hi_t), scratch(t, 0), scratch(t, 1), scratch(t, 2));
+}
+
 static void forward_linear(const bfi_transfer *t) {
     const bfi_value_state *in = &t->plan->state[t->node->inputs[0]];
     const char *lo = bfi_kept_numbers(t, in->lo_t), *hi = bfi_kept_numbers(t, in->hi_t);
@@ -112,10 +135,15 @@ static void forward_linear(const bfi_transfer *t) {
     size_t size = bfi_dtype_size(t->plan->dtype);
     const bfi_packed *w = &t->constants->forward;
     int64_t chunk = bfi_chunk(6.0 * (double)w->k, BF_PACK);
+    const int32_t *list = nonzero_inputs(t);
     for (int64_t r = 0; r < t->node->attrs.rows; r++)
         for (int64_t m = 0; m < w->m; m += chunk) {
             if ((r || m) && bfi_ws_stopped(t->ws)) return;
             int64_t end = m + chunk < w->m ? m + chunk : w->m;
+            if (list) {
+                part_of_linear(t, list, m, end);
+                continue;
+            }
             bfi_run_interval_linear(&t->run, w, m, end, at(lo, r * w->k, size),
                                     at(hi, r * w->k, size), s_lo + (size_t)(r * w->m) * size,
                                     s_hi + (size_t)(r * w->m) * size,
@@ -130,11 +158,20 @@ static void forward_conv(const bfi_transfer *t) {
     double row_flops =
         6.0 * (double)(conv->groups * conv->c_dst * conv->w_dst * t->constants->terms_forward);
     int64_t chunk = bfi_chunk(row_flops, 1);
+    const int32_t *list = nonzero_inputs(t);
+    const void *lo = bfi_kept_numbers(t, in->lo_t), *hi = bfi_kept_numbers(t, in->hi_t);
+    bfi_conv_part part = {NULL, NULL};
+    if (list)
+        part.src = bfi_list_bytes(list, conv->groups * conv->c_src * conv->h_src * conv->w_src);
     for (int64_t y = 0; y < conv->h_dst; y += chunk) {
+        int64_t end = y + chunk < conv->h_dst ? y + chunk : conv->h_dst;
         if (y && bfi_ws_stopped(t->ws)) return;
-        bfi_run_interval_conv(&t->run, conv, y, y + chunk < conv->h_dst ? y + chunk : conv->h_dst,
-                              bfi_kept_numbers(t, in->lo_t), bfi_kept_numbers(t, in->hi_t),
-                              scratch(t, 0), scratch(t, 1), scratch(t, 2), 1, 1);
+        if (list)
+            t->run.kernels->interval_conv_part(conv, &part, y, end, lo, hi, scratch(t, 0),
+                                               scratch(t, 1), scratch(t, 2));
+        else
+            bfi_run_interval_conv(&t->run, conv, y, end, lo, hi, scratch(t, 0), scratch(t, 1),
+                                  scratch(t, 2), 1, 1);
     }
     finish_sums(t, scratch(t, 0), scratch(t, 1), scratch(t, 2));
 }

@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <float.h>
+#include <string.h>
 
 #include "exec/forms.h"
 #include "exec/forward_internal.h"
@@ -141,23 +142,31 @@ static bool forward_elementwise(const bfi_transfer *t, const double *lo, const d
     return rounds;
 }
 
-/* Lists the elements that leave anything behind, for some slope that lanes may choose; all of them
- * when |all|. */
+/* Marks elements other than zero. */
+static void mark(bfi_dtype dtype, int64_t n, const void *data, uint8_t *bytes) {
+    const float *f = data;
+    const double *d = data;
+    for (int64_t j = 0; j < n && data && dtype == BFI_F32; j++) bytes[j] |= f[j] != 0;
+    for (int64_t j = 0; j < n && data && dtype == BFI_F64; j++) bytes[j] |= d[j] != 0;
+}
+
+/* Lists the elements that are other than zero, or leave anything behind, for some slope that lanes
+ * may choose; all of them when |all|. */
 static void list_active(const bfi_transfer *t, bool all) {
     int32_t *active = bfi_kept_ints(t, t->state->active), count = 0;
     if (!active) return;
-    const void *lines[3] = {bfi_kept_numbers(t, t->state->s_pos),
-                            bfi_kept_numbers(t, t->state->s_neg),
-                            bfi_kept_numbers(t, t->state->t_neg)},
-               *e = bfi_kept_numbers(t, t->state->e);
+    uint8_t *bytes = bfi_list_mark(active, t->n);
     bfi_dtype dtype = t->plan->dtype;
+    memset(bytes, all, (size_t)t->n);
+    mark(dtype, t->n, bfi_kept_numbers(t, t->state->s_pos), bytes);
+    mark(dtype, t->n, bfi_kept_numbers(t, t->state->s_neg), bytes);
+    mark(dtype, t->n, bfi_kept_numbers(t, t->state->t_neg), bytes);
+    if (t->plan->outward) mark(dtype, t->n, bfi_kept_numbers(t, t->state->e), bytes);
+    const double *hi = bfi_hi(t, t->id); /* 0 <= lo <= hi, or all */
     for (int64_t j = 0; j < t->n; j++) {
-        bool zero = bfi_load(dtype, lines[0], j) == 0 && bfi_load(dtype, lines[1], j) == 0 &&
-                    bfi_load(dtype, lines[2], j) == 0 &&
-                    !(t->plan->outward && e && bfi_load(dtype, e, j) != 0);
+        uint8_t listed = (uint8_t)(bytes[j] | (hi[j] != 0));
         active[1 + count] = (int32_t)j;
-        bfi_list_mark(active, t->n, j, all || !zero);
-        count += all || !zero;
+        count += bytes[j] = listed;
     }
     active[0] = count;
 }

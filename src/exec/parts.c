@@ -5,13 +5,21 @@
 /* Part of a layer that is not worth leaving out. */
 #define NEARLY_ALL 0.95
 
+static const int32_t *list_of(const bf_plan *plan, const bf_workspace *ws, int64_t box, int node) {
+    const int32_t *list = bfi_ws_ints(ws, box, plan->state[node].active);
+    return list && list[0] <= NEARLY_ALL * (double)plan->graph->nodes[node].count ? list : NULL;
+}
+
+const int32_t *bfi_nonzero_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                    int value) {
+    return list_of(plan, ws, box, bfi_value_root(plan->graph, value));
+}
+
 const int32_t *bfi_kept_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
                                  const bfi_program *program, int index) {
     const bfi_back_op *op = &program->ops[index];
     assert(op->kind == BFI_BACK_RELAX);
-    const int32_t *list = bfi_ws_ints(ws, box, plan->state[op->node].active);
-    double count = (double)plan->graph->nodes[op->node].count;
-    return list && list[0] <= NEARLY_ALL * count ? list : NULL;
+    return list_of(plan, ws, box, op->node);
 }
 
 /* Convolutions of fewer vectors of outputs multiply by zero: that is cheaper than listing what they

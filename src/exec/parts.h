@@ -12,9 +12,12 @@
 static inline const uint8_t *bfi_list_bytes(const int32_t *list, int64_t n) {
     return (const uint8_t *)(list + 1 + n);
 }
-static inline void bfi_list_mark(int32_t *list, int64_t n, int64_t element, bool listed) {
-    ((uint8_t *)(list + 1 + n))[element] = listed;
-}
+static inline uint8_t *bfi_list_mark(int32_t *list, int64_t n) { return (uint8_t *)(list + 1 + n); }
+
+/* Elements of the interval of |value| in |box| that are other than zero. NULL: (nearly) all, or not
+ * known. */
+const int32_t *bfi_nonzero_elements(const bf_plan *plan, const bf_workspace *ws, int64_t box,
+                                    int value);
 
 /* Elements that op |index| of the program, a relaxation, keeps in |box|. NULL: (nearly) all, or not
  * known. */

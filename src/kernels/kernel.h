@@ -264,6 +264,16 @@ typedef struct bfi_kernels {
                             int64_t lanes);
     void (*interval_conv)(const bfi_conv *c, int64_t y0, int64_t y1, const void *lo, const void *hi,
                           void *out_lo, void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
+
+    /* The same of one lane (ls == 1), over the terms or sources of the part: what they give where
+     * the others are zeros. The rows or destinations are all. */
+    void (*interval_linear_part)(const bfi_packed *w, const bfi_part *part, int64_t m0, int64_t m1,
+                                 const void *lo, const void *hi, void *out_lo, void *out_hi,
+                                 void *out_mag);
+    void (*interval_conv_part)(const bfi_conv *c, const bfi_conv_part *part, int64_t y0, int64_t y1,
+                               const void *lo, const void *hi, void *out_lo, void *out_hi,
+                               void *out_mag);
+
     void (*interval_sparse)(const bfi_csr *m, const void *lo, const void *hi, void *out_lo,
                             void *out_hi, void *out_mag, int64_t ls, int64_t lanes);
 

@@ -246,6 +246,15 @@ static void touch_forms(builder *b, const int *forward, int index) {
     touch_from(b, forward, 0, BFI_ROLE_HI, index);
 }
 
+/* Sums of a weighted node leave out the zeros that a relu has put into its operand. */
+static void touch_nonzero(builder *b, const int *forward, int index, int value) {
+    const bf_plan *plan = b->plan;
+    const bfi_node *node = &plan->graph->nodes[plan->tasks.steps[index].node];
+    if (bfi_sums_in_part(node, &plan->constants->nodes[plan->tasks.steps[index].node]) &&
+        plan->graph->nodes[bfi_value_root(plan->graph, value)].op == BFI_OP_RELU)
+        touch_from(b, forward, value, BFI_ROLE_ACTIVE, index);
+}
+
 static void touch_step(builder *b, const int *forward, int index) {
     const bf_plan *plan = b->plan;
     const bfi_step *step = &plan->tasks.steps[index];
@@ -256,6 +265,7 @@ static void touch_step(builder *b, const int *forward, int index) {
         for (int i = 0; i < node->n_inputs; i++) {
             touch_interval(b, node->inputs[i], index);
             if (!reads_dtype(node->op)) continue;
+            touch_nonzero(b, forward, index, node->inputs[i]);
             touch_from(b, forward, node->inputs[i], BFI_ROLE_LO_T, index);
             touch_from(b, forward, node->inputs[i], BFI_ROLE_HI_T, index);
         }

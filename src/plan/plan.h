@@ -50,6 +50,13 @@ typedef struct bfi_value_state {
                        doubles from the worker's first; -1: nowhere */
 } bfi_value_state;
 
+/* The forward sums of |node| have so many outputs that leaving out inputs that are zero may pay for
+ * listing them: once for a product, for every position of a convolution. */
+static inline bool bfi_sums_in_part(const bfi_node *node, const bfi_node_constants *c) {
+    if (node->op == BFI_OP_LINEAR) return node->attrs.rows == 1 && node->attrs.n >= 64;
+    return bfi_op_class_of(node->op) == BFI_CLASS_WEIGHTED && c->conv_forward.c_dst >= 32;
+}
+
 /* Every vector and tile starts on a cache line. */
 static inline int64_t bfi_align64(int64_t n) { return (n + 63) / 64 * 64; }
 

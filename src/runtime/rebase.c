@@ -40,8 +40,9 @@ static void open_room(const bf_plan *plan, bf_workspace *ws) {
 /* Puts |j| on the list of a layer of |n| elements, unless it is there. */
 static void keep_element(int32_t *active, int64_t n, int32_t j) {
     int32_t at = active[0];
-    if (bfi_list_bytes(active, n)[j]) return;
-    bfi_list_mark(active, n, j, true);
+    uint8_t *kept = bfi_list_mark(active, n) + j;
+    if (*kept) return;
+    *kept = 1;
     while (at > 0 && active[at] > j) at--;
     memmove(active + at + 2, active + at + 1, (size_t)(active[0] - at) * sizeof *active);
     active[at + 1] = j;

@@ -228,6 +228,75 @@ static void test_part_of_conv(void **state) {
     }
 }
 
+/* Interval sums of one lane over some inputs; |whole|: over all of them. */
+static void run_interval_part(const bfi_kernels *k, const linear_case *l, const conv_case *c,
+                              const bfi_conv_part *part, bool whole, outputs *o) {
+    void *lo = o->out[0].data, *hi = o->out[1].data, *mag = o->out[2].data;
+    bfi_packed w = l ? (bfi_packed){l->m, l->k, l->w.data} : (bfi_packed){0};
+    if (l && whole)
+        k->interval_linear(&w, l->m0, l->m1, l->in.data, l->hi.data, lo, hi, mag, 1, 1);
+    else if (l)
+        k->interval_linear_part(&w, &l->part, l->m0, l->m1, l->in.data, l->hi.data, lo, hi, mag);
+    else if (whole)
+        k->interval_conv(&c->conv, c->y0, c->y1, c->in.data, c->hi.data, lo, hi, mag, 1, 1);
+    else
+        k->interval_conv_part(&c->conv, part, c->y0, c->y1, c->in.data, c->hi.data, lo, hi, mag);
+}
+
+static void put_zeros(buffer *in, buffer *hi, int64_t at) {
+    set(in, at, 0);
+    set(hi, at, 0);
+}
+
+/* All tables give the same over what is there, and what the whole gives where the rest is zeros. */
+static void check_interval_part(bfi_dtype dtype, const linear_case *l, const conv_case *c,
+                                const bfi_conv_part *part, bool zeros, int64_t number) {
+    const bfi_kernels *list[2];
+    int count = tables(dtype, list);
+    int64_t n = l ? l->m : c->destinations;
+    lane_count one = {1, 1};
+    outputs want = outputs_new(dtype, n);
+    run_interval_part(bfi_kernels_ref(dtype), l, c, part, zeros, &want);
+    for (int j = 0; j < count; j++) {
+        outputs got = outputs_new(dtype, n);
+        run_interval_part(list[j], l, c, part, false, &got);
+        expect_same(&want, &got, one, list[j]->isa, "interval part", number);
+        outputs_free(&got);
+    }
+    outputs_free(&want);
+}
+
+static void test_interval_linear_part(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    for (int64_t i = 0; i < 800; i++) {
+        bool zeros = chance(50);
+        linear_case t = random_linear(dtype, zeros ? 0 : random_special());
+        t.part.terms = t.terms;
+        for (int64_t k = 0, at = 0; k < t.k && zeros; k++) {
+            bool kept = at < t.part.term_count && t.terms[at] == k;
+            at += kept;
+            if (!kept) put_zeros(&t.in, &t.hi, k);
+        }
+        check_interval_part(dtype, &t, NULL, NULL, zeros, i);
+        linear_case_free(&t);
+    }
+}
+
+static void test_interval_conv_part(void **state) {
+    bfi_dtype dtype = dtype_of(state);
+    for (int64_t i = 0; i < 800; i++) {
+        bool zeros = chance(50);
+        conv_case t = random_conv(dtype, zeros ? 0 : random_special());
+        uint8_t *src = random_bytes(t.sources, random_int(0, 100));
+        bfi_conv_part part = {.src = src};
+        for (int64_t j = 0; j < t.sources && zeros; j++)
+            if (!src[j]) put_zeros(&t.in, &t.hi, j);
+        check_interval_part(dtype, NULL, &t, &part, zeros, i);
+        free(src);
+        conv_case_free(&t);
+    }
+}
+
 static void run_sparse(const bfi_kernels *k, const csr_case *t, bool interval, outputs *o) {
     if (interval)
         k->interval_sparse(&t->m, t->in.data, t->hi.data, o->out[0].data, o->out[1].data,
@@ -402,10 +471,19 @@ static void test_selection(void **state) {
 
 int main(void) {
     static bfi_dtype f32 = BFI_F32, f64 = BFI_F64;
-    const struct CMUnitTest tests[] = {
-        BOTH(test_selection),     BOTH(test_linear),    BOTH(test_linear_part),
-        BOTH(test_part_of_whole), BOTH(test_conv_part), BOTH(test_part_of_conv),
-        BOTH(test_conv),          BOTH(test_sparse),    BOTH(test_accumulate),
-        BOTH(test_relax),         BOTH(test_spread),    BOTH(test_lanes_alone)};
+    const struct CMUnitTest tests[] = {BOTH(test_selection),
+                                       BOTH(test_linear),
+                                       BOTH(test_linear_part),
+                                       BOTH(test_part_of_whole),
+                                       BOTH(test_conv_part),
+                                       BOTH(test_part_of_conv),
+                                       BOTH(test_interval_linear_part),
+                                       BOTH(test_interval_conv_part),
+                                       BOTH(test_conv),
+                                       BOTH(test_sparse),
+                                       BOTH(test_accumulate),
+                                       BOTH(test_relax),
+                                       BOTH(test_spread),
+                                       BOTH(test_lanes_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
