@@ -80,6 +80,12 @@ static void find_needed(const bfi_graph *graph, facts *f, bool *relu_only) {
     }
 }
 
+static bool is_affine(const bfi_graph *graph) {
+    for (int id = 0; id < graph->count; id++)
+        if (bfi_op_is_nonlinear(graph->nodes[id].op)) return false;
+    return true;
+}
+
 static bf_status add_step(bf_plan *plan, bfi_step step, bf_error *err) {
     return bfi_task_graph_add_step(&plan->tasks, step) ? BF_STATUS_OK : bfi_fail_memory(err);
 }
@@ -224,7 +230,7 @@ bf_status bfi_pass_partition(bf_plan *plan, bf_error *err) {
     if (status == BF_STATUS_OK) {
         find_exactness(plan->graph, &f);
         find_needed(plan->graph, &f, plan->relu_only);
-        plan->exact_output = f.exact[plan->graph->output];
+        plan->exact_output = f.exact[plan->graph->output] && is_affine(plan->graph);
         status = add_steps(plan, &f, err);
     }
     if (status == BF_STATUS_OK) status = add_spec_programs(plan, err);

@@ -158,7 +158,7 @@ struct bf_plan {
     int program_count;
     size_t program_capacity;
     int spec_program, output_program; /* rows of C; all outputs (-1: interval of the output) */
-    bool exact_output; /* the interval of the output is exact: no way back can be better */
+    bool exact_output; /* all is affine, and the output's interval exact: what a way back gives */
     int alpha_spec_program, alpha_output_program; /* the same with slopes to optimise, -1: none */
     int interval_program; /* rows of C by intervals, to intersect with; -1: the spec program does it
                            */
