@@ -8,7 +8,10 @@
 /* What a tile touches should stay in a core's L2 cache, and it is wide so that lists are shared
  * (docs/design/windows.md); the number is fixed so that a plan is the same on every machine (bits
  * do not depend on it anyway). */
-enum { CACHE_BYTES = 1 << 21, ALPHA_BYTES = 1 << 23 };
+enum { CACHE_BYTES = 1 << 20, ALPHA_BYTES = 1 << 23 };
+
+/* Up to that many lanes a tile may take twice as much: lists cost as much for few as for many. */
+enum { NARROW_LANES = 2 * BF_LANE_PAD };
 
 /* Forward scratch: three sums, and three more for the parts of a concatenation. */
 static int64_t scratch_bytes(const bf_plan *plan) {
@@ -102,8 +105,11 @@ static int64_t widest(const bf_plan *plan, int64_t height, int64_t bytes) {
  * tiles, fewer workers, to meet the budget. */
 static bf_status choose_tiles(bf_plan *plan, bf_error *err) {
     bool ibp = plan->options.method == BF_METHOD_IBP;
-    int64_t lanes = ibp ? BF_LANE_PAD : widest(plan, plan->height, CACHE_BYTES),
+    int64_t lanes = widest(plan, plan->height, CACHE_BYTES),
+            narrow = widest(plan, plan->height, 2 * CACHE_BYTES),
             alpha = widest(plan, plan->alpha_height, ALPHA_BYTES);
+    if (lanes < NARROW_LANES) lanes = narrow < NARROW_LANES ? narrow : NARROW_LANES;
+    if (ibp) lanes = BF_LANE_PAD;
     int workers = bf_session_threads(plan->session);
     int64_t boxes = plan->options.batch;
     if (boxes > INT64_MAX / 2 / plan->persistent_bytes)
