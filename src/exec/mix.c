@@ -41,6 +41,11 @@ static const double *rows_of(const bfi_tile *t, int64_t lane, int64_t n) {
     return t->spec + t->v.box[lane] * t->spec_stride + t->v.row[lane] * n;
 }
 
+/* What the row counts with: exact. */
+static double weight_of(const bfi_mix *mix, int32_t i) {
+    return mix->weights[i] * mix->limits[i].scale;
+}
+
 /* A sum of products, and what it may be off by. */
 typedef struct sum {
     double value, size;
@@ -71,14 +76,14 @@ bool bfi_mix_seed(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
     for (int64_t j = 0; j < n; j++) {
         sum a = {0, 0};
         for (int32_t i = 0; i < mix->count; i++)
-            if (mix->weights[i] != 0) add(&a, mix->weights[i], rows[i * n + j]);
+            if (mix->weights[i] != 0) add(&a, weight_of(mix, i), rows[i * n + j]);
         bfi_store(t->plan->dtype, out, j * t->ls + lane, a.value);
         double off = fabs(a.value - bfi_load(t->plan->dtype, out, j * t->ls + lane));
         off += lost(&a, mix->count);
         if (off > 0) error += off * fmax(fabs(lo[j]), fabs(hi[j]));
     }
     for (int32_t i = 0; i < mix->count; i++)
-        if (mix->weights[i] != 0) add(&constant, mix->weights[i], -mix->limits[i]);
+        if (mix->weights[i] != 0) add(&constant, weight_of(mix, i), -mix->limits[i].limit);
     t->v.constant[lane] = constant.value;
     error += lost(&constant, mix->count);
     t->v.error[lane] = t->plan->outward ? error * BFI_ERROR_ROOM : 0;
@@ -87,11 +92,11 @@ bool bfi_mix_seed(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
 
 /* What row |i| of the lane is at the outputs in |z|. */
 static double value_at(const bfi_tile *t, const char *z, int64_t lane, const double *row, int64_t n,
-                       double limit) {
-    double y = -limit;
+                       const bfi_row_limit *limit) {
+    double y = -limit->limit;
     for (int64_t j = 0; j < n; j++)
         if (row[j] != 0) y += row[j] * bfi_load(t->plan->dtype, z, j * t->ls + lane);
-    return y;
+    return limit->scale * y;
 }
 
 /* One step of Adam, by a moment of the gradient's length: rows are of one kind, and single ones
@@ -105,10 +110,10 @@ static void step(const bfi_tile *t, const bfi_back_op *op, bfi_mix *mix, int64_t
     double mean = 0, square = 0;
     for (int32_t i = 0; i < mix->count; i++)
         if (mix->weights[i] > 0)
-            mean += mix->weights[i] * value_at(t, z, lane, rows + i * n, n, mix->limits[i]);
+            mean += mix->weights[i] * value_at(t, z, lane, rows + i * n, n, &mix->limits[i]);
     if (!(fabs(mean) < INFINITY)) return;
     for (int32_t i = 0; i < mix->count; i++) {
-        double g = value_at(t, z, lane, rows + i * n, n, mix->limits[i]) - mean;
+        double g = value_at(t, z, lane, rows + i * n, n, &mix->limits[i]) - mean;
         bool stays = mix->weights[i] == 0 && g < 0; /* at 0: its size says nothing of the others */
         if (stays || !(fabs(g) < INFINITY)) g = 0;
         mix->m[i] += up->rate_m * (g - mix->m[i]);
@@ -119,7 +124,7 @@ static void step(const bfi_tile *t, const bfi_back_op *op, bfi_mix *mix, int64_t
     if (!(pace < INFINITY)) return;
     for (int32_t i = 0; i < mix->count; i++)
         mix->weights[i] =
-            mix->limits[i] < INFINITY ? mix->weights[i] + pace * mix->m[i] : -INFINITY;
+            mix->limits[i].limit < INFINITY ? mix->weights[i] + pace * mix->m[i] : -INFINITY;
     bfi_mix_round(mix->weights, mix->count);
 }
 

@@ -5,19 +5,26 @@
  * refutes the set, although each row alone may be met somewhere. Weights are the multipliers of the
  * rows: they move with the slopes and the multipliers of splits (exec/splits.h) along the gradient,
  * whose part for w_i is c_i y - limit_i at the outputs y that the functional's minimiser reaches
- * through the relaxed network (domain/linear/adjoint.h). They stay on the simplex: a bound is then
- * one of the largest of c_i y - limit_i. */
+ * through the relaxed network (domain/linear/adjoint.h). Rows count in units that make them
+ * alike, and weights stay on the simplex: a bound is then one of the largest
+ * scale_i (c_i y - limit_i). */
 #ifndef BFI_EXEC_MIX_H
 #define BFI_EXEC_MIX_H
 
 #include "exec/tile.h"
 
+/* Of a row: what it may be at most, and the unit that it counts in. */
+typedef struct bfi_row_limit {
+    double limit; /* +inf: the row is of no use */
+    double scale; /* a power of two, such that rows are alike */
+} bfi_row_limit;
+
 typedef struct bfi_mix {
-    int32_t count;        /* of rows of the spec, from the lane's row on; 0: the lane is its row */
-    const double *limits; /* of these rows; +inf: the row is of no use */
-    double *weights;      /* bfi_mix_round */
-    double *m;            /* moments of the gradient: of every row, */
-    double v;             /* of its length */
+    int32_t count; /* of rows of the spec, from the lane's row on; 0: the lane is its row */
+    const bfi_row_limit *limits; /* of these rows */
+    double *weights;             /* bfi_mix_round; a row counts with its weight times its scale */
+    double *m;                   /* moments of the gradient: of every row, */
+    double v;                    /* of its length */
 } bfi_mix;
 
 /* Projects the weights on the simplex. They become multiples of 2^-20 whose sum is 1 exactly, so

@@ -54,7 +54,9 @@ static bool mix_fits(const nodes_run *r, const bfi_node_lane *lane) {
     if (lane->mixed < 0 || lane->mixed > r->request->rows - lane->row || !r->request->limits)
         return false;
     for (int32_t i = 0; i < lane->mixed; i++) {
+        double scale = r->request->limits[lane->row + i].scale;
         if (!(lane->weights[i] >= 0 && lane->weights[i] < INFINITY)) return false;
+        if (!(scale > 0 && scale < INFINITY)) return false;
         some = some || lane->weights[i] > 0;
     }
     return some && r->plan->programs[r->plan->alpha_spec_program].mix <

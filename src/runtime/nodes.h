@@ -54,7 +54,7 @@ typedef struct bfi_node_lane {
 typedef struct bfi_nodes_request {
     const double *spec; /* rows x outputs; as of the last run */
     int64_t rows;
-    const double *limits; /* by row; NULL: no lane mixes rows */
+    const bfi_row_limit *limits; /* by row; NULL: no lane mixes rows */
     bfi_node_lane *lanes;
     int64_t count;
     /* Called for the nodes that ask for it, from workers, one activation after the other; calls for

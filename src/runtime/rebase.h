@@ -43,14 +43,14 @@ typedef struct bfi_tighten_request {
     const double *spec;      /* as of the workspace's last run */
     int64_t rows;
     int64_t row;
-    int32_t mixed;            /* the row is a mix of so many, from |row| on; 0: itself */
-    const double *limits;     /* by row, for a mix */
-    const float *weights;     /* of the mix: where lanes start */
-    double limit;             /* bounds need hold only where the row is at most this */
-    double lower;             /* of the row, as far as known: how |by| is chosen, no more */
-    const float *multipliers; /* of the splits: where lanes start */
-    const uint8_t *slopes;    /* likewise */
-    int rounds;               /* ways back of a lane */
+    int32_t mixed;               /* the row is a mix of so many, from |row| on; 0: itself */
+    const bfi_row_limit *limits; /* by row, for a mix */
+    const float *weights;        /* of the mix: where lanes start */
+    double limit;                /* bounds need hold only where the row is at most this */
+    double lower;                /* of the row, as far as known: how |by| is chosen, no more */
+    const float *multipliers;    /* of the splits: where lanes start */
+    const uint8_t *slopes;       /* likewise */
+    int rounds;                  /* ways back of a lane */
 } bfi_tighten_request;
 
 /* Tightens the unstable kinks of the base once, all from the bounds that are there. */

@@ -293,8 +293,8 @@ static void test_conjunctions(void **unused) {
             char text[300];
             bf_status status;
             if (!corner_of(model, found, corner)) continue;
-            snprintf(text, sizeof text, "(assert (and %s (<= Y_0 %.17g) (<= (* 2 Y_1) %.17g)))",
-                     i % 2 ? "(<= (+ Y_0 Y_1) 1e6)" : "", corner[0], 2 * corner[1]);
+            snprintf(text, sizeof text, "(assert (and %s (<= Y_0 %.17g) (<= (* 256 Y_1) %.17g)))",
+                     i % 2 ? "(<= (+ Y_0 Y_1) 1e6)" : "", corner[0], 256 * corner[1]);
             bf_property *property = kit_square_property(text);
             question q = {.branching = BF_BRANCHING_NEURONS,
                           .dtype = (bf_dtype)(i % 2),

@@ -15,7 +15,8 @@ typedef struct node_set {
     bf_model *model;
     kit_engine engine;
     int64_t inputs, outputs;
-    double lo[MAX_IN], hi[MAX_IN], spec[ROWS * MAX_OUT], root[ROWS], limits[ROWS];
+    double lo[MAX_IN], hi[MAX_IN], spec[ROWS * MAX_OUT], root[ROWS];
+    bfi_row_limit limits[ROWS];
     int count;
     bfi_node_lane lanes[NODES];
     bf_split splits[NODES][MOST_SPLITS];
@@ -45,7 +46,8 @@ static bool plant(node_set *s, bfi_graph *graph, bf_options o, net_style style, 
     assert_true(s->inputs <= MAX_IN && s->outputs <= MAX_OUT);
     net_box(style, s->inputs, s->lo, s->hi);
     for (int64_t i = 0; i < ROWS * s->outputs; i++) s->spec[i] = net_uniform();
-    for (int i = 0; i < ROWS; i++) s->limits[i] = net_uniform() / 2;
+    for (int i = 0; i < ROWS; i++)
+        s->limits[i] = (bfi_row_limit){net_uniform() / 2, ldexp(1, (int)kit_int(0, 2))};
     s->engine = kit_engine_new(threads, s->model, o);
     kit_bounds(&s->engine, s->lo, s->hi, s->spec, ROWS, s->root, NULL);
     return bfi_nodes_possible(s->engine.plan) && bf_plan_activation_count(s->engine.plan) > 0;
@@ -117,7 +119,8 @@ static void see(void *user, int64_t lane, const bfi_node_view *view) {
     assert_true(s->lanes[lane].look);
     assert_in_range(view->activation, 0, bf_plan_activation_count(s->engine.plan) - 1);
     for (int32_t k = 0; k < s->lanes[lane].split_count; k++)
-        if (s->splits[lane][k].activation == view->activation && s->graph->count < 4)
+        if (s->splits[lane][k].activation == view->activation && s->graph->count < 4 &&
+            bfi_slope_vectors(view->op) > 0)
             assert_true(bfi_load(view->dtype, view->a, s->splits[lane][k].neuron * view->stride) ==
                         0);
     __atomic_add_fetch(&s->looks, 1, __ATOMIC_RELAXED);
@@ -165,8 +168,10 @@ static void exact_functional(const node_set *s, int node, const exact_values *at
     exact_row(s, lane->row, at, out);
     for (int i = 0; i < lane->mixed; i++) {
         exact_row(s, lane->row + i, at, &row);
-        exact_set(&limit, -s->limits[lane->row + i]);
-        exact_add(&row, &row, &limit);
+        exact_set(&limit, -s->limits[lane->row + i].limit);
+        exact_add(&limit, &row, &limit);
+        exact_set(&row, 0);
+        exact_accumulate(&row, s->limits[lane->row + i].scale, &limit);
         if (i == 0 && lane->rounds == 1) exact_set(out, 0);
         if (lane->rounds == 1)
             exact_accumulate(out, (double)lane->weights[i], &row);
@@ -304,10 +309,10 @@ static double float_functional(const node_set *s, int node, const double *output
     const bfi_node_lane *lane = &s->lanes[node];
     double most = -INFINITY;
     for (int i = 0; i == 0 || i < lane->mixed; i++) {
-        double y = lane->mixed > 0 ? -s->limits[lane->row + i] : 0;
+        double y = lane->mixed > 0 ? -s->limits[lane->row + i].limit : 0;
         for (int64_t j = 0; j < s->outputs; j++)
             y += s->spec[(lane->row + i) * s->outputs + j] * outputs[j];
-        most = fmax(most, y);
+        most = fmax(most, lane->mixed > 0 ? s->limits[lane->row + i].scale * y : y);
     }
     return most;
 }
@@ -434,8 +439,8 @@ static bool is_sought(const base_case *c, const exact_values *at) {
     bool sought = true;
     for (int i = 0; i == 0 || i < c->q.mixed; i++) {
         exact_row(&c->set, c->q.row + i, at, &value);
-        sought =
-            sought && exact_at_most(&value, c->q.mixed ? c->set.limits[c->q.row + i] : c->q.limit);
+        sought = sought &&
+                 exact_at_most(&value, c->q.mixed ? c->set.limits[c->q.row + i].limit : c->q.limit);
     }
     return sought;
 }
@@ -490,7 +495,7 @@ static bool plant_base(base_case *c, int i, int threads, bf_dtype dtype) {
     for (int64_t r = 0; r < ROWS; r++) {
         if (!isfinite(s->root[r])) return false;
         if (s->lanes[0].mixed)
-            s->limits[r] = s->root[r] + (0.5 + 0.4 * net_uniform()) * (1 + fabs(s->root[r]));
+            s->limits[r].limit = s->root[r] + (0.5 + 0.4 * net_uniform()) * (1 + fabs(s->root[r]));
     }
     return s->engine.ws->choose;
 }
@@ -698,10 +703,11 @@ static void weights_earn(void **state) {
     bf_options o = bf_options_default();
     o.method = BF_METHOD_ALPHA_CROWN;
     kit_engine e = kit_engine_new(1, model, o);
-    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 1}, limits[] = {0, 0};
+    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 0x1p-8};
+    const bfi_row_limit limits[] = {{0, 1}, {0, 0x1p8}};
     double root[2];
     kit_bounds(&e, lo, hi, spec, 2, root, NULL);
-    assert_true(root[0] <= -0.375 && root[1] <= -0.375);
+    assert_true(root[0] <= -0.375 && root[1] <= -0.375 * 0x1p-8);
     for (int from = 0; from < 2; from++) {
         float weights[] = {from == 0, from == 1};
         bfi_node_lane lane = {
@@ -726,7 +732,8 @@ static void no_mixes(void **state) {
     bf_options o = bf_options_default();
     o.method = BF_METHOD_ALPHA_CROWN;
     kit_engine e = kit_engine_new(1, model, o);
-    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 1}, limits[] = {INFINITY, 0};
+    const double lo[] = {-1}, hi[] = {1}, spec[] = {1, 0, 0, 1};
+    const bfi_row_limit limits[] = {{INFINITY, 1}, {0, 1}};
     double root[2];
     kit_bounds(&e, lo, hi, spec, 2, root, NULL);
     float weights[] = {0, 0};

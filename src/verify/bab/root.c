@@ -22,6 +22,9 @@
 #define BASES_BYTES ((int64_t)256 << 20)
 #define NUMBER_BYTES 64
 
+/* Binary digits by which rows of a conjunction are brought together, at most. */
+enum { MOST_APART = 30 };
+
 static bool allocate(bfi_root *r, int64_t rows) {
     r->lower = bfi_malloc((size_t)rows, sizeof *r->lower);
     r->error = bfi_malloc((size_t)rows, sizeof *r->error);
@@ -35,8 +38,30 @@ static void find_stops(const bfi_problem *p, bfi_root *root) {
         for (int32_t r = p->first_row[bit]; r < p->first_row[bit + 1]; r++) {
             const bf_halfspace *h = bfi_problem_row(p, bit, r);
             root->stop[r] = bfi_row_enough(h, p->c->lo, p->c->hi, p->y_lo, p->y_hi);
-            root->limit[r] = -bfi_row_margin(h, 0, p->c->lo, p->c->hi, p->y_lo, p->y_hi);
+            root->limit[r].limit = -bfi_row_margin(h, 0, p->c->lo, p->c->hi, p->y_lo, p->y_hi);
         }
+}
+
+/* About how large the row's coefficients are together, as a power of two. */
+static int size_of(const bfi_problem *p, int32_t row) {
+    int64_t outputs = p->property->n_out;
+    double sum = 0;
+    for (int64_t j = 0; j < outputs; j++) sum += fabs(p->spec[row * outputs + j]);
+    return sum > 0 && sum < INFINITY ? ilogb(sum) : 0;
+}
+
+/* Rows of a disjunct count in units of its largest one, so that a negative bound of a mix is one of
+ * the largest row as it is written, too. */
+static void find_scales(const bfi_problem *p, bfi_root *root) {
+    for (int bit = 0; bit < p->count; bit++) {
+        int most = size_of(p, p->first_row[bit]);
+        for (int32_t r = p->first_row[bit]; r < p->first_row[bit + 1]; r++)
+            if (size_of(p, r) > most) most = size_of(p, r);
+        for (int32_t r = p->first_row[bit]; r < p->first_row[bit + 1]; r++) {
+            int apart = most - size_of(p, r);
+            root->limit[r].scale = ldexp(1, apart < MOST_APART ? apart : MOST_APART);
+        }
+    }
 }
 
 /* A plan for hidden bounds |how|, and its run; what |r| holds of an earlier one is replaced when
@@ -107,6 +132,7 @@ bf_status bfi_root_create(bfi_problem *p, const bf_options *options, int bases, 
     o.keep_layers = o.batch > 1;
     *r = (bfi_root){0};
     if (!allocate(r, p->rows)) return bfi_fail_memory(err);
+    find_scales(p, r);
     find_stops(p, r);
     double begin = bf_clock();
     bf_status status = run(p, o, BF_INTERMEDIATE_FIXED, deadline, r, err);
@@ -130,8 +156,10 @@ bf_status bfi_root_create(bfi_problem *p, const bf_options *options, int bases, 
 bfi_root_bound bfi_root_known(const bfi_root *r, int64_t row, int32_t mixed) {
     bfi_root_bound known = {mixed > 0 ? -INFINITY : r->lower[row], r->error[row], 0};
     for (int32_t i = 0; i < mixed; i++) {
-        double lower = bfi_down(r->lower[row + i] - r->limit[row + i]);
-        if (lower > known.lower) known = (bfi_root_bound){lower, r->error[row + i], i};
+        const bfi_row_limit *limit = &r->limit[row + i];
+        double lower = limit->scale * bfi_down(r->lower[row + i] - limit->limit);
+        if (lower > known.lower)
+            known = (bfi_root_bound){lower, limit->scale * r->error[row + i], i};
     }
     return known;
 }

@@ -5,6 +5,7 @@
 
 #include <float.h>
 
+#include "exec/mix.h"
 #include "verify/bab/bounder.h"
 
 typedef struct bfi_root {
@@ -12,7 +13,7 @@ typedef struct bfi_root {
     bf_workspace *ws; /* after the run: what bfi_nodes_run needs, unless all rows are decided */
     double *lower, *error;  /* rows of the problem */
     double *stop;           /* rows: lower bounds that refute */
-    double *limit;          /* rows: counterexamples have no more; +inf: that is not known */
+    bfi_row_limit *limit;   /* rows: counterexamples have no more */
     int64_t slope_bytes;    /* of a lane */
     double lane_flops;      /* of a lane's way back and forth */
     bf_intermediate hidden; /* how its hidden bounds were made */
