@@ -112,7 +112,7 @@ static conv_case random_conv(bfi_dtype dtype, int64_t special) {
                     .pad_top = random_int(-1, 4),
                     .pad_left = random_int(-1, 4),
                     .transposed = chance(50)};
-    if (chance(15)) c->c_dst = random_int(11, 40);
+    if (chance(15)) c->c_dst = random_int(11, 100);
     if (chance(10)) c->c_src = random_int(10, 40);
     if (chance(5)) c->kh = random_int(5, 11), c->kw = random_int(5, 11);
     if (chance(5)) c->h_src = random_int(9, 40), c->h_dst = random_int(9, 40);
