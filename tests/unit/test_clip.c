@@ -135,7 +135,7 @@ static void test_filter(void **unused) {
     const double rises[] = {-4, -0.5}, stays[] = {-4, -1}, far[] = {-3.5, -1};
     double gain = bfi_branch_gain(1, together, 1, near, rises, stays),
            other = bfi_branch_gain(1, together, 1, near, far, stays);
-    assert_true(gain > 0.5 && other > 0 && other == gain / 2);
+    assert_true(gain > 0.5 && other > 0 && other < gain / 2);
     const float none[] = {-INFINITY, -INFINITY};
     assert_true(bfi_branch_gain(1, together, 1, none, rises, stays) == 0);
 }

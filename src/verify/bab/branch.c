@@ -34,6 +34,9 @@ int bfi_branch_filter(bfi_candidate *candidates, int count, int most, int room) 
     return taken > 0 ? taken : 1;
 }
 
+/* What the rise of each row of a conjunction counts beside that of the best one. */
+#define OTHERS_COUNT 0.3
+
 /* How far both children rise above |before|, up to what refutes. */
 static double rise(double before, double low, double high) {
     before = fmin(before, 0);
@@ -53,7 +56,7 @@ double bfi_branch_gain(int disjuncts, const int32_t *first_row, uint64_t mask, c
             others += rise((double)parent[r], low[r], high[r]);
         }
         bool several = first_row[bit + 1] - first_row[bit] > 1;
-        gain += rise(best, best_low, best_high) + (several ? others : 0);
+        gain += rise(best, best_low, best_high) + (several ? OTHERS_COUNT * others : 0);
     }
     return gain;
 }
