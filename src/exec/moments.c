@@ -107,7 +107,7 @@ static void improve(block *b) {
             }
 }
 
-/* The intercepts of lane |v|'s planes. */
+/* The intercepts of lane |v|'s planes. |x| is at most 2 |s|, but its square may underflow. */
 static double intercepts(const block *b, int64_t v) {
     double sum = 0;
     for (int64_t j = 0, m = 0; j < b->n; j++)
@@ -116,7 +116,7 @@ static double intercepts(const block *b, int64_t v) {
             if (i < j)
                 sum -= fabs(s);
             else
-                sum += s > 0 ? -(x * x) / (4 * s) : s;
+                sum += s > 0 ? -(x / s / 4) * x : s;
         }
     return sum;
 }

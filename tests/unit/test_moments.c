@@ -229,6 +229,23 @@ static void terms_cancel(void **state) {
     assert_true(lower <= 0 && lower > -1e-3 && upper >= 0 && upper < 1e-3);
 }
 
+/* (2^-280 x)^2 + 2^-560 x on [-1, 1] is -2^-562 at x = -1/2: squares of such numbers underflow. */
+static void tiny_terms_count(void **state) {
+    (void)state;
+    const double lo[1] = {-1}, hi[1] = {1};
+    double lower, upper;
+    bfi_graph *graph = kit_graph(KIT_SHAPE(1));
+    int v = net_linear(graph, NET_PLAIN, 0, 1, 1, 1), w = net_linear(graph, NET_PLAIN, 0, 1, 1, 1);
+    graph->nodes[v].weight.data[0] = 0x1p-280, graph->nodes[w].weight.data[0] = 0x1p-560;
+    if (graph->nodes[v].bias.count) graph->nodes[v].bias.data[0] = 0;
+    if (graph->nodes[w].bias.count) graph->nodes[w].bias.data[0] = 0;
+    net_same(graph, BFI_OP_ADD, net_same(graph, BFI_OP_MUL, v, v), w);
+    kit_validate(graph);
+    bound_form(graph, setting(3), lo, hi, &lower, &upper);
+    assert_true(lower <= -0x1p-562 && lower > -0x1p-561);
+    assert_true(upper >= 0x1p-559 && upper < 0x1p-558);
+}
+
 /* Many inputs, textbook bounds, float32 execution and optimised slopes do without. */
 static void only_where_wanted(void **state) {
     (void)state;
@@ -254,7 +271,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hold_exactly),         cmocka_unit_test(hold_at_points),
         cmocka_unit_test(exact_where_monotone), cmocka_unit_test(terms_cancel),
-        cmocka_unit_test(only_where_wanted),
+        cmocka_unit_test(tiny_terms_count),     cmocka_unit_test(only_where_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
