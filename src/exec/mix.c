@@ -49,16 +49,20 @@ static double weight_of(const bfi_mix *mix, int32_t i) {
 /* A sum of products, and what it may be off by. */
 typedef struct sum {
     double value, size;
+    int32_t terms; /* other than zero */
 } sum;
 
 static void add(sum *s, double w, double x) {
     s->value += w * x;
     s->size += fabs(w * x);
+    s->terms += w != 0 && x != 0;
 }
 
-/* No term passes more than terms + 1 roundings; twice that leaves room for those of |size|. */
-static double lost(const sum *s, int32_t terms) {
-    return s->size > 0 ? 2 * (terms + 1) * BF_U64 * s->size + terms * 0x1p-1070 : 0;
+/* No term passes more than terms + 1 roundings; twice that leaves room for those of |size|. A
+ * product may vanish, too. */
+static double lost(const sum *s) {
+    double terms = s->terms;
+    return terms > 0 ? 2 * (terms + 1) * BF_U64 * s->size + terms * 0x1p-1070 : 0;
 }
 
 bool bfi_mix_seed(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
@@ -71,21 +75,21 @@ bool bfi_mix_seed(const bfi_tile *t, const bfi_back_op *op, int64_t lane) {
                  *hi = bfi_tile_of_box(t, bfi_ws_doubles(t->ws, 0, state->hi), lane);
     char *out = bfi_tile_buffer(t, op->out);
     double error = 0;
-    sum constant = {0, 0};
+    sum constant = {0, 0, 0};
     assert(t->v.sign[lane] == 1);
     for (int64_t j = 0; j < n; j++) {
-        sum a = {0, 0};
+        sum a = {0, 0, 0};
         for (int32_t i = 0; i < mix->count; i++)
             if (mix->weights[i] != 0) add(&a, weight_of(mix, i), rows[i * n + j]);
         bfi_store(t->plan->dtype, out, j * t->ls + lane, a.value);
         double off = fabs(a.value - bfi_load(t->plan->dtype, out, j * t->ls + lane));
-        off += lost(&a, mix->count);
+        off += lost(&a);
         if (off > 0) error += off * fmax(fabs(lo[j]), fabs(hi[j]));
     }
     for (int32_t i = 0; i < mix->count; i++)
         if (mix->weights[i] != 0) add(&constant, weight_of(mix, i), -mix->limits[i].limit);
     t->v.constant[lane] = constant.value;
-    error += lost(&constant, mix->count);
+    error += lost(&constant);
     t->v.error[lane] = t->plan->outward ? error * BFI_ERROR_ROOM : 0;
     return true;
 }
