@@ -188,7 +188,7 @@ static bool check_some_net(bf_options o, int i) {
 
 static void test_same_bits(void **unused) {
     (void)unused;
-    int used = 0, nets = 50;
+    int used = 0, nets = 50 / KIT_SAMPLE;
     for (int i = 0; i < nets; i++) used += check_some_net(bf_options_default(), i);
     assert_true(2 * used > nets);
 }
@@ -196,7 +196,7 @@ static void test_same_bits(void **unused) {
 /* Slopes are filled, followed and stepped on the windows too. */
 static void test_optimised_same_bits(void **unused) {
     (void)unused;
-    int used = 0, nets = 60;
+    int used = 0, nets = 60 / KIT_SAMPLE;
     bf_options o = bf_options_default();
     o.method = BF_METHOD_ALPHA_CROWN;
     for (int i = 0; i < nets; i++) {
