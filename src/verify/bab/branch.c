@@ -34,29 +34,14 @@ int bfi_branch_filter(bfi_candidate *candidates, int count, int most, int room) 
     return taken > 0 ? taken : 1;
 }
 
-/* What the rise of each row of a conjunction counts beside that of the best one. */
-#define OTHERS_COUNT 0.3
-
-/* How far both children rise above |before|, up to what refutes. */
-static double rise(double before, double low, double high) {
-    before = fmin(before, 0);
-    if (!(before > -INFINITY)) return 0;
-    return fmax(fmin(low, 0) - before, 0) + fmax(fmin(high, 0) - before, 0);
-}
-
-double bfi_branch_gain(int disjuncts, const int32_t *first_row, uint64_t mask, const float *parent,
-                       const double *low, const double *high) {
+double bfi_branch_gain(int64_t rows, const bool *wanted, const float *parent, const double *low,
+                       const double *high) {
     double gain = 0;
-    for (int bit = 0; bit < disjuncts; bit++) {
-        double best = -INFINITY, best_low = -INFINITY, best_high = -INFINITY, others = 0;
-        if (!(mask >> bit & 1)) continue;
-        for (int32_t r = first_row[bit]; r < first_row[bit + 1]; r++) {
-            best = fmax(best, (double)parent[r]);
-            best_low = fmax(best_low, low[r]), best_high = fmax(best_high, high[r]);
-            others += rise((double)parent[r], low[r], high[r]);
-        }
-        bool several = first_row[bit + 1] - first_row[bit] > 1;
-        gain += rise(best, best_low, best_high) + (several ? OTHERS_COUNT * others : 0);
+    for (int64_t r = 0; r < rows; r++) {
+        double before = fmin((double)parent[r], 0);
+        if (!wanted[r] || !(before > -INFINITY)) continue;
+        double a = fmax(fmin(low[r], 0) - before, 0), b = fmax(fmin(high[r], 0) - before, 0);
+        gain += a + b;
     }
     return gain;
 }

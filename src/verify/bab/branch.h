@@ -28,11 +28,10 @@ int bfi_branch_inputs(int64_t n, const double *lo, const double *hi, const doubl
  * many of |count| >= 1: at least one, at most |most|; of those that are not known |room|. */
 int bfi_branch_filter(bfi_candidate *candidates, int count, int most, int room);
 
-/* What a cut with these children gains: over the |disjuncts| that are open in |mask|, the rises of
- * both children above the parent, up to what refutes, of the best row, which may refute alone, and
- * in part of all rows, which may refute together. Rows of a disjunct begin at first_row[bit]. */
-double bfi_branch_gain(int disjuncts, const int32_t *first_row, uint64_t mask, const float *parent,
-                       const double *low, const double *high);
+/* What a cut with these children gains: over the rows of open disjuncts (|wanted|), the rises of
+ * both children above the parent, up to what refutes. */
+double bfi_branch_gain(int64_t rows, const bool *wanted, const float *parent, const double *low,
+                       const double *high);
 
 /* Estimates for the children of a node: |measured| first ones have been measured, |chosen| is cut.
  */

@@ -45,6 +45,7 @@ typedef struct input_splits {
     int trial_count, child_count;
     double *lo, *hi;                 /* n: a node's box */
     float *before;                   /* rows: a node's margins */
+    bool *wanted;                    /* rows */
     double *points, *lines;          /* by child: n */
     double *weights, *offsets, *cut; /* while a child is clipped: rows, rows, 4 n */
     bfi_state_bytes bytes;
@@ -60,10 +61,11 @@ static bool allocate(input_splits *s) {
     s->points = bfi_malloc(all, sizeof *s->points);
     s->lines = bfi_malloc(all, sizeof *s->lines);
     s->before = bfi_malloc(rows, sizeof *s->before);
+    s->wanted = bfi_malloc(rows, sizeof *s->wanted);
     s->weights = bfi_malloc(rows, sizeof *s->weights);
     s->offsets = bfi_malloc(rows, sizeof *s->offsets);
-    return s->lo && s->hi && s->cut && s->points && s->lines && s->before && s->weights &&
-           s->offsets;
+    return s->lo && s->hi && s->cut && s->points && s->lines && s->before && s->wanted &&
+           s->weights && s->offsets;
 }
 
 static void close_splits(void *splits) {
@@ -75,6 +77,7 @@ static void close_splits(void *splits) {
     free(s->points);
     free(s->lines);
     free(s->before);
+    free(s->wanted);
     free(s->weights);
     free(s->offsets);
     free(s->bytes.data);
@@ -135,6 +138,14 @@ static bf_status begin_trial(input_splits *s, int32_t node, int most, int *boxes
     return status;
 }
 
+/* Rows of the disjuncts that are open in |mask|. */
+static void find_wanted(input_splits *s, uint64_t mask) {
+    for (int bit = 0; bit < s->loop->problem.count; bit++)
+        for (int32_t r = s->loop->problem.first_row[bit]; r < s->loop->problem.first_row[bit + 1];
+             r++)
+            s->wanted[r] = mask >> bit & 1;
+}
+
 static void find_before(input_splits *s, int32_t node) {
     bfi_state state;
     size_t size;
@@ -149,11 +160,12 @@ static void end_trial(input_splits *s, trial *t) {
     const bfi_bounder *b = s->bounders[0];
     double best = -1;
     if (t->measured == 0) return;
+    find_wanted(s, t->mask);
     find_before(s, t->node);
     for (int k = 0; k < t->measured; k++) {
         const double *low = b->margins + (t->first + 2 * k) * s->loop->problem.rows;
-        double gain = bfi_branch_gain(s->loop->problem.count, s->loop->problem.first_row, t->mask,
-                                      s->before, low, low + s->loop->problem.rows);
+        double gain = bfi_branch_gain(s->loop->problem.rows, s->wanted, s->before, low,
+                                      low + s->loop->problem.rows);
         t->candidates[k].estimate = gain;
         if (gain > best) best = gain, t->chosen = k;
     }
