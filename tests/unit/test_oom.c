@@ -89,6 +89,8 @@ static bf_status try_radius(void *user, bf_error *err) {
     bf_ball ball = {.center = center, .clip_lo = -INFINITY, .clip_hi = INFINITY};
     bf_radius_options options = bf_radius_options_default();
     bf_radius_result result;
+    options.bounds.executor =
+        BF_EXECUTOR_NATIVE; /* a session keeps compiled kernels that it finds */
     options.restarts = 4;
     options.steps = 4;
     assert_true(bf_model_input_count(s->model) <= 64);
