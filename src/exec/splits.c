@@ -284,7 +284,7 @@ int64_t bfi_splits_slope_bytes(const bf_plan *plan, int program) {
 /* A slope in [low, 1] as a byte and back; both ends are exact. */
 static uint8_t to_byte(double slope, double low) {
     double part = (slope - low) / (1 - low) * SLOPE_STEPS;
-    return part > 0 ? (uint8_t)fmin(part + 0.5, SLOPE_STEPS) : 0;
+    return (uint8_t)(part > 0 ? fmin(part + 0.5, SLOPE_STEPS) : 0);
 }
 static double from_byte(uint8_t byte, double low) {
     if (byte == SLOPE_STEPS) return 1;
