@@ -146,7 +146,7 @@ static double wave_slope(const bfi_node *node, double lo, double hi, int sign) {
 
 /* Not inlined: where gcc 12 makes a vector of two neighbours that may or may not be rounded, it
  * stores them unrounded (planes_are_sound in test_containment.c tells). */
-__attribute__((noinline)) static double in_dtype(bfi_dtype t, double x) {
+__attribute__((noinline)) double bfi_in_dtype(bfi_dtype t, double x) {
     return t == BFI_F32 ? (double)(float)x : x;
 }
 
@@ -175,8 +175,8 @@ static bfi_lines clip_lines(const bfi_node *node, bfi_dtype dtype, bool outward,
     double first = fmax(lo, node->attrs.lo), last = fmin(hi, node->attrs.hi);
     double middle = lo / 2 + hi / 2;
     bfi_lines l = {.t_pos = INFINITY, .t_neg = -INFINITY};
-    l.s_pos = middle > first ? in_dtype(dtype, (most - first) / (hi - first)) : 0;
-    l.s_neg = middle < last ? in_dtype(dtype, (last - least) / (last - lo)) : 0;
+    l.s_pos = middle > first ? bfi_in_dtype(dtype, (most - first) / (hi - first)) : 0;
+    l.s_neg = middle < last ? bfi_in_dtype(dtype, (last - least) / (last - lo)) : 0;
     for (int i = 0; i < 4; i++) {
         double below, above;
         if (!(ends[i] >= lo && ends[i] <= hi)) continue;
@@ -193,13 +193,13 @@ static void one_line(const bfi_node *node, bfi_dtype dtype, bool outward, shape 
                      double hi, int sign, double *s, double *t) {
     double middle = lo / 2 + hi / 2;
     if (kind == WAVE) {
-        *s = in_dtype(dtype, wave_slope(node, lo, hi, sign));
+        *s = bfi_in_dtype(dtype, wave_slope(node, lo, hi, sign));
         *t = wave_intercept(node, outward, *s, lo, hi, sign);
     } else if ((kind == CONVEX) == (sign > 0)) {
-        *s = in_dtype(dtype, derivative(node, middle));
+        *s = bfi_in_dtype(dtype, derivative(node, middle));
         *t = tangent_intercept(node, outward, *s, middle, lo, hi, sign);
     } else {
-        *s = in_dtype(dtype, chord(node, lo, hi));
+        *s = bfi_in_dtype(dtype, chord(node, lo, hi));
         *t = chord_intercept(node, outward, *s, lo, hi, sign);
     }
 }
@@ -244,8 +244,8 @@ static void meet(bfi_plane *p, bool outward, double x, double y, double z) {
  * 1, 0, 1/2. */
 static void mix(bfi_dtype dtype, double part, double x, double y, double x2, double y2, double *s,
                 double *r) {
-    *s = in_dtype(dtype, part * y + (1 - part) * y2);
-    *r = in_dtype(dtype, part * x + (1 - part) * x2);
+    *s = bfi_in_dtype(dtype, part * y + (1 - part) * y2);
+    *r = bfi_in_dtype(dtype, part * x + (1 - part) * x2);
 }
 
 /* x y less a plane takes its extremes at corners. */
@@ -264,8 +264,8 @@ static void product_plane(bfi_plane *p, bfi_dtype dtype, bool outward, double a,
 static void quotient_plane(bfi_plane *p, bfi_dtype dtype, bool outward, double a, double b,
                            double c, double d) {
     const double xs[2] = {a, b};
-    p->s_pos = p->s_neg = in_dtype(dtype, (1 / c + 1 / d) / 2);
-    p->r_pos = p->r_neg = in_dtype(dtype, -(a / 2 + b / 2) / c / d);
+    p->s_pos = p->s_neg = bfi_in_dtype(dtype, (1 / c + 1 / d) / 2);
+    p->r_pos = p->r_neg = bfi_in_dtype(dtype, -(a / 2 + b / 2) / c / d);
     for (int i = 0; i < 2; i++) {
         double x = xs[i], y = sqrt(fabs(x)) / sqrt(fabs(p->r_pos));
         if (c < 0) y = -y;
@@ -283,7 +283,8 @@ static void extreme_plane(bfi_plane *p, bool max, bfi_dtype dtype, bool outward,
     const double x[2] = {a, b}, y[2] = {c, d};
     double least = a - d, most = b - c; /* of x - y */
     double chord = least >= 0 ? 1 : most <= 0 ? 0 : most / (most - least);
-    double of_x = in_dtype(dtype, max ? chord : 1 - chord), of_y = in_dtype(dtype, 1 - of_x);
+    double of_x = bfi_in_dtype(dtype, max ? chord : 1 - chord),
+           of_y = bfi_in_dtype(dtype, 1 - of_x);
     bool first = max == (a / 2 + b / 2 >= c / 2 + d / 2);
     p->s_pos = max ? first : of_x, p->r_pos = max ? !first : of_y;
     p->s_neg = max ? of_x : first, p->r_neg = max ? of_y : !first;

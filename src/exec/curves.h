@@ -4,6 +4,9 @@
 
 #include "exec/forward.h"
 
+/* |x| as the dtype holds it, rounded to nearest. */
+double bfi_in_dtype(bfi_dtype dtype, double x);
+
 /* bfi_unary_lines of square, exp, abs, clip, log, sqrt, reciprocal, sin and cos: a chord on the
  * side where the function is convex (concave), the tangent in the middle on the other; for sine and
  * cosine across a turning point, and clip across its kinks, the lines of their convex and concave

@@ -279,8 +279,6 @@ void bfi_form_node(const bfi_transfer *t) {
     }
 }
 
-static double in_dtype(bfi_dtype t, double x) { return t == BFI_F32 ? (double)(float)x : x; }
-
 /* Coefficients of the terms, and behind them how large they are together. */
 static void put_moments(const bfi_transfer *t, const form *x, const form *y, double *out) {
     double size = 0;
@@ -300,7 +298,7 @@ bool bfi_form_plane(const bfi_transfer *t, int64_t j, double a, double b, double
     double *moments = bfi_kept_doubles(t, t->state->moments) + j * bfi_moment_numbers(t->plan);
     memset(moments, 0, (size_t)bfi_moment_numbers(t->plan) * sizeof *moments);
     if (!x.slopes || !y.slopes) return false;
-    double x0 = in_dtype(t->plan->dtype, x.middle), y0 = in_dtype(t->plan->dtype, y.middle);
+    double x0 = bfi_in_dtype(t->plan->dtype, x.middle), y0 = bfi_in_dtype(t->plan->dtype, y.middle);
     double rest = left_over(&x, &y, fabs(x.middle - x0), fabs(y.middle - y0)), at = x0 * y0;
     if (!(rest <= WORTH * ((b - a) / 2) * ((d - c) / 2)) || !isfinite(at)) return false;
     if (t->plan->outward) rest = bfi_up(rest + fabs(at) * (2 * BF_U64));

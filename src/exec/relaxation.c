@@ -218,8 +218,6 @@ static double intercept(const bfi_node *node, bool outward, double s, double lo,
     return best;
 }
 
-static double in_dtype(bfi_dtype t, double x) { return t == BFI_F32 ? (double)(float)x : x; }
-
 /* Slopes of max(x, alpha x): Zhang et al. 2018, section 3.1, with the adaptive lower slope. */
 static void kink_slopes(double alpha, double lo, double hi, double *s_pos, double *s_neg) {
     if (lo >= 0) {
@@ -240,7 +238,7 @@ static void kink_slopes(double alpha, double lo, double hi, double *s_pos, doubl
 static bfi_lines relu_lines(bfi_dtype dtype, bool outward, double lo, double hi) {
     if (lo >= 0) return (bfi_lines){1, 0, 1, 0};
     if (hi <= 0) return (bfi_lines){0, 0, 0, 0};
-    double s = in_dtype(dtype, hi / (hi - lo)), at_lo = -s * lo, at_hi = fma(-s, hi, hi);
+    double s = bfi_in_dtype(dtype, hi / (hi - lo)), at_lo = -s * lo, at_hi = fma(-s, hi, hi);
     double t = at_lo > at_hi ? at_lo : at_hi;
     double below = hi > -lo ? 1 : 0;
     return (bfi_lines){below, 0, s, outward ? bfi_up(t) : t};
@@ -264,8 +262,8 @@ bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
         else
             s_shaped_slopes(node, lo, hi, &lines.s_pos, &lines.s_neg);
     }
-    lines.s_pos = in_dtype(dtype, lines.s_pos);
-    lines.s_neg = in_dtype(dtype, lines.s_neg);
+    lines.s_pos = bfi_in_dtype(dtype, lines.s_pos);
+    lines.s_neg = bfi_in_dtype(dtype, lines.s_neg);
     if (node->op == BFI_OP_RELU && (lo >= 0 || hi <= 0)) return lines; /* exact */
     lines.t_pos = intercept(node, outward, lines.s_pos, lo, hi, 1);
     lines.t_neg = intercept(node, outward, lines.s_neg, lo, hi, -1);
@@ -275,7 +273,7 @@ bfi_lines bfi_unary_lines(const bfi_node *node, bfi_dtype dtype, bool outward, d
 /* Slope and certified intercept of one line of a family. */
 static void family_line(const bfi_node *node, bfi_dtype dtype, bool outward, double s, double lo,
                         double hi, int sign, double *slope, double *t) {
-    *slope = in_dtype(dtype, s);
+    *slope = bfi_in_dtype(dtype, s);
     *t = intercept(node, outward, *slope, lo, hi, sign);
 }
 

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "exec/curves.h"
+
 enum { SLOPE_STEPS = 255 };
 
 static double load(const bfi_tile *t, int buffer, int64_t element, int64_t lane) {
@@ -10,10 +12,6 @@ static double load(const bfi_tile *t, int buffer, int64_t element, int64_t lane)
 
 static void put(const bfi_tile *t, int buffer, int64_t element, int64_t lane, double x) {
     bfi_store(t->plan->dtype, bfi_tile_buffer(t, buffer), element * t->ls + lane, x);
-}
-
-static double in_dtype(const bfi_tile *t, double x) {
-    return t->plan->dtype == BFI_F32 ? (double)(float)x : x;
 }
 
 /* What the tile's box keeps of |op|'s elements, their number first; NULL: all, or not known. */
@@ -88,7 +86,7 @@ static double multiply(const bfi_tile *t, const bfi_crossing *c, double a, doubl
                        double *error) {
     for (int32_t i = 0; i < c->count; i++) {
         const bfi_multiplier *b = &c->multipliers[i];
-        double next = in_dtype(t, a - b->sign * b->value), taken = a - next;
+        double next = bfi_in_dtype(t->plan->dtype, a - b->sign * b->value), taken = a - next;
         assert(!(b->sign * taken < 0)); /* no number where coefficients overflow */
         if (!(fabs(taken) < INFINITY)) continue;
         if (b->point != 0 && taken != 0) {
@@ -107,7 +105,7 @@ static double cross(const bfi_tile *t, const bfi_crossing *c, double e, double *
     bool below = c->a >= 0;
     double s = below ? c->lines.s_pos : c->lines.s_neg,
            off = below ? c->lines.t_pos : c->lines.t_neg; /* may be infinite */
-    double exact = c->a * s, out = in_dtype(t, exact);
+    double exact = c->a * s, out = bfi_in_dtype(t->plan->dtype, exact);
     double lost = fabs(exact - out) + (s == 0 || s == 1 ? 0 : BF_U64 * fabs(exact) + 0x1p-1070);
     *error += times(lost, c->reach) + times(e, fabs(c->a));
     if (off != 0 && c->a != 0) {
@@ -134,7 +132,7 @@ static void put_pooled(const bfi_tile *t, const bfi_back_op *op, const bfi_cross
         put(t, op->out, element, l, multiply(t, c, there, shift, error));
         return;
     }
-    double exact = there + cross(t, c, e, shift, error), sum = in_dtype(t, exact);
+    double exact = there + cross(t, c, e, shift, error), sum = bfi_in_dtype(t->plan->dtype, exact);
     *error += times(fabs(exact - sum) + BF_U64 * fabs(exact), c->reach);
     put(t, op->out, element, l, sum);
 }
@@ -153,7 +151,8 @@ static void put_crossing(const bfi_tile *t, const bfi_back_op *op, const bfi_cro
 /* What is lost where the sum does not fit the dtype is in the error. Bounds that the lane had on
  * boxes so far were of its row alone. */
 static void tilt(const bfi_tile *t, const bfi_back_op *op, const bfi_tilt *by, int64_t l) {
-    double before = load(t, op->out, by->neuron, l), sum = before + by->by, out = in_dtype(t, sum);
+    double before = load(t, op->out, by->neuron, l), sum = before + by->by,
+           out = bfi_in_dtype(t->plan->dtype, sum);
     put(t, op->out, by->neuron, l, out);
     t->v.best[l] = -INFINITY;
     double lost = fabs(sum - out) + BF_U64 * fabs(sum) + 0x1p-1070;
