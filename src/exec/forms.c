@@ -281,14 +281,16 @@ void bfi_form_node(const bfi_transfer *t) {
 
 /* Coefficients of the terms, and behind them how large they are together. */
 static void put_moments(const bfi_transfer *t, const form *x, const form *y, double *out) {
-    double size = 0;
-    for (int64_t j = 0; j < inputs_of(t); j++)
+    double size = 0, radius[BFI_MOMENT_INPUTS];
+    for (int64_t j = 0; j < inputs_of(t); j++) {
+        radius[j] = radius_of(t, j);
         for (int64_t i = 0; i <= j; i++) {
             double q = x->slopes[i] * y->slopes[j];
             if (i < j) q += x->slopes[j] * y->slopes[i];
-            size += fabs(q) * (radius_of(t, i) * radius_of(t, j));
+            size += fabs(q) * (radius[i] * radius[j]);
             *out++ = q;
         }
+    }
     *out = bfi_up(size * BFI_ERROR_ROOM + TINY);
 }
 

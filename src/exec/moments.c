@@ -5,9 +5,9 @@
 
 #include "exec/forms.h"
 
-/* Lanes that are linearised together, inputs at most (plan/pass_moments.c), and rounds of
- * improvement. */
-enum { LANES = 16, INPUTS = 16, MOMENTS = INPUTS * (INPUTS + 1) / 2, SWEEPS = 3 };
+/* Lanes that are linearised together, and rounds of improvement. */
+enum { LANES = 16, SWEEPS = 3 };
+enum { INPUTS = BFI_MOMENT_INPUTS, MOMENTS = INPUTS * (INPUTS + 1) / 2 };
 
 /* Of a sum of all terms, what rounding may change, whatever their number. */
 #define ROUNDING 0x1p-40
@@ -21,9 +21,11 @@ static const double *kept(const bfi_tile *t, int64_t offset, int64_t lane) {
 static void find_reaches(const bfi_tile *t, int64_t lane, double *reach) {
     const double *lo = kept(t, t->plan->state[0].lo, lane),
                  *hi = kept(t, t->plan->state[0].hi, lane);
-    for (int64_t j = 0; j < t->plan->graph->nodes[0].count; j++)
-        for (int64_t i = 0; i <= j; i++)
-            *reach++ = bfi_form_radius(lo[i], hi[i]) * bfi_form_radius(lo[j], hi[j]);
+    double radius[INPUTS];
+    for (int64_t j = 0; j < t->plan->graph->nodes[0].count; j++) {
+        radius[j] = bfi_form_radius(lo[j], hi[j]);
+        for (int64_t i = 0; i <= j; i++) *reach++ = radius[i] * radius[j];
+    }
 }
 
 void bfi_moments_run(const bfi_tile *t, const bfi_back_op *op) {
@@ -98,12 +100,8 @@ static void improve(block *b) {
                 double u = b->slope[i][v] - x, w = b->slope[j][v] - sign * x;
                 x = clamp(i == j ? -u : -(u + sign * w) / 2, most);
                 b->x[m][v] = x;
-                if (i == j) {
-                    b->slope[i][v] = u + x;
-                } else {
-                    b->slope[i][v] = u + x;
-                    b->slope[j][v] = w + sign * x;
-                }
+                b->slope[i][v] = u + x;
+                if (i < j) b->slope[j][v] = w + sign * x;
             }
 }
 

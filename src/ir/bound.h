@@ -97,6 +97,9 @@ static inline double bfi_back_op_elements(const bfi_program *p, const bfi_back_o
     return op->out >= 0 ? total + (double)p->buffers[op->out].count : total;
 }
 
+/* Most inputs whose second-order terms are kept. */
+enum { BFI_MOMENT_INPUTS = 16 };
+
 /* Products d_i d_j, i <= j, of the distances of |n| inputs from the middle of their box: d_0 d_0,
  * d_0 d_1, d_1 d_1, d_0 d_2, ... */
 static inline int64_t bfi_moment_count(int64_t n) { return n * (n + 1) / 2; }

@@ -7,16 +7,13 @@
 #include "domain/linear/backward.h"
 #include "plan/pipeline.h"
 
-enum {
-    MOST_INPUTS = 16,
-    MOST_NUMBERS = 1 << 15 /* of all forms and moments of a box */
-};
+enum { MOST_NUMBERS = 1 << 15 }; /* of all forms and moments of a box */
 
 static bool wanted(const bf_plan *plan) {
     const bf_options *o = &plan->options;
     bool method = o->method == BF_METHOD_CROWN || o->method == BF_METHOD_CROWN_IBP;
     return method && o->intersect && o->semantics == BF_SEMANTICS_REAL &&
-           plan->graph->nodes[0].count <= MOST_INPUTS;
+           plan->graph->nodes[0].count <= BFI_MOMENT_INPUTS;
 }
 
 /* Ops whose result has an affine form when an operand has. */
