@@ -121,6 +121,14 @@ static bf_status write_trace(bfi_verify_run *run, bf_error *err) {
     return bfi_trace_save(&run->trace, run->trace_path, err);
 }
 
+static void print_nodes(const bf_verify_result *r) {
+    char hidden[64] = "";
+    if (r->hidden_nodes > 0)
+        snprintf(hidden, sizeof hidden, " and %lld for hidden bounds", (long long)r->hidden_nodes);
+    fprintf(stderr, "boundflow verify: %lld nodes%s, splits %s\n", (long long)r->nodes, hidden,
+            r->branching);
+}
+
 static void print_summary(const bfi_verify_run *run) {
     const bf_verify_result *r = &run->result;
     fprintf(stderr, "boundflow verify: %s in %.3f s", bf_verdict_name(r->verdict), run->total_s);
@@ -129,9 +137,7 @@ static void print_summary(const bfi_verify_run *run) {
         fprintf(stderr, ", margin %.6g", r->margin);
     if (*r->reason) fprintf(stderr, ": %s", r->reason);
     fputc('\n', stderr);
-    if (*r->branching)
-        fprintf(stderr, "boundflow verify: %lld nodes, splits %s\n", (long long)r->nodes,
-                r->branching);
+    if (*r->branching) print_nodes(r);
     if (r->verdict == BF_VERDICT_SAT || r->verdict == BF_VERDICT_UNSAT) return;
     char bound[32] = "unknown", best[32] = "unknown";
     if (isfinite(r->margin)) snprintf(bound, sizeof bound, "%.6g", r->margin);

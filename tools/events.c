@@ -141,6 +141,7 @@ static void tell_progress(bfi_events *e, const bf_progress *p) {
     write_known(&json, "bound", p->bound);
     write_known(&json, "best", p->best);
     bfi_json_integer(&json, "nodes", p->nodes);
+    bfi_json_integer(&json, "hidden_nodes", p->hidden_nodes);
     bfi_json_integer(&json, "open", p->open);
     write_known(&json, "nodes_per_s", rate);
     bfi_json_integer(&json, "bytes", p->bytes);
@@ -168,6 +169,7 @@ void bfi_events_end(bfi_events *e, const bf_verify_result *r, double seconds) {
     write_known(&json, "bound", r->margin);
     write_known(&json, "best", r->best_margin);
     bfi_json_integer(&json, "nodes", r->nodes);
+    bfi_json_integer(&json, "hidden_nodes", r->hidden_nodes);
     bfi_json_integer(&json, "open", r->open);
     bfi_json_integer(&json, "checkpoints", r->checkpoints);
     bfi_json_number(&json, "time_s", seconds);

@@ -12,19 +12,21 @@
 #define CHECKPOINT_INTERVAL 60.0
 #define LEAST_TIME 0.001 /* seconds left to verify when reading took them all */
 
-/* Nodes per second over the last second or so. */
+/* Nodes per second over the last second or so, those for hidden bounds too. */
 static double find_rate(bfi_verify_run *run, const bf_progress *p) {
     double now = bf_clock();
-    if (p->nodes < run->rate_nodes || run->rate_time == 0) {
-        run->rate_time = now, run->rate_nodes = p->nodes, run->rate = 0;
+    int64_t nodes = p->nodes + p->hidden_nodes;
+    if (nodes < run->rate_nodes || run->rate_time == 0) {
+        run->rate_time = now, run->rate_nodes = nodes, run->rate = 0;
     } else if (now - run->rate_time >= 1 || (run->rate == 0 && now - run->rate_time > 0.1)) {
-        run->rate = (double)(p->nodes - run->rate_nodes) / (now - run->rate_time);
-        run->rate_time = now, run->rate_nodes = p->nodes;
+        run->rate = (double)(nodes - run->rate_nodes) / (now - run->rate_time);
+        run->rate_time = now, run->rate_nodes = nodes;
     }
     return run->rate;
 }
 
-/* "phase, 3 of 5 cases, 1200 nodes, 31 open, bound -0.021, best 0.3, 900/s, 24.1 MiB, 3.2/60 s" */
+/* "phase, 3 of 5 cases, 1200 nodes, 31 open, 900/s, 5000 for hidden bounds, bound -0.021, best 0.3,
+ * 24.1 MiB, 3.2/60 s" */
 static void describe(bfi_verify_run *run, const bf_progress *p, char *text, size_t size) {
     char bytes[32], bound[32] = "?", best[32] = "?", limit[32] = "";
     double rate = find_rate(run, p);
@@ -39,6 +41,9 @@ static void describe(bfi_verify_run *run, const bf_progress *p, char *text, size
     if (p->nodes > 0)
         used += snprintf(text + used, size - (size_t)used, "%lld nodes, %lld open, %.0f/s, ",
                          (long long)p->nodes, (long long)p->open, rate);
+    if (p->hidden_nodes > 0)
+        used += snprintf(text + used, size - (size_t)used, "%lld for hidden bounds, ",
+                         (long long)p->hidden_nodes);
     snprintf(text + used, size - (size_t)used, "bound %s, best %s, %s, %.1f%s s", bound, best,
              bytes, p->seconds, limit);
 }
@@ -179,6 +184,7 @@ void bfi_verify_run_json(const bfi_verify_run *run, FILE *out) {
     bfi_json_number(&json, "search_s", r->search_s);
     bfi_json_number(&json, "past_s", r->past_s);
     bfi_json_integer(&json, "nodes", r->nodes);
+    bfi_json_integer(&json, "hidden_nodes", r->hidden_nodes);
     bfi_json_integer(&json, "open", r->open);
     bfi_json_string(&json, "branching", r->branching);
     bfi_json_integer(&json, "checkpoints", r->checkpoints);

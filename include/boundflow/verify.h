@@ -27,6 +27,7 @@ typedef struct bf_progress {
     double seconds, limit;    /* since the start; limit 0: none */
     double bound, best;       /* -inf, +inf: nothing is known yet */
     int64_t nodes, open;      /* branch and bound: nodes bounded, nodes waiting */
+    int64_t hidden_nodes;     /* bounded by small searches that tighten hidden bounds */
     int64_t bytes;            /* of workspaces and the search tree */
     const char *branching;    /* what a search splits, and why; NULL: none is running */
     int64_t checkpoints;      /* written so far */
@@ -91,6 +92,7 @@ typedef struct bf_verify_result {
     double attack_s, bounds_s, search_s, total_s;
     double past_s;                /* what was spent before the checkpoint that was resumed */
     int64_t nodes, open;          /* bounded by branch and bound, or linear programs; left open */
+    int64_t hidden_nodes;         /* bounded by small searches that tightened hidden bounds */
     char branching[128];          /* what it split last, and why; "" nothing */
     int64_t checkpoints;          /* written */
     char checkpoint_problem[256]; /* why the last one could not be written, or "" */

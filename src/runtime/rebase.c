@@ -232,22 +232,36 @@ static bf_status bound_neurons(tightening *t, int activation, bf_error *err) {
     return status;
 }
 
-/* Puts what was found into the base; where nothing is left of an interval, neither is of the base.
- */
-static void put(tightening *t) {
-    int64_t base = t->request->base.to, at = 0;
-    for (int a = 0; a < t->plan->split_count; a++) {
-        int value = t->plan->split_values[a];
-        double *lo = bfi_ws_doubles(t->ws, base, t->plan->state[value].lo),
-               *hi = bfi_ws_doubles(t->ws, base, t->plan->state[value].hi);
-        for (int64_t j = 0; j < t->plan->graph->nodes[value].count; j++, at++) {
-            lo[j] = fmax(lo[j], t->lo[at]);
-            hi[j] = fmin(hi[j], t->hi[at]);
-            if (lo[j] > hi[j])
-                atomic_store_explicit(&bfi_ws_box(t->ws, base)->infeasible, 1,
-                                      memory_order_relaxed);
-        }
+/* Narrows an activation's input on the base; where nothing is left of an interval, neither is of
+ * the base. */
+static void narrow(const bf_plan *plan, bf_workspace *ws, int64_t base, int activation,
+                   const double *found_lo, const double *found_hi) {
+    int value = plan->split_values[activation];
+    double *lo = bfi_ws_doubles(ws, base, plan->state[value].lo),
+           *hi = bfi_ws_doubles(ws, base, plan->state[value].hi);
+    for (int64_t j = 0; j < plan->graph->nodes[value].count; j++) {
+        lo[j] = fmax(lo[j], found_lo[j]);
+        hi[j] = fmin(hi[j], found_hi[j]);
+        if (lo[j] > hi[j])
+            atomic_store_explicit(&bfi_ws_box(ws, base)->infeasible, 1, memory_order_relaxed);
     }
+}
+
+static void put(tightening *t) {
+    for (int a = 0; a < t->plan->split_count; a++) {
+        int64_t first = first_of(t->plan, a);
+        narrow(t->plan, t->ws, t->request->base.to, a, t->lo + first, t->hi + first);
+    }
+}
+
+bf_status bfi_narrow_run(const bf_plan *plan, bf_workspace *ws, const bfi_rebase_request *request,
+                         int32_t activation, const double *lo, const double *hi, bf_error *err) {
+    bf_status status = check(plan, ws, request, err);
+    if (status != BF_STATUS_OK) return status;
+    narrow(plan, ws, request->to, activation, lo, hi);
+    status = run_again(plan, ws, request, err);
+    if (status != BF_STATUS_OK) bfi_ws_box(ws, request->to)->answered = 1;
+    return status;
 }
 
 bf_status bfi_tighten_run(const bf_plan *plan, bf_workspace *ws, const bfi_tighten_request *request,

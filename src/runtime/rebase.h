@@ -57,6 +57,11 @@ typedef struct bfi_tighten_request {
 bf_status bfi_tighten_run(const bf_plan *plan, bf_workspace *ws, const bfi_tighten_request *request,
                           bf_error *err);
 
+/* Narrows the bounds of an activation's input (one number per neuron) on the base |request->to|,
+ * as somebody has proved them for all of its inputs, and takes layers after it again. */
+bf_status bfi_narrow_run(const bf_plan *plan, bf_workspace *ws, const bfi_rebase_request *request,
+                         int32_t activation, const double *lo, const double *hi, bf_error *err);
+
 /* Lanes that bfi_tighten_run takes on |base|. */
 int64_t bfi_tighten_lanes(const bf_plan *plan, const bf_workspace *ws, int64_t base);
 

@@ -109,6 +109,7 @@ static void put_search(bfi_sealed_writer *w, const bfi_checkpoint *c) {
     bfi_sealed_put_integer(w, c->search.case_index);
     bfi_sealed_put_integer(w, c->search.group);
     bfi_sealed_put_integer(w, c->search.nodes);
+    bfi_sealed_put_integer(w, c->search.sharpened);
     bfi_sealed_put_integer(w, c->search.attack_at);
     bfi_sealed_put_integer(w, c->search.attacks);
     bfi_sealed_put_integer(w, c->search.stranded);
@@ -190,23 +191,25 @@ static bool get_nearest(bfi_sealed_reader *r, bfi_checkpoint *c, int64_t n) {
 }
 
 static bool get_search(bfi_sealed_reader *r, const bfi_ledger *ledger, bfi_checkpoint *c) {
-    int64_t flags, index, group;
+    int64_t flags, index, group, sharpened;
     if (!bfi_sealed_get_integer(r, &flags) || flags < 0 || flags > 3) return false;
     c->searching = flags & 1;
     c->programs = flags >> 1 & 1;
     if (!c->searching) return true;
     if (!bfi_sealed_get_integer(r, &index) || !bfi_sealed_get_integer(r, &group) ||
-        !bfi_sealed_get_integer(r, &c->search.nodes) ||
+        !bfi_sealed_get_integer(r, &c->search.nodes) || !bfi_sealed_get_integer(r, &sharpened) ||
         !bfi_sealed_get_integer(r, &c->search.attack_at) ||
         !bfi_sealed_get_integer(r, &c->search.attacks) ||
         !bfi_sealed_get_integer(r, &c->search.stranded) ||
         !bfi_sealed_get_double(r, &c->search.stranded_margin) || c->search.nodes < 1 ||
-        c->search.attack_at < 1 || c->search.attacks < 0 || c->search.stranded < 0 || index < 0 ||
+        sharpened < 0 || sharpened > INT32_MAX || c->search.attack_at < 1 ||
+        c->search.attacks < 0 || c->search.stranded < 0 || index < 0 ||
         index >= ledger->property->count || ledger->done[index] || group < 0 ||
         group >= ledger->property->cases[index].count)
         return false;
     c->search.case_index = (int32_t)index;
     c->search.group = (int32_t)group;
+    c->search.sharpened = (int32_t)sharpened;
     return bfi_tree_load(r, &c->search.tree, NULL) == BF_STATUS_OK;
 }
 

@@ -13,7 +13,7 @@
 #include "verify/bab/search.h"
 #include "verify/ledger.h"
 
-#define BFI_CHECKPOINT_MAGIC "BFCHECK2"
+#define BFI_CHECKPOINT_MAGIC "BFCHECK3"
 
 /* What a file belongs to. */
 typedef struct bfi_question_key {

@@ -26,6 +26,7 @@ static void tell(bfi_journal *j, bool at_once) {
         .bound = bfi_ledger_bound(l, false),
         .best = best,
         .nodes = j->nodes + j->search.nodes,
+        .hidden_nodes = j->hidden_nodes + j->search.hidden_nodes,
         .open = j->search.open,
         .bytes = j->bytes + j->search.bytes,
         .branching = j->search.branching,
@@ -65,6 +66,7 @@ void bfi_journal_search(bfi_journal *j, const bfi_search_progress *progress) {
 
 void bfi_journal_search_over(bfi_journal *j) {
     j->nodes += j->search.nodes;
+    j->hidden_nodes += j->search.hidden_nodes;
     j->search = (bfi_search_progress){.open = j->search.open};
 }
 

@@ -17,6 +17,7 @@ typedef struct bfi_journal {
     char reason[160];
     bfi_search_progress search; /* of the search under way */
     int64_t nodes;              /* of searches that have ended */
+    int64_t hidden_nodes;       /* likewise, of those for hidden bounds */
     int64_t bytes;              /* of the workspace in use, outside of searches */
 
     bfi_question_key key; /* of checkpoints */

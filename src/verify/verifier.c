@@ -495,6 +495,7 @@ static bf_status conclude(verifier *v, bf_status status, bf_error *err) {
     }
     bfi_journal_search_over(j);
     r->nodes = j->nodes;
+    r->hidden_nodes = j->hidden_nodes;
     r->open = decided(v) && r->verdict != BF_VERDICT_TIMEOUT ? 0 : j->search.open;
     bool open = r->verdict == BF_VERDICT_UNKNOWN || r->verdict == BF_VERDICT_TIMEOUT;
     if (open && !j->kept_last) bfi_journal_keep(j, NULL, true);

@@ -9,7 +9,7 @@
 #include "verify/bab/search.h"
 #include "verify/bab/view.h"
 
-enum { INPUTS = 2, OUTPUTS = 2, GRID = 121, LEAVES = 1 << 14, MOST_CUTS = 96 };
+enum { INPUTS = 2, OUTPUTS = 2, GRID = 121, LEAVES = 1 << 13, MOST_CUTS = 192 };
 
 static bfi_op random_op(void) {
     static const bfi_op ops[] = {BFI_OP_RELU,   BFI_OP_RELU,    BFI_OP_LEAKY_RELU, BFI_OP_TANH,
@@ -182,7 +182,7 @@ static bf_property *question_about(const double least[2], double slack, bool fou
 static void test_agrees(void **unused) {
     (void)unused;
     static leaves seen;
-    int split = 0, deep = 0, undecided = 0;
+    int split = 0, deep = 0, undecided = 0, sharpened = 0;
     for (int i = 0; i < 50; i++) {
         kit_seed((uint64_t)i + 1);
         bfi_op op = random_op();
@@ -211,11 +211,13 @@ static void test_agrees(void **unused) {
                 bfi_search_result two = ask(model, property, q, &status);
                 assert_int_equal(two.outcome, one.outcome);
                 assert_int_equal(two.progress.nodes, one.progress.nodes);
+                assert_int_equal(two.progress.hidden_nodes, one.progress.hidden_nodes);
                 if (found && !hard)
                     assert_memory_equal(one.witness.x, two.witness.x, 2 * sizeof(double));
                 bool neurons = what == BF_BRANCHING_NEURONS;
                 split += neurons && one.progress.nodes > 2;
                 deep += neurons && one.progress.nodes > 10;
+                sharpened += !found && !hard && one.progress.hidden_nodes > 0;
                 bfi_witness_clear(&one.witness);
                 bfi_witness_clear(&two.witness);
             }
@@ -223,9 +225,11 @@ static void test_agrees(void **unused) {
         }
         bf_model_free(model);
     }
-    print_message("%d searches split neurons, %d of them often; %d need a solver\n", split, deep,
-                  undecided);
-    assert_true(split > 25 && deep > 15 && undecided < 20);
+    print_message(
+        "%d searches split neurons, %d of them often; %d proofs on sharpened hidden "
+        "bounds; %d need a solver\n",
+        split, deep, sharpened, undecided);
+    assert_true(split > 25 && deep > 15 && sharpened > 10 && undecided < 20);
 }
 
 /* y_0 = |x_0 + x_1| + |x_0 - x_1| - |x_0| >= |x_0|: no relaxation shows that y_0 > -0.05 before

@@ -46,6 +46,10 @@ void bfi_bases_count(bfi_bases *b, int nodes) {
     b->levels[b->level].work += nodes;
 }
 
+static int64_t box_of(const bfi_bases *b, int level) {
+    return level > 0 ? level + BFI_GROUND : b->ground;
+}
+
 /* What one tightening of |box| takes, in nodes. */
 static double cost_of(const bfi_bases *b, const bfi_root *root, int64_t box) {
     double lanes = (double)bfi_tighten_lanes(root->plan, root->ws, box);
@@ -53,8 +57,9 @@ static double cost_of(const bfi_bases *b, const bfi_root *root, int64_t box) {
 }
 
 bool bfi_bases_due(const bfi_bases *b, const bfi_root *root) {
-    if (b->level + 1 >= BFI_TREE_LEVELS || b->level + 1 >= root->plan->boxes) return false;
-    double cost = cost_of(b, root, b->level);
+    if (b->level + 1 >= BFI_TREE_LEVELS || box_of(b, b->level + 1) >= root->plan->boxes)
+        return false;
+    double cost = cost_of(b, root, box_of(b, b->level));
     return cost > 0 && b->levels[b->level].work >= cost && b->spent + cost <= b->worth * b->work;
 }
 
@@ -66,9 +71,9 @@ int64_t bfi_bases_find(const bfi_bases *b, int bit, const bf_split *splits, int3
         bool fits = level->bit == bit;
         for (int32_t i = 0; i < level->count && fits; i++)
             fits = contains(splits, count, &level->splits[i]);
-        if (fits) return l;
+        if (fits) return box_of(b, l);
     }
-    return 0;
+    return b->ground;
 }
 
 /* The lane of a base being made: its bound, and the numbers that gave it. */
@@ -117,8 +122,8 @@ static double stop_of(const bfi_problem *p, const bfi_root *root, int bit) {
 
 static bf_status make(bfi_bases *b, const bfi_problem *p, bfi_root *root,
                       const bfi_base_start *start, double deadline, anchor *a, bf_error *err) {
-    bfi_tighten_request q = {.base = {.from = b->level,
-                                      .to = b->level + 1,
+    bfi_tighten_request q = {.base = {.from = box_of(b, b->level),
+                                      .to = box_of(b, b->level + 1),
                                       .splits = start->splits,
                                       .count = start->count,
                                       .deadline = deadline},

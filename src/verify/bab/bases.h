@@ -11,6 +11,9 @@
 
 #include "verify/bab/root.h"
 
+/* The box of the root's workspace that sharpened hidden bounds are in (sharpen.h). */
+enum { BFI_GROUND = 1 };
+
 typedef struct bfi_base_level {
     int bit;          /* of the disjunct whose counterexamples it is about */
     int32_t depth;    /* of the node it was made for */
@@ -20,8 +23,10 @@ typedef struct bfi_base_level {
 } bfi_base_level;
 
 typedef struct bfi_bases {
-    bfi_base_level levels[BFI_TREE_LEVELS]; /* level l is box l of the root's workspace */
-    int level;                              /* in use; 0: the root */
+    bfi_base_level levels[BFI_TREE_LEVELS]; /* 0: all of the tree */
+    int level;                              /* in use */
+    int ground;                             /* box that level 0 is bounded on; level l > 0 is box
+                                               l + BFI_GROUND of the root's workspace */
     double work, spent;                     /* nodes expanded; what bases took, in nodes */
     double worth;                           /* of the share that they may take */
     double node_flops;                      /* of expanding a node */

@@ -59,3 +59,24 @@ void bfi_branch_apply(const bfi_cut *cut, double *lo, double *hi) {
     if (cut->sign > 0 && cut->decision.point > lo[i]) lo[i] = cut->decision.point;
     if (cut->sign < 0 && cut->decision.point < hi[i]) hi[i] = cut->decision.point;
 }
+
+int32_t bfi_branch_insert(bf_split *splits, int32_t *count, bf_split s) {
+    int32_t at = *count;
+    for (; at > 0; at--) {
+        const bf_split *b = &splits[at - 1];
+        if (b->activation != s.activation ? b->activation < s.activation
+            : b->neuron != s.neuron       ? b->neuron < s.neuron
+                                          : b->sign <= s.sign)
+            break;
+    }
+    bf_split *same = at > 0 ? &splits[at - 1] : NULL;
+    if (same && same->activation == s.activation && same->neuron == s.neuron &&
+        same->sign == s.sign) {
+        same->point = s.sign > 0 ? fmax(same->point, s.point) : fmin(same->point, s.point);
+        return -1;
+    }
+    memmove(splits + at + 1, splits + at, (size_t)(*count - at) * sizeof *splits);
+    splits[at] = s;
+    ++*count;
+    return at;
+}

@@ -91,4 +91,8 @@ int bfi_branch_choose(int count, const double *low, const double *high);
 /* Applies an input cut to the box; cuts of activations leave it as it is. */
 void bfi_branch_apply(const bfi_cut *cut, double *lo, double *hi);
 
+/* Puts a split among |count| others, which are ascending and have room for it; of two on one side
+ * of a neuron the tighter one is kept. Where the new one stands, -1: another one covers it. */
+int32_t bfi_branch_insert(bf_split *splits, int32_t *count, bf_split split);
+
 #endif

@@ -117,21 +117,22 @@ static bf_status attack(bfi_loop *l) {
 }
 
 /* Says where the search is, at a modest rate. */
-static void report(bfi_loop *l, const bfi_splitter *splitter, void *splits, bool last) {
+static void report(bfi_loop *l, bool last) {
     double now = bf_clock();
     if (!last && now - l->reported < REPORT_PERIOD) return;
     l->reported = now;
     bfi_tree_stats t = bfi_tree_stats_of(l->tree);
     double lowest = fmin(t.lowest, l->stranded_margin);
-    int64_t bytes = t.bytes + (splits ? splitter->bytes(splits) : 0);
-    l->result->progress =
-        (bfi_search_progress){l->nodes, t.open + l->stranded, lowest, bytes, l->result->branching};
+    int64_t bytes = t.bytes + (l->splits ? l->splitter->bytes(l->splits) : 0);
+    l->result->progress = (bfi_search_progress){l->nodes, l->hidden_nodes, t.open + l->stranded,
+                                                lowest,   bytes,           l->result->branching};
     bool open = l->rooted && t.open > 0 && !bfi_loop_ended(l);
     if (open) bfi_loop_raise(l, lowest);
     if (l->options->report) l->options->report(l->options->user, &l->result->progress);
     bfi_search_mark mark = {.case_index = l->problem.index,
                             .group = l->group,
                             .nodes = l->nodes,
+                            .sharpened = l->sharpened,
                             .attack_at = l->attack_at,
                             .attacks = l->attacks,
                             .stranded = l->stranded,
@@ -139,6 +140,8 @@ static void report(bfi_loop *l, const bfi_splitter *splitter, void *splits, bool
                             .tree = l->tree};
     if (l->options->keep && open) l->options->keep(l->options->user, &mark, last);
 }
+
+void bfi_loop_report(bfi_loop *l) { report(l, false); }
 
 /* Nodes that were being branched on when the search stopped are open again. */
 static void hand_back(bfi_loop *l, const int32_t *nodes, int32_t count, bf_status status) {
@@ -150,21 +153,22 @@ static void hand_back(bfi_loop *l, const int32_t *nodes, int32_t count, bf_statu
     }
 }
 
-static bf_status run(bfi_loop *l, const bfi_splitter *splitter, void *splits) {
-    int32_t taken[BFI_LOOP_NODES], n, most = splitter->most(splits);
+static bf_status run(bfi_loop *l) {
+    const bfi_splitter *splitter = l->splitter;
+    int32_t taken[BFI_LOOP_NODES], n, most = splitter->most(l->splits);
     bf_status status = BF_STATUS_OK;
     if (most > BFI_LOOP_NODES) most = BFI_LOOP_NODES;
     while (status == BF_STATUS_OK && !bfi_loop_ended(l)) {
-        if (splitter->aim) status = splitter->aim(splits);
-        if (status != BF_STATUS_OK) break;
+        if (splitter->aim) status = splitter->aim(l->splits);
+        if (status != BF_STATUS_OK || bfi_loop_ended(l)) break;
         n = bfi_tree_take(l->tree, most > 0 ? most : 1, taken);
         if (n == 0) break;
         int64_t nodes = l->nodes, stranded = l->stranded;
-        status = splitter->expand(splits, taken, n);
+        status = splitter->expand(l->splits, taken, n);
         if (status != BF_STATUS_OK) /* all of it will be done again */
             l->nodes = nodes, l->stranded = stranded;
         hand_back(l, taken, n, status);
-        report(l, splitter, splits, false);
+        report(l, false);
         if (status == BF_STATUS_OK && !bfi_loop_ended(l)) status = attack(l);
         int64_t most_nodes = l->options->most_nodes;
         if (status == BF_STATUS_OK && most_nodes > 0 && l->nodes >= most_nodes &&
@@ -187,20 +191,15 @@ static bf_status limit_tree(bfi_loop *l, int64_t workspace) {
     return BF_STATUS_OK;
 }
 
-typedef struct resumption {
-    const bfi_splitter *splitter;
-    void *splits;
-} resumption;
-
 static bool fits(void *user, const bfi_tree *tree, int32_t node, bool open) {
-    const resumption *r = user;
+    const bfi_loop *l = user;
     bfi_decision decision = bfi_tree_decision(tree, node);
-    return r->splitter->fits(r->splits, bfi_tree_mask(tree, node), &decision, open);
+    return l->splitter->fits(l->splits, bfi_tree_mask(tree, node), &decision, open);
 }
 
 static bool knows(void *user, const bfi_tree *tree, int32_t node, const void *data, size_t size) {
-    const resumption *r = user;
-    return r->splitter->knows(r->splits, bfi_tree_mask(tree, node), data, size);
+    const bfi_loop *l = user;
+    return l->splitter->knows(l->splits, bfi_tree_mask(tree, node), data, size);
 }
 
 /* Takes the tree of the search that is resumed, or makes one. */
@@ -211,6 +210,7 @@ static bf_status find_tree(bfi_loop *l) {
     mark->tree = NULL;
     l->resumed = true;
     l->nodes = mark->nodes;
+    l->sharpened = mark->sharpened;
     l->attack_at = mark->attack_at;
     l->attacks = mark->attacks;
     l->stranded = mark->stranded;
@@ -222,32 +222,33 @@ static bf_status find_tree(bfi_loop *l) {
 }
 
 /* Has the splitter opened, and the tree filled. */
-static bf_status open_splits(bfi_loop *l, const bfi_splitter *splitter, void **splits) {
+static bf_status open_splits(bfi_loop *l) {
     int64_t nodes = l->nodes;
-    bf_status status = splitter->open(l, splits);
-    if (status == BF_STATUS_OK) status = limit_tree(l, splitter->bytes(*splits));
+    bf_status status = l->splitter->open(l, &l->splits);
+    if (status == BF_STATUS_OK) status = limit_tree(l, l->splitter->bytes(l->splits));
     if (status != BF_STATUS_OK) l->nodes = nodes; /* they will be bounded again */
     if (status != BF_STATUS_OK || !l->resumed) return status;
-    resumption r = {splitter, *splits};
     l->nodes = nodes; /* whatever opening has bounded again */
-    if (bfi_tree_stats_of(l->tree).open == 0 || !bfi_tree_all(l->tree, fits, &r))
+    if (bfi_tree_stats_of(l->tree).open == 0 || !bfi_tree_all(l->tree, fits, l))
         return bfi_loop_misfit(l);
-    bfi_tree_sift(l->tree, knows, &r);
+    bfi_tree_sift(l->tree, knows, l);
     return BF_STATUS_OK;
 }
 
 bf_status bfi_loop_run(bfi_loop *l, const bfi_splitter *splitter) {
-    void *splits = NULL;
+    l->splitter = splitter;
+    l->splits = NULL;
     l->attack_at = ATTACK_AT;
+    l->sharpened = 0;
     l->stranded_margin = INFINITY;
     l->resumed = l->rooted = false;
     bf_status status = find_tree(l);
     if (status != BF_STATUS_OK) return status;
-    status = open_splits(l, splitter, &splits);
+    status = open_splits(l);
     l->rooted = status == BF_STATUS_OK;
-    if (status == BF_STATUS_OK) status = run(l, splitter, splits);
-    report(l, splitter, splits, true);
-    splitter->close(splits);
+    if (status == BF_STATUS_OK) status = run(l);
+    report(l, true);
+    splitter->close(l->splits);
     bfi_tree_free(l->tree);
     l->tree = NULL;
     return status == BF_STATUS_OK && l->stranded > 0 && !bfi_loop_ended(l) ? BF_STATUS_LIMIT

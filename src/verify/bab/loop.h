@@ -16,15 +16,19 @@ typedef struct bfi_loop {
     bfi_disjunct_state *states; /* of the case */
     int32_t group;              /* first disjunct of the group */
     bfi_tree *tree;
-    bool resumed;    /* the tree has its roots already */
-    bool rooted;     /* all roots are in the tree, as far as they are open */
-    double reported; /* when, last */
-    int64_t nodes;   /* bounded */
+    bool resumed;         /* the tree has its roots already */
+    bool rooted;          /* all roots are in the tree, as far as they are open */
+    double reported;      /* when, last */
+    int64_t nodes;        /* bounded */
+    int64_t hidden_nodes; /* of searches for hidden bounds */
+    int32_t sharpened;    /* leaves of each of them; 0: there were none */
     int64_t attack_at, attacks;
     int64_t stranded; /* leaves that nothing decides */
     double stranded_margin;
     bfi_cut *cuts; /* of the node that bfi_loop_path looked at last */
     size_t cut_room;
+    const struct bfi_splitter *splitter;
+    void *splits; /* the splitter's */
 } bfi_loop;
 
 /* How nodes are bounded and split. Everything it keeps is |splits|, for one group. */
@@ -82,6 +86,9 @@ bf_status bfi_loop_settle(bfi_loop *loop, const bfi_loop_child *child);
 
 /* Says that nothing more can be done about a node, and why: the rest is searched all the same. */
 void bfi_loop_strand(bfi_loop *loop, double margin, const char *why);
+
+/* Says where the search is, at a modest rate; no node may be taken out of the tree. */
+void bfi_loop_report(bfi_loop *loop);
 
 /* Tries points, inputs one after the other, as counterexamples. */
 bf_status bfi_loop_try(bfi_loop *loop, const double *points, int64_t count);

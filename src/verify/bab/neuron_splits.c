@@ -13,6 +13,7 @@
 #include "verify/bab/lanes.h"
 #include "verify/bab/leaf.h"
 #include "verify/bab/loop.h"
+#include "verify/bab/sharpen.h"
 #include "verify/rows.h"
 
 enum {
@@ -21,7 +22,7 @@ enum {
     MEASURED = 4,         /* candidates of a node whose children are bounded to choose one */
     LANES = 2 * MEASURED, /* of a node, at most */
     NODES_MIN = 16,       /* expanded together */
-    BASES = 12            /* bases at once, the root among them */
+    BASES = 13            /* bases at once, the root and the ground among them */
 };
 #define BATCH_FLOPS 4e9 /* of the children that are bounded together */
 #define LANE_BYTES ((int64_t)256 << 20)
@@ -67,32 +68,10 @@ typedef struct neuron_splits {
     bfi_state_bytes bytes;
     bfi_leaves leaves;
     bfi_bases bases;
+    bfi_sharpening sharpening;
 } neuron_splits;
 
 static int bit_of(uint64_t mask) { return __builtin_ctzll(mask); }
-
-/* Puts a split among |count| others, which are ascending and has room for it; of two on one side of
- * a neuron the tighter one is kept. Where the new one stands, -1: another one covers it. */
-static int32_t insert_split(bf_split *splits, int32_t *count, bf_split s) {
-    int32_t at = *count;
-    for (; at > 0; at--) {
-        const bf_split *b = &splits[at - 1];
-        if (b->activation != s.activation ? b->activation < s.activation
-            : b->neuron != s.neuron       ? b->neuron < s.neuron
-                                          : b->sign <= s.sign)
-            break;
-    }
-    bf_split *same = at > 0 ? &splits[at - 1] : NULL;
-    if (same && same->activation == s.activation && same->neuron == s.neuron &&
-        same->sign == s.sign) {
-        same->point = s.sign > 0 ? fmax(same->point, s.point) : fmin(same->point, s.point);
-        return -1;
-    }
-    memmove(splits + at + 1, splits + at, (size_t)(*count - at) * sizeof *splits);
-    splits[at] = s;
-    ++*count;
-    return at;
-}
 
 static bf_split split_of(const bfi_decision *d, int sign) {
     return (bf_split){d->activation, d->index, sign, d->point};
@@ -110,8 +89,8 @@ static bf_status find_splits(neuron_splits *s, trial *t) {
         !bfi_grow((void **)&s->under, &s->under_room, (size_t)depth + 1, sizeof *s->under))
         return bfi_fail_memory(l->err);
     for (int32_t i = 0; i < depth; i++)
-        insert_split(s->splits + t->first_split, &t->split_count,
-                     split_of(&l->cuts[i].decision, l->cuts[i].sign));
+        bfi_branch_insert(s->splits + t->first_split, &t->split_count,
+                          split_of(&l->cuts[i].decision, l->cuts[i].sign));
     s->split_count += t->split_count;
     return BF_STATUS_OK;
 }
@@ -133,6 +112,7 @@ static bf_status begin_trial(neuron_splits *s, int32_t node) {
 static bf_status add_lane(neuron_splits *s, const trial *t, const bfi_decision *d, int sign,
                           bfi_lane_start start) {
     start.fresh = -1;
+    start.base = s->bases.ground;
     if (!(start.lower > -INFINITY)) start.lower = -INFINITY, start.error = 0;
     if (t) {
         const bfi_lane_state *state = &t->state;
@@ -140,7 +120,7 @@ static bf_status add_lane(neuron_splits *s, const trial *t, const bfi_decision *
         start.count = t->split_count;
         if (t->split_count > 0)
             memcpy(s->under, s->splits + t->first_split, (size_t)t->split_count * sizeof *s->under);
-        if (sign != 0) start.fresh = insert_split(s->under, &start.count, split_of(d, sign));
+        if (sign != 0) start.fresh = bfi_branch_insert(s->under, &start.count, split_of(d, sign));
         start.splits = s->under;
         if (t->known) {
             if (state->lower > start.lower) start.lower = state->lower, start.error = state->error;
@@ -234,7 +214,7 @@ static bf_status all_splits(neuron_splits *s, const item *it, int32_t *count) {
     int64_t more = bfi_implied_splits(&s->roots[0], lane->base, implied);
     *count = lane->split_count;
     memcpy(s->under, bfi_lanes_splits(&s->lanes, it->lane), (size_t)*count * sizeof *s->under);
-    for (int64_t i = 0; i < more; i++) insert_split(s->under, count, implied[i]);
+    for (int64_t i = 0; i < more; i++) bfi_branch_insert(s->under, count, implied[i]);
     free(implied);
     return BF_STATUS_OK;
 }
@@ -456,15 +436,101 @@ static bf_status find_start(neuron_splits *s, const trial *t, int32_t node, bfi_
     return status;
 }
 
+/* The roots of the disjuncts in |mask|. */
+static bf_status begin_roots(neuron_splits *s, uint64_t mask) {
+    const bfi_problem *p = &s->loop->problem;
+    bf_status status = BF_STATUS_OK;
+    for (int bit = 0; bit < p->count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop);) {
+        bfi_lanes_reset(&s->lanes);
+        s->item_count = 0;
+        for (; bit < p->count && s->item_count < s->nodes && status == BF_STATUS_OK; bit++) {
+            if (!(mask >> bit & 1)) continue;
+            item *it = &s->items[s->item_count++];
+            *it = (item){.trial = -1, .bit = bit};
+            status = place_item(s, it, ROOT_ROUNDS);
+        }
+        if (status == BF_STATUS_OK) status = bound_items(s);
+        if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop)) status = settle_items(s);
+    }
+    return status;
+}
+
+/* Adds the roots of all disjuncts that |nodes|, all open ones, are about, in place of these. When
+ * that fails they are open as before. */
+static bf_status replace(neuron_splits *s, const int32_t *nodes, int32_t count) {
+    bfi_tree *tree = s->loop->tree;
+    uint64_t mask = 0;
+    for (int32_t i = 0; i < count; i++) mask |= bfi_tree_mask(tree, nodes[i]);
+    bf_status status = begin_roots(s, mask);
+    bool done = status == BF_STATUS_OK && !bfi_loop_ended(s->loop);
+    for (int32_t i = 0; i < count; i++)
+        if (done)
+            bfi_tree_close(tree, nodes[i]);
+        else
+            bfi_tree_put_back(tree, nodes[i]);
+    return status;
+}
+
+/* Searches what is open from its roots on. */
+static bf_status begin_again(neuron_splits *s) {
+    bfi_tree *tree = s->loop->tree;
+    int64_t open = bfi_tree_stats_of(tree).open;
+    int32_t *nodes = bfi_malloc((size_t)open, sizeof *nodes), count = 0;
+    if (!nodes) return bfi_fail_memory(s->loop->err);
+    while (count < open) count += bfi_tree_take(tree, (int32_t)open - count, nodes + count);
+    bf_status status = replace(s, nodes, count);
+    free(nodes);
+    if (status == BF_STATUS_OK) bfi_bases_follow(&s->bases, bfi_tree_level(tree));
+    return status;
+}
+
+static void report_sharpening(void *user, int64_t nodes) {
+    bfi_loop *l = user;
+    l->hidden_nodes += nodes;
+    bfi_loop_report(l);
+}
+
+static bfi_sharpen_request sharpen_request(neuron_splits *s) {
+    bfi_loop *l = s->loop;
+    return (bfi_sharpen_request){.root = &s->roots[0],
+                                 .bases = &s->bases,
+                                 .outputs = l->problem.property->n_out,
+                                 .memory = bfi_loop_memory(l, 0),
+                                 .deadline = l->options->deadline,
+                                 .report = report_sharpening,
+                                 .user = l};
+}
+
+/* Where it pays, hidden bounds of all of the box are sharpened, and the search begins again if that
+ * gains much. */
+static bf_status sharpen(neuron_splits *s) {
+    bfi_sharpen_request request = sharpen_request(s);
+    if (!bfi_sharpening_due(&s->sharpening, &request)) return BF_STATUS_OK;
+    bf_status status = bfi_sharpening_run(&s->sharpening, &request, s->loop->err);
+    s->loop->sharpened = s->sharpening.leaves;
+    return status == BF_STATUS_OK && bfi_sharpening_gained(&s->sharpening) ? begin_again(s)
+                                                                           : status;
+}
+
+/* A search that goes on has the hidden bounds that it had. */
+static bf_status sharpen_as_before(neuron_splits *s) {
+    bfi_sharpen_request request = sharpen_request(s);
+    if (s->roots[0].plan->boxes <= BFI_GROUND) return BF_STATUS_OK;
+    return bfi_sharpening_repeat(&s->sharpening, &request, s->loop->sharpened, s->loop->err);
+}
+
 /* Where many nodes have been expanded on one base, the part of the tree that holds the worst one
  * gets a base of its own. */
 static bf_status aim(void *splits) {
     neuron_splits *s = splits;
     bfi_tree *tree = s->loop->tree;
     bfi_bases_follow(&s->bases, bfi_tree_level(tree));
+    bf_status status = bfi_tree_first(tree) >= 0 ? sharpen(s) : BF_STATUS_OK;
     int32_t node = bfi_tree_first(tree);
-    if (node < 0 || !bfi_bases_due(&s->bases, &s->roots[0])) return BF_STATUS_OK;
-    bf_status status = begin_trial(s, node);
+    if (status != BF_STATUS_OK || bfi_loop_ended(s->loop) || node < 0 ||
+        !bfi_bases_due(&s->bases, &s->roots[0]))
+        return status;
+    status = begin_trial(s, node);
     const trial *t = &s->trials[0];
     int32_t at = bfi_tree_ancestor(tree, node, bfi_bases_depth(&s->bases));
     if (status == BF_STATUS_OK && t->known && t->state.slopes) {
@@ -479,24 +545,6 @@ static bf_status aim(void *splits) {
         free(multipliers);
     }
     end_trials(s);
-    return status;
-}
-
-/* The roots: all disjuncts. */
-static bf_status begin_roots(neuron_splits *s) {
-    const bfi_problem *p = &s->loop->problem;
-    bf_status status = BF_STATUS_OK;
-    for (int bit = 0; bit < p->count && status == BF_STATUS_OK && !bfi_loop_ended(s->loop);) {
-        bfi_lanes_reset(&s->lanes);
-        s->item_count = 0;
-        for (; bit < p->count && s->item_count < s->nodes && status == BF_STATUS_OK; bit++) {
-            item *it = &s->items[s->item_count++];
-            *it = (item){.trial = -1, .bit = bit};
-            status = place_item(s, it, ROOT_ROUNDS);
-        }
-        if (status == BF_STATUS_OK) status = bound_items(s);
-        if (status == BF_STATUS_OK && !bfi_loop_ended(s->loop)) status = settle_items(s);
-    }
     return status;
 }
 
@@ -549,9 +597,11 @@ static bf_status open_splits(bfi_loop *loop, void **splits) {
         return bfi_loop_give_up(loop, "the network has no activation to split");
     s->nodes = choose_nodes(s);
     bfi_bases_clear(&s->bases);
+    bfi_sharpening_clear(&s->sharpening);
     s->bases.node_flops = 2 * (2 * ROUNDS + MEASURED) * s->roots[0].lane_flops;
     status = allocate(s);
-    return status == BF_STATUS_OK && !loop->resumed ? begin_roots(s) : status;
+    if (status != BF_STATUS_OK) return status;
+    return loop->resumed ? sharpen_as_before(s) : begin_roots(s, UINT64_MAX);
 }
 
 static int64_t root_bytes(const bfi_root *r) {

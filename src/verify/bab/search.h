@@ -15,20 +15,23 @@
 #include "verify/refute.h"
 
 typedef struct bfi_search_progress {
-    int64_t nodes, open;   /* bounded so far; waiting */
+    int64_t nodes;         /* bounded so far */
+    int64_t hidden_nodes;  /* and of searches for hidden bounds (sharpen.h) */
+    int64_t open;          /* waiting */
     double lowest;         /* worst margin among the open ones: what is certified so far */
     int64_t bytes;         /* of the tree, and of what bounds it */
     const char *branching; /* what is split, and why: as long as the result is there */
 } bfi_search_progress;
 
 /* What nodes hold for the search, in a file: raise it when that changes. */
-enum { BFI_SEARCH_FORMAT = 2 };
+enum { BFI_SEARCH_FORMAT = 3 };
 
 /* Where a search is, between two batches: with the states of its case all that it goes on from. */
 typedef struct bfi_search_mark {
     int32_t case_index;
     int32_t group;              /* first disjunct of those that are searched together */
     int64_t nodes;              /* bounded so far */
+    int32_t sharpened;          /* leaves of the searches for hidden bounds; 0: there were none */
     int64_t attack_at, attacks; /* when the attack runs again, and how often it has */
     int64_t stranded;           /* leaves that nothing decides: they are not in the tree */
     double stranded_margin;
@@ -57,7 +60,8 @@ typedef struct bfi_search_options {
     /* Called after every batch, and with |last| when the search ends open: may save |mark|, whose
      * states are up to date. May be NULL. */
     void (*keep)(void *user, const bfi_search_mark *mark, bool last);
-    /* Sees every root and child, open or closed, once; may be NULL. */
+    /* Sees every root and child, open or closed, once; where the search begins again, roots and
+     * what comes below them once more. May be NULL. */
     void (*watch)(void *user, const bfi_search_child *child);
     void *user;
     bfi_search_mark *resume; /* goes on from there, whose tree it takes; NULL: from the start */
