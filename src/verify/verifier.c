@@ -24,8 +24,9 @@ enum { ATTACK_LANES = 64, ATTACK_ROUNDS = 8, CHEAP_STEPS = 10, MANY_CASES = 16 }
  */
 enum { SMALL_NEURONS = 1000, SMALL_CASES = 16, SMALL_NODES = 400 };
 
-/* Nodes of the search before linear programs have a try at conjunctions. */
-enum { FIRST_NODES = 1000 };
+/* Nodes of the search before linear programs have a try at conjunctions; before they have one at
+ * whatever is left of a tiny network. */
+enum { FIRST_NODES = 1000, TINY_NEURONS = 256, TINY_NODES = 20000 };
 
 typedef struct verifier {
     bf_session *session;
@@ -363,25 +364,36 @@ static bf_status solve_all(verifier *v, bfi_solver_kind kind, int64_t most_nodes
     return status;
 }
 
-static bool is_small(const bf_model *model) {
+static int64_t count_neurons(const bf_model *model) {
     int64_t neurons = 0;
     for (int id = 0; id < model->graph->count; id++)
         if (bfi_op_is_nonlinear(model->graph->nodes[id].op))
             neurons += model->graph->nodes[id].count;
-    return neurons <= SMALL_NEURONS;
+    return neurons;
 }
 
-/* An open disjunct has several rows, and neurons are split: linear programs are exact where many
- * splits and rows contradict each other. */
-static bool has_conjunctions(const verifier *v) {
-    const bf_property *p = v->property;
-    for (int32_t i = 0; i < p->count; i++) {
-        const bfi_disjunct_state *states = v->ledger.states + v->ledger.first[i];
-        for (int32_t d = 0; d < p->cases[i].count && !v->ledger.done[i]; d++)
-            if (!states[d].refuted && p->cases[i].disjuncts[d].count > 1)
-                return bfi_search_splits_neurons(v->model, p, i, v->options->branching);
-    }
+static bool has_conjunctions(const verifier *v, int32_t index) {
+    const bfi_disjunct_state *states = v->ledger.states + v->ledger.first[index];
+    const bf_case *c = &v->property->cases[index];
+    for (int32_t d = 0; d < c->count; d++)
+        if (!states[d].refuted && c->disjuncts[d].count > 1) return true;
     return false;
+}
+
+/* Nodes after which linear programs have a try, where neurons are split: soon where an open
+ * disjunct has several rows, since programs are exact where many splits and rows contradict each
+ * other; later in a tiny network, where programs with cuts (solver/hull.h) are tighter than bounds.
+ * 0: never. */
+static int64_t nodes_before_programs(const verifier *v) {
+    const bf_property *p = v->property;
+    int64_t nodes = 0;
+    for (int32_t i = 0; i < p->count; i++) {
+        if (v->ledger.done[i] || !bfi_search_splits_neurons(v->model, p, i, v->options->branching))
+            continue;
+        if (has_conjunctions(v, i)) return FIRST_NODES;
+        if (count_neurons(v->model) <= TINY_NEURONS) nodes = TINY_NODES;
+    }
+    return nodes;
 }
 
 /* Linear programs for what is open, up to half of the time that is left. */
@@ -393,14 +405,15 @@ static bf_status solve_small(verifier *v, int64_t most_nodes, bf_error *err) {
     return half ? BF_STATUS_OK : status;
 }
 
-/* Branch and bound; what it leaves of a small network gets some linear programs. Conjunctions get
- * them before a search that may take long. */
+/* Branch and bound; what it leaves of a small network gets some linear programs, where these are
+ * good at it before a search that may take long. */
 static bf_status search_and_solve(verifier *v, bf_error *err) {
     bool bounds = v->options->bounds.method >= BF_METHOD_CROWN;
-    bool solve = v->options->engine != BF_ENGINE_BAB && is_small(v->model);
-    bool early = bounds && solve && !v->journal.programs && has_conjunctions(v);
+    bool solve = v->options->engine != BF_ENGINE_BAB && count_neurons(v->model) <= SMALL_NEURONS;
+    int64_t nodes = bounds && solve && !v->journal.programs ? nodes_before_programs(v) : 0;
+    bool early = nodes > 0;
     bf_status status = BF_STATUS_OK;
-    if (early && !v->past.searching) status = search_all(v, FIRST_NODES, err);
+    if (early && !v->past.searching) status = search_all(v, nodes, err);
     if (early && status == BF_STATUS_OK && !decided(v)) status = solve_small(v, 0, err);
     v->journal.programs = v->journal.programs || (early && status == BF_STATUS_OK);
     if (bounds && status == BF_STATUS_OK && !decided(v)) status = search_all(v, 0, err);

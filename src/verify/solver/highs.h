@@ -18,7 +18,8 @@ enum {
     BFI_HIGHS_MINIMISE = 1,
     BFI_HIGHS_SIMPLEX_INTERRUPT = 1, /* callback */
     BFI_HIGHS_OPTIMAL = 7,           /* of a model */
-    BFI_HIGHS_INFEASIBLE = 8
+    BFI_HIGHS_INFEASIBLE = 8,
+    BFI_HIGHS_STEPS_USED = 14 /* simplex_iteration_limit */
 };
 
 /* X(result, name after Highs_, arguments) */
@@ -46,7 +47,11 @@ enum {
     X(int32_t, getDualRay, (const void *highs, int32_t *has, double *ray))                      \
     X(int32_t, changeColBounds, (void *highs, int32_t col, double lo, double hi))               \
     X(int32_t, changeRowBounds, (void *highs, int32_t row, double lo, double hi))               \
-    X(int32_t, changeCoeff, (void *highs, int32_t row, int32_t col, double value))
+    X(int32_t, changeCoeff, (void *highs, int32_t row, int32_t col, double value))              \
+    X(int32_t, clearSolver, (void *highs))                                                      \
+    X(int32_t, addRow,                                                                          \
+      (void *highs, double lo, double hi, int32_t entries, const int32_t *index,                \
+       const double *value))
 
 /* Nothing but function pointers, in the order of the list. */
 typedef struct bfi_highs {

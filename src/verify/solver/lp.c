@@ -17,12 +17,19 @@ struct bfi_lp {
     bfi_linear_program lp;
     bfi_linear_program sent; /* boxes, rows' ends and numbers, as HiGHS has them */
     int32_t first_kink;      /* row */
+    int32_t first_cut, most_cuts;
+    int64_t cut_entries; /* left */
+    int32_t *cut_kink;   /* by cut */
+    double *price;       /* by kink: of its chord and cuts, at the last optimum */
     double *x, *duals, *ray, *scratch;
     double *proof;     /* multipliers that refuted last, */
     bool proof_is_ray; /* whatever the objective is */
     double *moved;     /* the same for other boxes */
     bfi_budget budget; /* of the running solve */
 };
+
+/* Cuts beside the rows that are there: of every kink, and in all; entries of all cuts. */
+enum { CUTS_OF_KINK = 16, MOST_CUTS = 4096, MOST_CUT_ENTRIES = 1 << 20 };
 
 /* ---- the program ---- */
 
@@ -47,8 +54,10 @@ static bool allocate(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
     p->proof = bfi_calloc((size_t)rows, sizeof *p->proof);
     p->moved = bfi_malloc((size_t)rows, sizeof *p->moved);
     p->scratch = bfi_malloc(3 * (size_t)cols, sizeof *p->scratch);
+    p->cut_kink = bfi_malloc((size_t)p->most_cuts, sizeof *p->cut_kink);
+    p->price = bfi_calloc((size_t)p->encoding->kink_count, sizeof *p->price);
     return programs && lp->start && lp->index && p->x && p->duals && p->ray && p->proof &&
-           p->moved && p->scratch;
+           p->moved && p->scratch && p->cut_kink && p->price;
 }
 
 static void release(bfi_linear_program *lp) {
@@ -134,12 +143,20 @@ static bf_status build(bfi_lp *p, bf_error *err) {
         e->start[e->rows] + (e->rows - e->goal) + (int64_t)2 * BFI_TRIANGLE_ROWS * e->kink_count;
     if (cols > INT32_MAX || rows >= INT32_MAX || entries > INT32_MAX)
         return bfi_fail(err, BF_STATUS_LIMIT, "the linear program has too many rows or entries");
-    if (!allocate(p, cols, rows + 1, entries)) return bfi_fail_memory(err);
+    int64_t cuts = (int64_t)CUTS_OF_KINK * e->kink_count;
+    p->most_cuts = cuts < MOST_CUTS ? (int32_t)cuts : MOST_CUTS;
+    p->cut_entries =
+        p->most_cuts * cols < MOST_CUT_ENTRIES ? p->most_cuts * cols : MOST_CUT_ENTRIES;
+    if (rows + p->most_cuts >= INT32_MAX || entries + p->cut_entries > INT32_MAX)
+        p->most_cuts = 0, p->cut_entries = 0;
+    if (!allocate(p, cols, rows + 1 + p->most_cuts, entries + p->cut_entries))
+        return bfi_fail_memory(err);
     p->lp.cols = (int32_t)cols, p->lp.objective = (int32_t)cols - 1;
     p->lp.start[0] = p->lp.start[1] = 0;
     for (int32_t j = 0; j < e->cols; j++) p->lp.lo[j] = e->lo[j], p->lp.hi[j] = e->hi[j];
     add_encoding_rows(p);
     add_kink_rows(p);
+    p->first_cut = p->lp.rows;
     assert(p->lp.rows == rows && p->lp.start[rows] <= entries);
     return BF_STATUS_OK;
 }
@@ -207,6 +224,8 @@ void bfi_lp_free(bfi_lp *p) {
     free(p->proof);
     free(p->moved);
     free(p->scratch);
+    free(p->cut_kink);
+    free(p->price);
     free(p);
 }
 
@@ -239,7 +258,7 @@ static void send(bfi_lp *p) {
         sent->lo[j] = lp->lo[j], sent->hi[j] = lp->hi[j];
         p->highs->changeColBounds(p->model, j, lp->lo[j], lp->hi[j]);
     }
-    for (int32_t r = p->first_kink; r < lp->rows; r++) {
+    for (int32_t r = p->first_kink; r < p->first_cut; r++) {
         int32_t slope = lp->start[r + 1] - 1;
         if (sent->row_lo[r] != lp->row_lo[r] || sent->row_hi[r] != lp->row_hi[r])
             p->highs->changeRowBounds(p->model, r, lp->row_lo[r], lp->row_hi[r]);
@@ -250,7 +269,38 @@ static void send(bfi_lp *p) {
     }
 }
 
+bool bfi_lp_add_cut(bfi_lp *p, const bfi_hull_cut *cut) {
+    bfi_linear_program *lp = &p->lp;
+    if (lp->rows - p->first_cut >= p->most_cuts || cut->count > p->cut_entries) return false;
+    if (p->highs->addRow(p->model, -INFINITY, cut->hi, cut->count, cut->index, cut->value) ==
+        BFI_HIGHS_ERROR)
+        return false;
+    p->cut_entries -= cut->count;
+    p->cut_kink[lp->rows - p->first_cut] = cut->kink;
+    p->duals[lp->rows] = p->proof[lp->rows] = 0;
+    for (int32_t k = 0; k < cut->count; k++) add_entry(lp, cut->index[k], cut->value[k]);
+    end_row(lp, -INFINITY, cut->hi);
+    return true;
+}
+
+int32_t bfi_lp_cuts(const bfi_lp *p) { return p->lp.rows - p->first_cut; }
+
+/* What the upper ends of kinks cost at the optimum. */
+static void find_prices(bfi_lp *p) {
+    for (int32_t i = 0; i < p->encoding->kink_count; i++)
+        p->price[i] = fabs(p->duals[p->first_kink + BFI_TRIANGLE_ROWS * i + 2]);
+    for (int32_t c = 0; c < bfi_lp_cuts(p); c++)
+        p->price[p->cut_kink[c]] += fabs(p->duals[p->first_cut + c]);
+}
+
+/* How far the optimum is from the kink. */
+static double gap_of(const bfi_lp *p, const bfi_kink *k) {
+    double in = p->x[k->in];
+    return fabs(p->x[k->out] - in * k->slope[in >= 0]);
+}
+
 double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {
+    if (bfi_lp_cuts(p) > 0) return p->price[kink] * gap_of(p, &p->encoding->kinks[kink]);
     int32_t chord = p->first_kink + BFI_TRIANGLE_ROWS * kink + 2;
     double end = isfinite(p->lp.row_hi[chord]) ? p->lp.row_hi[chord] : p->lp.row_lo[chord];
     return fabs(p->duals[chord] * end);
@@ -336,17 +386,13 @@ bool bfi_lp_refuted_alike(bfi_lp *p, double *lower) {
     return *lower > 0;
 }
 
-bf_status bfi_lp_solve(bfi_lp *p, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err) {
+/* One run from the basis that is there; the model's status. */
+static int32_t run(bfi_lp *p, bfi_lp_answer *answer) {
     const bfi_highs *h = p->highs;
-    *answer = (bfi_lp_answer){.lower = p->lp.lo[p->lp.objective], .optimum = -INFINITY};
-    p->budget = *budget;
-    send(p);
-    bf_status status = bfi_budget_check(budget);
-    if (status != BF_STATUS_OK) return bfi_fail(err, status, "while solving a linear program");
-    if (budget->deadline > 0) {
-        double left = fmax(budget->deadline - bfi_clock(), 0);
-        h->setDoubleOptionValue(p->model, "time_limit", h->getRunTime(p->model) + left);
-    }
+    double deadline = p->budget.deadline;
+    if (deadline > 0)
+        h->setDoubleOptionValue(p->model, "time_limit",
+                                h->getRunTime(p->model) + fmax(deadline - bfi_clock(), 0));
     int32_t ran = h->run(p->model), found = h->getModelStatus(p->model);
     if (ran != BFI_HIGHS_ERROR && found == BFI_HIGHS_INFEASIBLE) certify_ray(p, answer);
     if (ran != BFI_HIGHS_ERROR && found != BFI_HIGHS_INFEASIBLE) {
@@ -354,10 +400,27 @@ bf_status bfi_lp_solve(bfi_lp *p, const bfi_budget *budget, bfi_lp_answer *answe
         certify(p, answer);
     }
     if (ran != BFI_HIGHS_ERROR && found == BFI_HIGHS_OPTIMAL) {
+        find_prices(p);
         answer->x = p->x;
         answer->optimum = p->x[p->lp.objective];
     }
     answer->refuted = answer->lower > 0;
+    return found;
+}
+
+bf_status bfi_lp_solve(bfi_lp *p, const bfi_budget *budget, bfi_lp_answer *answer, bf_error *err) {
+    *answer = (bfi_lp_answer){.lower = p->lp.lo[p->lp.objective], .optimum = -INFINITY};
+    p->budget = *budget;
+    send(p);
+    bf_status status = bfi_budget_check(budget);
+    if (status != BF_STATUS_OK) return bfi_fail(err, status, "while solving a linear program");
+    int32_t found = run(p, answer);
+    if (answer->refuted || answer->x) return BF_STATUS_OK;
+    /* a basis may be past mending */
+    if (found != BFI_HIGHS_STEPS_USED && bfi_budget_check(budget) == BF_STATUS_OK) {
+        p->highs->clearSolver(p->model);
+        run(p, answer);
+    }
     if (answer->refuted || answer->x) return BF_STATUS_OK;
     status = bfi_budget_check(budget);
     return status == BF_STATUS_OK ? BF_STATUS_OK

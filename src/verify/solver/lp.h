@@ -11,6 +11,7 @@
 
 #include "base/budget.h"
 #include "verify/solver/highs.h"
+#include "verify/solver/hull.h"
 #include "verify/store/encode.h"
 
 typedef struct bfi_lp bfi_lp;
@@ -24,6 +25,10 @@ void bfi_lp_free(bfi_lp *lp);
 /* Makes [lo, hi] the boxes of the encoding's columns: inside the encoding's own, not empty. */
 void bfi_lp_restrict(bfi_lp *lp, const double *lo, const double *hi);
 
+/* Adds a cut, for good. False when there is no room for more, or HiGHS does not take it. */
+bool bfi_lp_add_cut(bfi_lp *lp, const bfi_hull_cut *cut);
+int32_t bfi_lp_cuts(const bfi_lp *lp);
+
 typedef struct bfi_lp_answer {
     bool refuted; /* certified */
     double lower; /* certified: of the objective; +inf when the constraints contradict each other */
@@ -31,9 +36,10 @@ typedef struct bfi_lp_answer {
     double optimum;  /* there, as HiGHS has it */
 } bfi_lp_answer;
 
-/* What the chord of kink |kink| costs at the last optimum: its multiplier times how far it lies
- * from the kink, which is what fixing the kink can win back at zero (Bunel et al. 2020, JMLR 21,
- * section 5.2, with exact multipliers in place of those of a backward bound). */
+/* What the relaxation of kink |kink| costs at the last optimum. Of a chord: its multiplier times
+ * how far it lies from the kink, which is what fixing the kink can win back at zero (Bunel et al.
+ * 2020, JMLR 21, section 5.2, with exact multipliers in place of those of a backward bound). In a
+ * program with cuts: the multipliers of chord and cuts times how far the point is from the kink. */
 double bfi_lp_kink_cost(const bfi_lp *lp, int32_t kink);
 
 /* After an answer that refutes: whether what its multipliers say also refutes the program as it is

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "verify/solver/backend.h"
 #include "verify/solver/conflicts.h"
+#include "verify/solver/hull.h"
 #include "verify/solver/lp.h"
 
 /* Refuted nodes after which the search begins again, at first: every time half as many more. */
@@ -25,6 +26,14 @@ enum { PATIENCE = 20 };
 #define SHORT_ROWS 0.5
 #define ROWS_SAY 10.0
 
+/* Cuts are looked for at the root as long as they raise it, and once at every CUT_EVERY-th depth,
+ * if they took LEAST_GAIN of what was open at the root. At the root a cut must be violated by a
+ * thousandth of the chord's height, elsewhere by CUT_LEAST of it. */
+enum { CUT_ROUNDS = 20, CUT_EVERY = 3 };
+#define CUT_ROOT 1e-3
+#define CUT_LEAST 0.05
+#define LEAST_GAIN 0.05
+
 typedef struct library {
     bfi_dylib dylib;
     bfi_highs highs;
@@ -34,6 +43,9 @@ typedef struct tree {
     const bfi_question *question;
     bfi_solver_result *result;
     bfi_lp *lp;
+    bfi_hull *hull; /* NULL: cuts gain nothing */
+    bool rooted;    /* the root has its cuts */
+    const bfi_highs *highs;
     bfi_side *path; /* to the node */
     bool *last;     /* by depth: the other side of path[depth] is done */
     double **boxes; /* by depth: of the columns, all lo, then all hi; made when first needed */
@@ -262,6 +274,52 @@ static bf_status find_boxes(tree *t, double *lower) {
     return status;
 }
 
+/* Solves the program of the node's boxes. */
+static bf_status solve(tree *t, bfi_lp_answer *answer) {
+    bfi_lp_restrict(t->lp, low(t, t->depth), high(t, t->depth));
+    return bfi_lp_solve(t->lp, &t->question->budget, answer, t->err);
+}
+
+/* Adds the cuts that the point violates; how many. */
+static int add_cuts(tree *t, const double *x, double least) {
+    int added = 0;
+    bfi_hull_cut cut;
+    for (int32_t i = 0; i < t->question->encoding->kink_count; i++)
+        if (violation(t, i, x) > 0 && bfi_hull_cut_at(t->hull, i, x, least, &cut))
+            added += bfi_lp_add_cut(t->lp, &cut);
+    return added;
+}
+
+/* The program without cuts again: they are not worth what they cost. */
+static bf_status drop_cuts(tree *t, bfi_lp_answer *answer) {
+    bfi_hull_free(t->hull);
+    t->hull = NULL;
+    if (bfi_lp_cuts(t->lp) == 0) return BF_STATUS_OK;
+    bfi_lp_free(t->lp);
+    bf_status status =
+        bfi_lp_create(t->highs, t->question->encoding, t->question->most_steps, &t->lp, t->err);
+    return status == BF_STATUS_OK ? solve(t, answer) : status;
+}
+
+/* Solves the program again and again, with cuts that its optimum violates. */
+static bf_status solve_with_cuts(tree *t, bfi_lp_answer *answer) {
+    int rounds = !t->rooted ? CUT_ROUNDS : t->depth % CUT_EVERY == 0;
+    double least = t->rooted ? CUT_LEAST : CUT_ROOT, first = answer->optimum, known = answer->lower;
+    bf_status status = BF_STATUS_OK;
+    for (int i = 0; i < rounds && !answer->refuted && answer->x && status == BF_STATUS_OK; i++) {
+        double before = answer->optimum;
+        if (add_cuts(t, answer->x, least) == 0) break;
+        status = solve(t, answer);
+        answer->lower = known = fmax(answer->lower, known);
+        if (!t->rooted && answer->optimum - before < CUT_ROOT * fabs(before)) break;
+    }
+    bool gains = answer->refuted || answer->optimum - first > LEAST_GAIN * fabs(first);
+    if (status == BF_STATUS_OK && !t->rooted && !gains) status = drop_cuts(t, answer);
+    t->rooted = true;
+    answer->lower = fmax(answer->lower, known);
+    return status;
+}
+
 /* Bounds the node and tries the point of its linear program. */
 static bf_status bound(tree *t, bfi_lp_answer *answer) {
     *answer = (bfi_lp_answer){.lower = -INFINITY};
@@ -270,8 +328,8 @@ static bf_status bound(tree *t, bfi_lp_answer *answer) {
     answer->refuted = answer->lower > 0;
     if (status != BF_STATUS_OK || answer->refuted) return status;
     double known = answer->lower;
-    bfi_lp_restrict(t->lp, low(t, t->depth), high(t, t->depth));
-    status = bfi_lp_solve(t->lp, &t->question->budget, answer, t->err);
+    status = solve(t, answer);
+    if (status == BF_STATUS_OK && t->hull) status = solve_with_cuts(t, answer);
     answer->lower = fmax(answer->lower, known);
     if (status == BF_STATUS_OK && !answer->refuted && answer->x)
         status = bfi_question_try(t->question, answer->x, t->result, t->err);
@@ -450,17 +508,23 @@ static void release(tree *t) {
     free(t->weight);
     free(t->reach);
     bfi_conflicts_clear(&t->conflicts);
+    bfi_hull_free(t->hull);
     bfi_lp_free(t->lp);
 }
 
 static bf_status run(void *self, const bfi_question *question, bool branch,
                      bfi_solver_result *result, bf_error *err) {
     const library *lib = self;
-    tree t = {.question = question, .result = result, .patience = PATIENCE, .err = err};
+    tree t = {.question = question,
+              .result = result,
+              .highs = &lib->highs,
+              .patience = PATIENCE,
+              .err = err};
     bf_status status = allocate(&t);
     if (status == BF_STATUS_OK) status = begin(&t);
     if (status == BF_STATUS_OK)
         status = bfi_lp_create(&lib->highs, question->encoding, question->most_steps, &t.lp, err);
+    if (branch) t.hull = bfi_hull_create(question->encoding); /* without memory: no cuts */
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     release(&t);
     return status;
