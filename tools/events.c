@@ -131,9 +131,10 @@ static void tell_checkpoint(bfi_events *e, const bf_progress *p) {
 static void tell_progress(bfi_events *e, const bf_progress *p) {
     bfi_text text;
     bfi_json json;
-    double now = bf_clock(), rate = (double)(p->nodes - e->rate_nodes) / (now - e->rate_time);
+    int64_t nodes = p->nodes + p->hidden_nodes;
+    double now = bf_clock(), rate = (double)(nodes - e->rate_nodes) / (now - e->rate_time);
     e->last = e->rate_time = now;
-    e->rate_nodes = p->nodes;
+    e->rate_nodes = nodes;
     if (!open_line(e, &text, &json, "progress")) return;
     bfi_json_string(&json, "phase", p->phase);
     bfi_json_integer(&json, "done", p->done);

@@ -612,6 +612,7 @@ static int64_t bytes(const void *splits) {
     const neuron_splits *s = splits;
     int64_t lanes = s->lanes.room + s->again.room;
     return root_bytes(&s->roots[0]) + root_bytes(&s->roots[1]) +
+           bfi_sharpening_part(bfi_loop_memory(s->loop, 0)) +
            lanes * bfi_lane_bytes(&s->loop->problem, s->lanes.slope_bytes);
 }
 

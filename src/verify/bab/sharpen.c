@@ -22,7 +22,7 @@ enum {
     GROUP = 256,       /* neurons' sides that are searched together, unless memory is short */
     LEAST_GROUP = 8
 };
-#define GROUP_BYTES ((int64_t)32 << 20)
+#define GROUP_BYTES ((int64_t)128 << 20)
 #define MEMORY_PART 8 /* of the memory that there is, one part */
 /* Sharpening may take so many times the nodes that the search has taken, less while it gains less
  * than BEGIN_AGAIN of the widths; a layer is left when the first group of it gains less than
@@ -287,10 +287,13 @@ static bf_status search_activation(sharpener *s) {
     return status == BF_STATUS_OK && s->count > 0 ? finish_group(s, &gain) : status;
 }
 
-/* Leaves and their splits, about: a search is as deep as it would be in balance, and half more. */
+int64_t bfi_sharpening_part(int64_t memory) { return memory / MEMORY_PART; }
+
+/* Quests of a group, of which leaves and their splits take the memory: a search is about as deep as
+ * it would be in balance, and half more. */
 static int64_t group_room(int64_t slope_bytes, int leaves, int64_t memory) {
-    int64_t bytes =
-        memory > 0 && memory / MEMORY_PART < GROUP_BYTES ? memory / MEMORY_PART : GROUP_BYTES;
+    int64_t bytes = GROUP_BYTES, part = bfi_sharpening_part(memory);
+    if (memory > 0 && part < bytes) bytes = part;
     int64_t splits = (int64_t)(1.5 * log2(leaves)) * (int64_t)(sizeof(bf_split) + sizeof(float));
     int64_t room = bytes / leaves / (slope_bytes + splits + (int64_t)sizeof(leaf));
     return room > GROUP ? GROUP : room;

@@ -33,6 +33,9 @@ typedef struct bfi_sharpen_request {
 /* Nothing has been sharpened. */
 void bfi_sharpening_clear(bfi_sharpening *sharpening);
 
+/* What it takes of |memory| bytes at most, beside the workspace. */
+int64_t bfi_sharpening_part(int64_t memory);
+
 /* It pays to sharpen, after the nodes that |bases| counted. */
 bool bfi_sharpening_due(const bfi_sharpening *sharpening, const bfi_sharpen_request *request);
 
