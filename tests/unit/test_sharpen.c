@@ -259,7 +259,7 @@ static void test_due(void **state) {
     c.request.memory = 0;
     sharpen(&c);
     assert_true(c.sharpening.gain > 0.05 && c.sharpening.worth == 1 && c.sharpening.spent > 0);
-    c.bases.work = c.sharpening.spent / 3;
+    c.bases.work = c.sharpening.spent / 8;
     assert_false(bfi_sharpening_due(&c.sharpening, &c.request));
     while (c.sharpening.gain >= 0.05) sharpen(&c);
     assert_true(c.sharpening.worth < 1);

@@ -27,7 +27,7 @@ enum {
 /* Sharpening may take so many times the nodes that the search has taken, less while it gains less
  * than BEGIN_AGAIN of the widths; a layer is left when the first group of it gains less than
  * LEAST_GAIN. */
-#define SHARE 3
+#define SHARE 8
 #define BEGIN_AGAIN 0.05
 #define LEAST_GAIN 0.01
 
