@@ -121,15 +121,18 @@ static int check_exactly(const sharp_case *c) {
     return POINTS;
 }
 
-static bool plant_random(sharp_case *c, int i, int threads) {
+static bool plant_net(sharp_case *c, int i, int threads, bf_semantics semantics) {
     net_style style = (net_style)(i % NET_STYLES);
     bfi_graph *graph = i % 4 == 3   ? case_residual(i / 4 % 2)
                        : i % 4 == 1 ? net_conv(style)
                                     : net_mlp(style);
     c->inputs = graph->nodes[0].count;
     net_box(style, c->inputs, c->lo, c->hi);
-    return plant(c, graph, sharp_options((bf_dtype)(i / 3 % 2), BF_SEMANTICS_REAL, i / 2 % 2),
-                 threads);
+    return plant(c, graph, sharp_options((bf_dtype)(i / 3 % 2), semantics, i / 2 % 2), threads);
+}
+
+static bool plant_random(sharp_case *c, int i, int threads) {
+    return plant_net(c, i, threads, BF_SEMANTICS_REAL);
 }
 
 static void test_holds(void **state) {
@@ -150,6 +153,42 @@ static void test_holds(void **state) {
     }
     print_message("%d points in %d nets, %d neurons tightened\n", points, planted, tightened);
     assert_true(planted > 60 && tightened > 500);
+}
+
+/* With float32 semantics bounds hold for what a float32 evaluation has there, rounding and all. */
+static void test_holds_in_float32(void **state) {
+    (void)state;
+    static sharp_case c;
+    int points = 0, tightened = 0;
+    for (int i = 0; i < 160; i++) {
+        kit_seed((unsigned)i + 31);
+        bool planted = plant_net(&c, i, 1, BF_SEMANTICS_FLOAT32);
+        if (planted) sharpen(&c);
+        if (planted) tightened += count_tightened(&c);
+        for (int p = 0; p < POINTS && planted; p++) {
+            double x[MAX_IN], **values;
+            net_point(c.inputs, c.lo, c.hi, x);
+            bool inside = true;
+            for (int64_t k = 0; k < c.inputs; k++) {
+                x[k] = (double)(float)x[k];
+                inside = inside && x[k] >= c.lo[k] && x[k] <= c.hi[k];
+            }
+            if (!inside) continue;
+            points++;
+            assert_int_equal(bfi_evaluate(c.graph, BFI_EVAL_FLOAT32, x, NULL, &values, NULL), 0);
+            for (int a = 0; a < c.engine.plan->split_count; a++) {
+                bf_activation_info info = bf_plan_activation(c.engine.plan, a);
+                for (int64_t j = 0; info.layer >= 0 && j < info.neurons; j++)
+                    assert_true(!isfinite(values[info.layer][j]) /* overflow is no execution */ ||
+                                (values[info.layer][j] >= interval(&c, BFI_GROUND, a, true)[j] &&
+                                 values[info.layer][j] <= interval(&c, BFI_GROUND, a, false)[j]));
+            }
+            bfi_evaluation_free(c.graph, values);
+        }
+        fell(&c);
+    }
+    print_message("%d points, %d neurons tightened\n", points, tightened);
+    assert_true(points > 1000 && tightened > 300);
 }
 
 static void test_same_bits(void **state) {
@@ -342,9 +381,9 @@ static void test_curves(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),   cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_reaches), cmocka_unit_test(test_due),
-        cmocka_unit_test(test_repeats), cmocka_unit_test(test_stops),
-        cmocka_unit_test(test_curves)};
+        cmocka_unit_test(test_holds),     cmocka_unit_test(test_holds_in_float32),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_reaches),
+        cmocka_unit_test(test_due),       cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_stops),     cmocka_unit_test(test_curves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
