@@ -4,8 +4,9 @@
  * arXiv:1705.01320): out >= f's two lines (for a concave one <=) and out below (above) the chord of
  * f over the box; where the box is on one side of zero it is that side's line. One more column t,
  * the objective, is at least (left - right side) of every row of the disjunct: its minimum above
- * zero says that no input is in the disjunct. One program serves a search: smaller boxes change
- * bounds and chords only, so that HiGHS goes on from its last basis. */
+ * zero says that no input is in the disjunct. Cuts (hull.h) come behind these rows. One program
+ * serves a search: smaller boxes change bounds and chords only, so that HiGHS goes on from its last
+ * basis. */
 #ifndef BFI_VERIFY_SOLVER_LP_H
 #define BFI_VERIFY_SOLVER_LP_H
 
