@@ -384,14 +384,16 @@ static bool has_conjunctions(const verifier *v, int32_t index) {
  * disjunct has several rows, since programs are exact where many splits and rows contradict each
  * other; later in a tiny network, where programs with cuts (solver/hull.h) are tighter than bounds.
  * 0: never. */
-static int64_t nodes_before_programs(const verifier *v) {
+static int64_t nodes_before_programs(const verifier *v, bool tiny) {
     const bf_property *p = v->property;
     int64_t nodes = 0;
     for (int32_t i = 0; i < p->count; i++) {
-        if (v->ledger.done[i] || !bfi_search_splits_neurons(v->model, p, i, v->options->branching))
+        bool several = !v->ledger.done[i] && has_conjunctions(v, i);
+        if (v->ledger.done[i] || !(several || tiny) ||
+            !bfi_search_splits_neurons(v->model, p, i, v->options->branching))
             continue;
-        if (has_conjunctions(v, i)) return FIRST_NODES;
-        if (count_neurons(v->model) <= TINY_NEURONS) nodes = TINY_NODES;
+        if (several) return FIRST_NODES;
+        nodes = TINY_NODES;
     }
     return nodes;
 }
@@ -409,8 +411,10 @@ static bf_status solve_small(verifier *v, int64_t most_nodes, bf_error *err) {
  * good at it before a search that may take long. */
 static bf_status search_and_solve(verifier *v, bf_error *err) {
     bool bounds = v->options->bounds.method >= BF_METHOD_CROWN;
-    bool solve = v->options->engine != BF_ENGINE_BAB && count_neurons(v->model) <= SMALL_NEURONS;
-    int64_t nodes = bounds && solve && !v->journal.programs ? nodes_before_programs(v) : 0;
+    int64_t neurons = count_neurons(v->model), nodes = 0;
+    bool solve = v->options->engine != BF_ENGINE_BAB && neurons <= SMALL_NEURONS;
+    if (bounds && solve && !v->journal.programs)
+        nodes = nodes_before_programs(v, neurons <= TINY_NEURONS);
     bool early = nodes > 0;
     bf_status status = BF_STATUS_OK;
     if (early && !v->past.searching) status = search_all(v, nodes, err);

@@ -124,8 +124,12 @@ static void report(bfi_loop *l, bool last) {
     bfi_tree_stats t = bfi_tree_stats_of(l->tree);
     double lowest = fmin(t.lowest, l->stranded_margin);
     int64_t bytes = t.bytes + (l->splits ? l->splitter->bytes(l->splits) : 0);
-    l->result->progress = (bfi_search_progress){l->nodes, l->hidden_nodes, t.open + l->stranded,
-                                                lowest,   bytes,           l->result->branching};
+    l->result->progress = (bfi_search_progress){.nodes = l->nodes,
+                                                .hidden_nodes = l->hidden_nodes,
+                                                .open = t.open + l->stranded,
+                                                .lowest = lowest,
+                                                .bytes = bytes,
+                                                .branching = l->result->branching};
     bool open = l->rooted && t.open > 0 && !bfi_loop_ended(l);
     if (open) bfi_loop_raise(l, lowest);
     if (l->options->report) l->options->report(l->options->user, &l->result->progress);

@@ -1,6 +1,5 @@
 #include "verify/bab/sharpen.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 

@@ -89,8 +89,6 @@ static int descending(const void *a, const void *b) {
     return p->col < q->col ? -1 : p->col > q->col;
 }
 
-static double value_of(const bfi_kink *k, double z) { return z * k->slope[z >= 0]; }
-
 bool bfi_hull_cut_at(bfi_hull *h, int32_t kink, const double *x, double least, bfi_hull_cut *out) {
     const bfi_encoding *e = h->encoding;
     const bfi_kink *k = &e->kinks[kink];
@@ -100,11 +98,11 @@ bool bfi_hull_cut_at(bfi_hull *h, int32_t kink, const double *x, double least, b
     double sum, size;
     int32_t count = open_row(h, row, x, &sum, &size), used = 0;
     qsort(h->parts, (size_t)count, sizeof *h->parts, descending);
-    double at = value_of(k, sum), constant = at, reach = fabs(at);
+    double at = bfi_kink_value(k, sum), constant = at, reach = fabs(at);
     h->index[used] = k->out, h->value[used++] = 1;
     for (int32_t i = 0; i < count; i++) {
         const part *p = &h->parts[i];
-        double next = sum + p->step, rise = value_of(k, next) - value_of(k, sum);
+        double next = sum + p->step, rise = bfi_kink_value(k, next) - bfi_kink_value(k, sum);
         double slope = rise / p->width * (p->falls ? -1 : 1);
         sum = next;
         if (slope == 0) continue;

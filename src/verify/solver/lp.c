@@ -42,10 +42,12 @@ static bool allocate_program(bfi_linear_program *lp, int64_t cols, int64_t rows,
     return lp->lo && lp->hi && lp->row_lo && lp->row_hi && lp->value;
 }
 
+/* Cuts come on top of |rows| and |entries|; what HiGHS has of them never changes. */
 static bool allocate(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
     bfi_linear_program *lp = &p->lp;
-    bool programs = allocate_program(lp, cols, rows, entries) &&
-                    allocate_program(&p->sent, cols, rows, entries);
+    bool programs = allocate_program(&p->sent, cols, rows, entries);
+    rows += p->most_cuts, entries += p->cut_entries;
+    programs = programs && allocate_program(lp, cols, rows, entries);
     lp->start = bfi_malloc((size_t)rows + 1, sizeof *lp->start);
     lp->index = bfi_malloc((size_t)entries, sizeof *lp->index);
     p->x = bfi_malloc((size_t)cols, sizeof *p->x);
@@ -135,7 +137,16 @@ static void add_kink_rows(bfi_lp *p) {
     }
 }
 
-static bf_status build(bfi_lp *p, bf_error *err) {
+/* Room for cuts, if the program is not too large for more. */
+static void plan_cuts(bfi_lp *p, int64_t cols, int64_t rows, int64_t entries) {
+    int64_t cuts = (int64_t)CUTS_OF_KINK * p->encoding->kink_count;
+    if (cuts > MOST_CUTS) cuts = MOST_CUTS;
+    int64_t cut_entries = cuts * cols < MOST_CUT_ENTRIES ? cuts * cols : MOST_CUT_ENTRIES;
+    if (rows + cuts >= INT32_MAX || entries + cut_entries > INT32_MAX) return;
+    p->most_cuts = (int32_t)cuts, p->cut_entries = cut_entries;
+}
+
+static bf_status build(bfi_lp *p, bool cuts, bf_error *err) {
     const bfi_encoding *e = p->encoding;
     int64_t cols = (int64_t)e->cols + 1,
             rows = e->rows + (int64_t)BFI_TRIANGLE_ROWS * e->kink_count;
@@ -143,14 +154,8 @@ static bf_status build(bfi_lp *p, bf_error *err) {
         e->start[e->rows] + (e->rows - e->goal) + (int64_t)2 * BFI_TRIANGLE_ROWS * e->kink_count;
     if (cols > INT32_MAX || rows >= INT32_MAX || entries > INT32_MAX)
         return bfi_fail(err, BF_STATUS_LIMIT, "the linear program has too many rows or entries");
-    int64_t cuts = (int64_t)CUTS_OF_KINK * e->kink_count;
-    p->most_cuts = cuts < MOST_CUTS ? (int32_t)cuts : MOST_CUTS;
-    p->cut_entries =
-        p->most_cuts * cols < MOST_CUT_ENTRIES ? p->most_cuts * cols : MOST_CUT_ENTRIES;
-    if (rows + p->most_cuts >= INT32_MAX || entries + p->cut_entries > INT32_MAX)
-        p->most_cuts = 0, p->cut_entries = 0;
-    if (!allocate(p, cols, rows + 1 + p->most_cuts, entries + p->cut_entries))
-        return bfi_fail_memory(err);
+    if (cuts) plan_cuts(p, cols, rows, entries);
+    if (!allocate(p, cols, rows + 1, entries)) return bfi_fail_memory(err);
     p->lp.cols = (int32_t)cols, p->lp.objective = (int32_t)cols - 1;
     p->lp.start[0] = p->lp.start[1] = 0;
     for (int32_t j = 0; j < e->cols; j++) p->lp.lo[j] = e->lo[j], p->lp.hi[j] = e->hi[j];
@@ -198,12 +203,12 @@ static bf_status hand_over(bfi_lp *p, int32_t most_steps, bf_error *err) {
 }
 
 bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, int32_t most_steps,
-                        bfi_lp **out, bf_error *err) {
+                        bool cuts, bfi_lp **out, bf_error *err) {
     bfi_lp *p = bfi_calloc(1, sizeof *p);
     if (!p) return bfi_fail_memory(err);
     p->highs = highs;
     p->encoding = encoding;
-    bf_status status = build(p, err);
+    bf_status status = build(p, cuts, err);
     if (status == BF_STATUS_OK) status = hand_over(p, most_steps, err);
     if (status != BF_STATUS_OK) {
         bfi_lp_free(p);
@@ -295,8 +300,7 @@ static void find_prices(bfi_lp *p) {
 
 /* How far the optimum is from the kink. */
 static double gap_of(const bfi_lp *p, const bfi_kink *k) {
-    double in = p->x[k->in];
-    return fabs(p->x[k->out] - in * k->slope[in >= 0]);
+    return fabs(p->x[k->out] - bfi_kink_value(k, p->x[k->in]));
 }
 
 double bfi_lp_kink_cost(const bfi_lp *p, int32_t kink) {

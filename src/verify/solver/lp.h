@@ -18,9 +18,9 @@
 typedef struct bfi_lp bfi_lp;
 
 /* |highs| and |encoding| are borrowed and have to live longer. |most_steps|: of the simplex method,
- * in one solve; 0: as many as it takes. */
+ * in one solve; 0: as many as it takes. |cuts|: with room for some. */
 bf_status bfi_lp_create(const bfi_highs *highs, const bfi_encoding *encoding, int32_t most_steps,
-                        bfi_lp **out, bf_error *err);
+                        bool cuts, bfi_lp **out, bf_error *err);
 void bfi_lp_free(bfi_lp *lp);
 
 /* Makes [lo, hi] the boxes of the encoding's columns: inside the encoding's own, not empty. */

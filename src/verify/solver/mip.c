@@ -74,8 +74,6 @@ static bf_status create(void **self, bf_error *err) {
     return bfi_backend_open(sizeof(library), load, self, err);
 }
 
-static double kink_value(const bfi_kink *k, double x) { return x * k->slope[x >= 0]; }
-
 static double *low(const tree *t, int32_t depth) { return t->boxes[depth]; }
 
 static double *high(const tree *t, int32_t depth) {
@@ -92,7 +90,7 @@ static double *high(const tree *t, int32_t depth) {
 static double violation(const tree *t, int32_t i, const double *x) {
     const bfi_kink *k = &t->question->encoding->kinks[i];
     if (low(t, t->depth)[k->in] >= 0 || high(t, t->depth)[k->in] <= 0) return 0;
-    double off = fabs(x[k->out] - kink_value(k, x[k->in]));
+    double off = fabs(x[k->out] - bfi_kink_value(k, x[k->in]));
     return off > MET ? off : 0;
 }
 
@@ -296,8 +294,8 @@ static bf_status drop_cuts(tree *t, bfi_lp_answer *answer) {
     t->hull = NULL;
     if (bfi_lp_cuts(t->lp) == 0) return BF_STATUS_OK;
     bfi_lp_free(t->lp);
-    bf_status status =
-        bfi_lp_create(t->highs, t->question->encoding, t->question->most_steps, &t->lp, t->err);
+    bf_status status = bfi_lp_create(t->highs, t->question->encoding, t->question->most_steps,
+                                     false, &t->lp, t->err);
     return status == BF_STATUS_OK ? solve(t, answer) : status;
 }
 
@@ -523,7 +521,8 @@ static bf_status run(void *self, const bfi_question *question, bool branch,
     bf_status status = allocate(&t);
     if (status == BF_STATUS_OK) status = begin(&t);
     if (status == BF_STATUS_OK)
-        status = bfi_lp_create(&lib->highs, question->encoding, question->most_steps, &t.lp, err);
+        status = bfi_lp_create(&lib->highs, question->encoding, question->most_steps, branch, &t.lp,
+                               err);
     if (branch) t.hull = bfi_hull_create(question->encoding); /* without memory: no cuts */
     if (status == BF_STATUS_OK) status = branch ? search(&t) : solve_once(&t);
     release(&t);

@@ -22,6 +22,10 @@ typedef struct bfi_kink {
     double error;
 } bfi_kink;
 
+static inline double bfi_kink_value(const bfi_kink *kink, double in) {
+    return in * kink->slope[in >= 0];
+}
+
 typedef struct bfi_encoding {
     int32_t cols;
     double *lo, *hi;          /* of the columns, finite */
